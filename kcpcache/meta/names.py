@@ -1,0 +1,128 @@
+"""Names of resources and objects, and what Kubernetes allows in them."""
+
+import re
+from typing import NamedTuple
+
+
+class GroupResource(NamedTuple):
+    """``cpuflavors`` in ``cloud.example.com``; the core group is ""."""
+
+    group: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+class GroupVersionResource(NamedTuple):
+    """A resource in one of its API versions."""
+
+    group: str
+    version: str
+    resource: str
+
+    @property
+    def group_resource(self) -> GroupResource:
+        """Without the version."""
+        return GroupResource(self.group, self.resource)
+
+    @property
+    def api_version(self) -> str:
+        """What ``apiVersion`` says: ``group/version``, or ``v1``."""
+        return api_version(self.group, self.version)
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.version}.{self.group}" if self.group else f"{self.resource}.{self.version}"
+
+
+def api_version(group: str, version: str) -> str:
+    """``group/version``, or the bare version for the core group."""
+    return f"{group}/{version}" if group else version
+
+
+def split_api_version(value: str) -> tuple[str, str]:
+    """The inverse of ``api_version``."""
+    group, slash, version = value.rpartition("/")
+    return (group, version) if slash else ("", value)
+
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DNS1123_LABEL = re.compile(_LABEL)
+_DNS1123_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_QUALIFIED_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_LOGICAL_CLUSTER_PATH = re.compile(rf"{_LABEL}(:{_LABEL})*")
+
+_LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+_SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_QUALIFIED_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_VALUE_TEXT = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_LABEL_BYTES, _SUBDOMAIN_BYTES = 63, 253
+
+
+def dns1123_label_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a DNS label, in kube's words; empty where nothing is."""
+    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    return errors if _DNS1123_LABEL.fullmatch(value) else [*errors, _LABEL_TEXT]
+
+
+def dns1123_subdomain_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a DNS subdomain, in kube's words; empty where nothing is."""
+    errors = [f"must be no more than {_SUBDOMAIN_BYTES} bytes"] if len(value) > _SUBDOMAIN_BYTES else []
+    return errors if _DNS1123_SUBDOMAIN.fullmatch(value) else [*errors, _SUBDOMAIN_TEXT]
+
+
+def path_segment_errors(value: str) -> list[str]:
+    """What keeps ``value`` from being a path segment (RBAC names may be anything else)."""
+    if value in {".", ".."}:
+        return [f"may not be '{value}'"]
+    return [f"may not contain '{bad}'" for bad in "/%" if bad in value]
+
+
+def qualified_name_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a label or annotation key (``prefix/name``)."""
+    prefix, slash, name = value.rpartition("/")
+    errors: list[str] = []
+    if slash:
+        if "/" in prefix:
+            return [
+                "a qualified name " + _QUALIFIED_TEXT.removeprefix("name part ") + " with an optional DNS "
+                "subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ]
+        if not prefix:
+            errors.append("prefix part must be non-empty")
+        else:
+            errors += [f"prefix part {error}" for error in dns1123_subdomain_errors(prefix)]
+    if not name:
+        errors.append("name part must be non-empty")
+    elif len(name) > _LABEL_BYTES:
+        errors.append(f"name part must be no more than {_LABEL_BYTES} bytes")
+    if not _QUALIFIED_NAME.fullmatch(name):
+        errors.append(_QUALIFIED_TEXT)
+    return errors
+
+
+def label_value_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a label's value."""
+    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    return errors if not value or _QUALIFIED_NAME.fullmatch(value) else [*errors, _VALUE_TEXT]
+
+
+def is_logical_cluster_path(value: str) -> bool:
+    """Whether ``value`` can be a workspace path (``root:org:ws``) or a logical cluster's name."""
+    return value.startswith(("system:", "user:")) or _LOGICAL_CLUSTER_PATH.fullmatch(value) is not None

@@ -1,0 +1,84 @@
+"""What a reconciler answers: changes to make, each decided on a resourceVersion, and when to look again.
+
+A reconciler is ``reconcile(state) -> Plan``: no I/O, no clock, no randomness, no task. Whatever it may look at is in
+its frozen ``State``, already read; objects in it are as a client reads them (with ``metadata.resourceVersion``) and
+must not be changed: copy first. A second pass over the state that a plan led to plans nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from kcpcache.meta.names import GroupVersionResource
+from kcpcache.meta.objects import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object in one workspace's storage. ``namespace`` is "" for cluster-scoped resources."""
+
+    resource: GroupVersionResource
+    cluster: str
+    name: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTarget:
+    """One copy, or one consumer record, in the cache store. ``cluster`` is the provider's logical cluster."""
+
+    shard: str
+    resource: GroupVersionResource
+    identity_hash: str
+    cluster: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create the object; that it exists already counts as a conflict (the key is looked at again)."""
+
+    target: Target | CacheTarget
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Write the whole object but its status; ``object`` carries the resourceVersion that was decided on."""
+
+    target: Target | CacheTarget
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStatus:
+    """Write ``status`` (and nothing else); ``object`` carries the resourceVersion that was decided on."""
+
+    target: Target
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object if it is still at ``resource_version``; already gone is success.
+
+    In a workspace this starts the graceful path: finalizers keep the object until they are removed.
+    """
+
+    target: Target | CacheTarget
+    resource_version: str
+    propagation_policy: str = "Background"
+
+
+Change: TypeAlias = Create | Update | UpdateStatus | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Changes are applied in order; the first that fails discards the rest and the key is looked at again."""
+
+    changes: tuple[Change, ...] = ()
+    requeue_after: timedelta | None = None
+
+
+NOTHING = Plan()
