@@ -64,15 +64,8 @@ class StatusError(Exception):
 
     def status(self) -> dict[str, Any]:
         """The ``Status`` object (``v1``) that the client gets."""
-        details: dict[str, Any] = {}
-        for key, value in (
-            ("name", self.name),
-            ("group", self.group),
-            ("kind", self.kind),
-            ("uid", self.uid),
-        ):
-            if value:
-                details[key] = value
+        named = {"name": self.name, "group": self.group, "kind": self.kind, "uid": self.uid}
+        details: dict[str, Any] = {key: value for key, value in named.items() if value}
         if self.causes:
             details["causes"] = [cause.to_dict() for cause in self.causes]
         if self.retry_after_seconds:
@@ -141,9 +134,18 @@ class ConflictError(StatusError):
 
 
 class ExpiredError(StatusError):
-    """The resourceVersion or continue token is too old: list anew."""
+    """The resourceVersion or continue token is too old: list anew, or go on inconsistently with ``continue_token``."""
 
     code, reason = 410, "Expired"
+
+    def __init__(self, message: str, *, continue_token: str = "") -> None:
+        super().__init__(message)
+        self.continue_token = continue_token
+
+    def status(self) -> dict[str, Any]:
+        """As always; a fresh continue token goes into the metadata."""
+        status = super().status()
+        return status | {"metadata": {"continue": self.continue_token}} if self.continue_token else status
 
 
 class RequestEntityTooLargeError(StatusError):

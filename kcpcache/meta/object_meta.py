@@ -1,0 +1,187 @@
+"""``metadata`` as the server keeps it: what it fills in and what it forbids, in kube's words."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kcpcache.meta.errors import (
+    FieldError,
+    field_forbidden,
+    field_invalid,
+    field_required,
+    field_too_long,
+    field_type_invalid,
+)
+from kcpcache.meta.names import (
+    dns1123_label_errors,
+    dns1123_subdomain_errors,
+    label_value_errors,
+    path_segment_errors,
+    qualified_name_errors,
+    split_api_version,
+)
+from kcpcache.meta.objects import Object
+
+ANNOTATIONS_BYTES = 256 * 1024
+GENERATE_NAME_PREFIX_BYTES = 58
+
+NameCheck = Callable[[str], list[str]]
+
+_TYPES: Mapping[str, tuple[type, str]] = {
+    "name": (str, "string"),
+    "generateName": (str, "string"),
+    "namespace": (str, "string"),
+    "uid": (str, "string"),
+    "resourceVersion": (str, "string"),
+    "labels": (dict, "map"),
+    "annotations": (dict, "map"),
+    "finalizers": (list, "array"),
+    "ownerReferences": (list, "array"),
+    "managedFields": (list, "array"),
+    "creationTimestamp": (str, "string"),
+    "deletionTimestamp": (str, "string"),
+    "generation": (int, "integer"),
+    "deletionGracePeriodSeconds": (int, "integer"),
+    "selfLink": (str, "string"),
+}
+
+
+def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
+    """Fields of the wrong JSON type: nothing else may look at the metadata before this is empty."""
+    errors = []
+    for key, value in metadata.items():
+        kind, text = _TYPES.get(key, (object, ""))
+        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+            errors.append(field_type_invalid(f"metadata.{key}", value, f"must be of type {text}"))
+        elif isinstance(value, dict) and kind is dict:
+            errors += [
+                field_type_invalid(f"metadata.{key}.{k}", v, "must be of type string")
+                for k, v in value.items()
+                if not isinstance(v, str)
+            ]
+        elif key == "finalizers":
+            errors += [
+                field_type_invalid("metadata.finalizers", v, "must be of type string")
+                for v in value or ()
+                if not isinstance(v, str)
+            ]
+        elif key in {"ownerReferences", "managedFields"}:
+            errors += [
+                field_type_invalid(f"metadata.{key}", v, "must be of type object")
+                for v in value or ()
+                if not isinstance(v, dict)
+            ]
+    return errors
+
+
+def drop_unknown(metadata: Object) -> list[str]:
+    """Remove what ObjectMeta does not have, and nulls, in place; the paths of the unknown ones."""
+    unknown = [key for key in metadata if key not in _TYPES]
+    for key in [*unknown, *(key for key, value in metadata.items() if value is None)]:
+        metadata.pop(key, None)
+    return [f"metadata.{key}" for key in unknown]
+
+
+def errors(metadata: Mapping[str, Any], *, namespaced: bool, check_name: NameCheck) -> list[FieldError]:
+    """What is wrong with the metadata of an object about to be stored; types are right already."""
+    found: list[FieldError] = []
+    prefix = metadata.get("generateName") or ""
+    if prefix:
+        found += [field_invalid("metadata.generateName", prefix, text) for text in check_name(f"{prefix}x")]
+    name = metadata.get("name") or ""
+    if not name:
+        found.append(field_required("metadata.name", "name or generateName is required"))
+    else:
+        found += [field_invalid("metadata.name", name, text) for text in check_name(name)]
+    found += _namespace_errors(metadata.get("namespace") or "", namespaced=namespaced)
+    found += label_errors(metadata.get("labels") or {}, "metadata.labels")
+    found += _annotation_errors(metadata.get("annotations") or {})
+    found += _finalizer_errors(metadata.get("finalizers") or [])
+    return found + _owner_errors(metadata.get("ownerReferences") or [])
+
+
+def _namespace_errors(namespace: str, *, namespaced: bool) -> list[FieldError]:
+    if not namespaced:
+        return [field_forbidden("metadata.namespace", "not allowed on this type")] if namespace else []
+    if not namespace:
+        return [field_required("metadata.namespace")]
+    return [field_invalid("metadata.namespace", namespace, text) for text in dns1123_label_errors(namespace)]
+
+
+def label_errors(labels: Mapping[str, str], path: str) -> list[FieldError]:
+    """Keys must be qualified names, values label values."""
+    found = [field_invalid(path, key, text) for key in labels for text in qualified_name_errors(key)]
+    return found + [field_invalid(path, value, text) for value in labels.values() for text in label_value_errors(value)]
+
+
+def _annotation_errors(annotations: Mapping[str, str]) -> list[FieldError]:
+    path = "metadata.annotations"
+    found = [field_invalid(path, key, text) for key in annotations for text in qualified_name_errors(key.lower())]
+    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_BYTES:
+        found.append(field_too_long(path, ANNOTATIONS_BYTES))
+    return found
+
+
+_BARE_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
+
+
+def _finalizer_errors(finalizers: list[str]) -> list[FieldError]:
+    path = "metadata.finalizers"
+    found = [field_invalid(path, name, text) for name in finalizers for text in qualified_name_errors(name)]
+    found += [
+        field_invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")
+        for name in finalizers
+        if "/" not in name and name not in _BARE_FINALIZERS and not qualified_name_errors(name) and "." not in name
+    ]
+    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        found.append(field_invalid(path, finalizers, why))
+    return found
+
+
+def _owner_errors(owners: list[Object]) -> list[FieldError]:
+    found: list[FieldError] = []
+    controllers = 0
+    for index, owner in enumerate(owners):
+        path = f"metadata.ownerReferences[{index}]"
+        version = owner.get("apiVersion")
+        if not isinstance(version, str) or not split_api_version(version)[1]:
+            found.append(field_invalid(f"{path}.apiVersion", version or "", "version must not be empty"))
+        found += [
+            field_invalid(f"{path}.{key}", owner.get(key) or "", "must not be empty")
+            for key in ("kind", "name", "uid")
+            if not isinstance(owner.get(key), str) or not owner[key]
+        ]
+        controllers += owner.get("controller") is True
+    if controllers > 1:
+        why = "Only one reference can have Controller set to true"
+        found.append(field_invalid("metadata.ownerReferences", owners, why))
+    return found
+
+
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+def update_errors(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldError]:
+    """What the successor of ``old`` may not do: change its identity, or gain finalizers while it is being deleted."""
+    found = [
+        field_invalid(f"metadata.{key}", new[key], "field is immutable")
+        for key in _IMMUTABLE
+        if new.get(key) is not None and new[key] != old.get(key)
+    ]
+    if old.get("deletionTimestamp"):
+        added = [name for name in new.get("finalizers") or () if name not in (old.get("finalizers") or ())]
+        if added:
+            listed = ", ".join(f'"{name}"' for name in added)
+            why = (
+                "no new finalizers can be added if the object is being deleted, "
+                f"found new finalizers []string{{{listed}}}"
+            )
+            found.append(field_forbidden("metadata.finalizers", why))
+    return found
+
+
+def name_check_of(group: str, resource: str) -> NameCheck:
+    """How the names of a type are checked."""
+    if group == "rbac.authorization.k8s.io":
+        return path_segment_errors
+    return dns1123_label_errors if (group, resource) == ("", "namespaces") else dns1123_subdomain_errors

@@ -1,0 +1,141 @@
+"""One object as bytes: encoded once per change, sent as it is ever after.
+
+Stored form: ``{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"","annotations":{"kcp.io/cluster":""…},…},…}``.
+The two empty strings are holes: the revision is known only after the write, the logical cluster only to whoever looks. An
+``Entry`` keeps what is before and after the cluster's hole, so that a projection into another workspace costs one
+concatenation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object
+
+_REVISION_HOLE = b',"metadata":{"resourceVersion":"'
+_BETWEEN = b'","annotations":{"' + CLUSTER_ANNOTATION.encode() + b'":"'
+_HOLES = _REVISION_HOLE + _BETWEEN
+_MAX_LABEL_SETS = 65_536
+
+
+class OwnerReference(msgspec.Struct, rename="camel", frozen=True):
+    """What garbage collection needs of an ``ownerReferences`` item."""
+
+    uid: str
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    block_owner_deletion: bool | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    uid: str = ""
+    labels: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
+
+
+class _MetadataOnly(msgspec.Struct):
+    metadata: _Metadata
+
+
+_metadata_decoder = msgspec.json.Decoder(_MetadataOnly)
+_label_sets: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+_prefixes: dict[bytes, bytes] = {}
+_NO_LABELS: dict[str, str] = {}
+_NO_OWNERS: tuple[OwnerReference, ...] = ()
+
+
+def _interned_labels(labels: dict[str, str] | None) -> dict[str, str]:
+    if not labels:
+        return _NO_LABELS
+    if len(_label_sets) >= _MAX_LABEL_SETS:
+        _label_sets.clear()
+    return _label_sets.setdefault(tuple(labels.items()), labels)
+
+
+class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
+    """An object at one revision, in encoded form. Immutable, shared by every reader.
+
+    ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins,
+    ``tail`` begins right after the logical cluster's name.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    revision: int
+    uid: str
+    labels: dict[str, str]
+    owners: tuple[OwnerReference, ...]
+    deleting: bool
+    prefix: bytes
+    head: bytes
+    tail: bytes
+
+    def wire(self, cluster: str | None = None) -> bytes:
+        """The JSON that a client gets, seen in ``cluster`` (None: its own)."""
+        return b"".join((self.head, (self.cluster if cluster is None else cluster).encode(), self.tail))
+
+    def object(self, cluster: str | None = None) -> Object:
+        """A fresh decoded object, as a client sees it in ``cluster`` (None: its own)."""
+        return orjson.loads(self.wire(cluster))  # type: ignore[no-any-return]
+
+    def stored(self) -> bytes:
+        """The stored form, with both holes empty."""
+        return b"".join((self.prefix, _BETWEEN, self.tail))
+
+    def at(self, revision: int) -> "Entry":
+        """The same object at another revision (a DELETED event carries the tombstone's)."""
+        return msgspec.structs.replace(self, revision=revision, head=_head(self.prefix, revision))
+
+    def as_version(self, api_version: str) -> "Entry":
+        """The same object with another ``apiVersion`` and nothing else changed (conversion strategy None)."""
+        start = self.prefix.index(b'"kind":')
+        prefix = _interned_prefix(b'{"apiVersion":' + orjson.dumps(api_version) + b"," + self.prefix[start:])
+        if prefix == self.prefix:
+            return self
+        return msgspec.structs.replace(self, prefix=prefix, head=_head(prefix, self.revision))
+
+
+def _head(prefix: bytes, revision: int) -> bytes:
+    return b"%b%d%b" % (prefix, revision, _BETWEEN)
+
+
+def _interned_prefix(prefix: bytes) -> bytes:
+    if len(_prefixes) >= _MAX_LABEL_SETS:
+        _prefixes.clear()
+    return _prefixes.setdefault(prefix, prefix)
+
+
+def encode(obj: Mapping[str, Any]) -> bytes:
+    """The stored form of an object; its resourceVersion and its ``kcp.io/cluster`` annotation are left out."""
+    metadata = obj["metadata"]
+    given = metadata.get("annotations") or {}
+    annotations = {CLUSTER_ANNOTATION: ""} | {key: given[key] for key in given if key != CLUSTER_ANNOTATION}
+    first = {"resourceVersion": "", "annotations": annotations}
+    rest = {key: value for key, value in metadata.items() if key not in {"resourceVersion", "annotations", "selfLink"}}
+    body = {key: value for key, value in obj.items() if key not in {"apiVersion", "kind", "metadata"}}
+    return orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**first, **rest}, **body})
+
+
+def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision: int) -> Entry:
+    """The entry of a stored form. Raises ValueError where ``value`` is not one."""
+    hole = value.index(_HOLES)
+    prefix = _interned_prefix(value[: hole + len(_REVISION_HOLE)])
+    metadata = _metadata_decoder.decode(value).metadata
+    return Entry(
+        cluster=cluster,
+        namespace=namespace,
+        name=name,
+        revision=revision,
+        uid=metadata.uid,
+        labels=_interned_labels(metadata.labels),
+        owners=tuple(metadata.owner_references) if metadata.owner_references else _NO_OWNERS,
+        deleting=metadata.deletion_timestamp is not None,
+        prefix=prefix,
+        head=_head(prefix, revision),
+        tail=value[hole + len(_HOLES) :],
+    )

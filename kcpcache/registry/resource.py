@@ -1,0 +1,127 @@
+"""What a resource is: its names, versions, schemas, subresources and rules, whether built in, from a CRD or bound."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+from kcpcache.meta.columns import Column
+from kcpcache.meta.errors import FieldError
+from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version
+from kcpcache.meta.objects import Object
+from kcpcache.schema.compiled import CompiledSchema
+
+READ_VERBS = ("get", "list", "watch")
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class Rules(Protocol):
+    """A type's peculiarities, beyond what its schema says. All are plain functions on dicts."""
+
+    def default(self, obj: Object) -> None:
+        """Fill in what is missing, in place."""
+        ...
+
+    def validate(self, obj: Object) -> list[FieldError]:
+        """What is wrong with a new object."""
+        ...
+
+    def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
+        """What is wrong with ``obj`` as the successor of ``old``, beyond ``validate``."""
+        ...
+
+
+class NoRules:
+    """A type of which its schema says everything."""
+
+    def default(self, obj: Object) -> None:
+        """Nothing to fill in."""
+
+    def validate(self, obj: Object) -> list[FieldError]:  # noqa: ARG002 -- the protocol's shape
+        """Nothing beyond the schema."""
+        return []
+
+    def validate_update(self, obj: Object, old: Object) -> list[FieldError]:  # noqa: ARG002 -- the protocol's shape
+        """Nothing beyond the schema."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """JSON paths of the scale subresource (``.spec.replicas``); ``label_selector_path`` may be ""."""
+
+    spec_replicas_path: str
+    status_replicas_path: str
+    label_selector_path: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ServedVersion:
+    """One version of a resource. A field selector may name the ``selectable_fields`` beside the metadata's."""
+
+    name: str
+    schema: CompiledSchema
+    columns: tuple[Column, ...] = ()
+    subresources: tuple[str, ...] = ()
+    scale: Scale | None = None
+    selectable_fields: tuple[str, ...] = ()
+    served: bool = True
+    deprecation_warning: str = ""
+
+    @property
+    def has_status(self) -> bool:
+        """Whether ``/status`` is a subresource: then the two ways of writing do not touch each other's part."""
+        return "status" in self.subresources
+
+
+Convert = Callable[[Object, str], Object]
+"""``convert(obj, version)``: the object in that version (a bare version name); may change and return its argument."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceDefinition:
+    """A resource with all its versions. Immutable, and shared by all workspaces that serve the same.
+
+    ``identity_hash`` is part of the storage key of bound resources. ``convert`` None: versions differ in
+    ``apiVersion`` only.
+    """
+
+    group: str
+    plural: str
+    singular: str
+    kind: str
+    list_kind: str
+    namespaced: bool
+    versions: tuple[ServedVersion, ...]
+    storage_version: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    rules: Rules = field(default_factory=NoRules)
+    identity_hash: str = ""
+    tracks_generation: bool = True
+    origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
+    convert: Convert | None = None
+
+    @property
+    def group_resource(self) -> GroupResource:
+        """Group and plural."""
+        return GroupResource(self.group, self.plural)
+
+    def gvr(self, version: str) -> GroupVersionResource:
+        """With one of its versions."""
+        return GroupVersionResource(self.group, version, self.plural)
+
+    def version(self, name: str) -> ServedVersion | None:
+        """The version of that name if it is served."""
+        return next((v for v in self.versions if v.name == name and v.served), None)
+
+    @cached_property
+    def storage(self) -> ServedVersion:
+        """The version that is stored."""
+        return next(v for v in self.versions if v.name == self.storage_version)
+
+    @cached_property
+    def storage_api_version(self) -> str:
+        """``apiVersion`` of the stored form."""
+        return api_version(self.group, self.storage_version)

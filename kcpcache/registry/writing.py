@@ -1,0 +1,403 @@
+"""Create, update and delete of one resource in one logical cluster: what Kubernetes' generic registry promises.
+
+The order of a write: types and names, field validation, admission that may change, defaults, rules, admission that may
+only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from kcpcache.meta import managed_fields, object_meta
+from kcpcache.meta.errors import (
+    BadRequestError,
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    MethodNotAllowedError,
+    ServiceUnavailableError,
+    already_exists,
+    conflict,
+    field_invalid,
+    not_found,
+)
+from kcpcache.meta.names import api_version
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid, random_suffix, timestamp
+from kcpcache.registry.caches import Caches, ResourceCache
+from kcpcache.registry.entry import Entry, encode, entry_of
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
+from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
+
+_ATTEMPTS = 8
+_SERVER_FIELDS = (
+    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
+)  # fmt: skip
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+
+
+class Writer:
+    """Writes objects of one definition in one version and logical cluster. See ``view.View`` for each verb's promise."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        cache: ResourceCache,
+        definition: ResourceDefinition,
+        version: ServedVersion,
+        cluster: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.caches, self.cache, self.cluster, self.clock = caches, cache, cluster, clock
+        self.definition, self.version = definition, version
+        self.reader = Reader(caches, cache, definition, version, scope=cluster)
+        self._api_version = api_version(definition.group, version.name)
+
+    # -- create
+
+    async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+        """See ``view.View.create``."""
+        self._check_envelope(obj, namespace)
+        meta: Object = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise BadRequestError("resourceVersion should not be set on objects to be created")
+        if not meta.get("name") and meta.get("generateName"):
+            base = str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES]
+            meta["name"] = f"{base}{random_suffix()}"
+        for key in _SERVER_FIELDS:
+            meta.pop(key, None)
+        if self.version.has_status:
+            obj.pop("status", None)
+        meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp(self.clock())
+        if self.definition.tracks_generation:
+            meta["generation"] = 1
+        self._prune(obj, options)
+        await admission.mutate("CREATE", obj, None)
+        self._default(obj)
+        errors = object_meta.errors(
+            meta, namespaced=self.definition.namespaced, check_name=self._name_check()
+        )  # fmt: skip
+        errors += self.version.schema.validate(obj) if not errors else []
+        self._raise_invalid(obj, errors or self.definition.rules.validate(obj))
+        await admission.validate("CREATE", obj, None)
+        self._track(None, obj, options, "")
+        name = str(meta["name"])
+        if options.dry_run:
+            if self.cache.get(self.cluster, name, namespace) is not None:
+                raise already_exists(self.definition.group, self.definition.plural, name)
+            return Written(Item(self._entry(obj, namespace, 0)), created=True)
+        value = encode(self._to_storage(obj))
+        try:
+            revision = await self.caches.store.create(self._key(namespace, name), value)
+        except KeyExistsError:
+            raise already_exists(self.definition.group, self.definition.plural, name) from None
+        except StoreUnavailableError as error:
+            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
+        return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
+
+    # -- update
+
+    async def update(
+        self,
+        namespace: str,
+        name: str,
+        change: Change,
+        options: WriteOptions,
+        admission: Admission,
+        *,
+        subresource: str = "",
+        create_if_missing: bool = False,
+    ) -> Written:
+        """See ``view.View.update``."""
+        for _ in range(_ATTEMPTS):
+            await self.caches.fresh()
+            entry = self.cache.get(self.cluster, name, namespace)
+            if entry is None:
+                if not create_if_missing or subresource:
+                    raise not_found(self.definition.group, self.definition.plural, name)
+                created = change(None)
+                created.setdefault("metadata", {}).setdefault("name", name)
+                self._check_envelope(created, namespace, name)
+                if metadata(created).get("uid"):
+                    raise conflict(
+                        self.definition.group,
+                        self.definition.plural,
+                        name,
+                        f"Precondition failed: UID in precondition: {metadata(created)['uid']}, UID in object meta: ",
+                    )
+                return await self.create(namespace, created, options, admission)
+            written = await self._update_once(entry, change, options, admission, subresource)
+            if written is not None:
+                return written
+        raise conflict(self.definition.group, self.definition.plural, name)
+
+    async def _update_once(
+        self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
+    ) -> Written | None:
+        """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
+        live = self.reader.adapt(entry)
+        old = live.object()
+        new = change(live.object())
+        self._check_envelope(new, entry.namespace, entry.name)
+        meta: Object = new["metadata"]
+        pinned = self._check_version(meta, entry)
+        if meta.get("uid") not in {None, "", entry.uid}:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {entry.uid}"
+            raise conflict(self.definition.group, self.definition.plural, entry.name, why)
+        self._prune(new, options)
+        new = self._kept_by_server(new, old, subresource)
+        await admission.mutate("UPDATE", new, old)
+        self._default(new)
+        if subresource == "status":
+            new = self._kept_by_server(new, old, subresource)
+        self._validate_update(new, old)
+        await admission.validate("UPDATE", new, old)
+        self._track(old, new, options, subresource)
+        self._count_generation(new, old)
+        meta = new["metadata"]
+        if meta.get("deletionTimestamp") and self._may_vanish(new):
+            return await self._remove(entry, options.dry_run)
+        value = encode(self._to_storage(new))
+        if value == entry.stored():
+            return Written(Item(live))
+        if options.dry_run:
+            return Written(Item(self._entry(new, entry.namespace, entry.revision)))
+        revision = await self._put(entry, value, pinned=pinned)
+        if revision is None:
+            return None
+        return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+
+    def _check_version(self, meta: Object, entry: Entry) -> bool:
+        """Whether the write is pinned to a resourceVersion. Raises ConflictError where it is another one."""
+        asked = str(meta.get("resourceVersion") or "")
+        if asked and asked != str(entry.revision):
+            raise conflict(self.definition.group, self.definition.plural, entry.name)
+        return bool(asked)
+
+    def _kept_by_server(self, new: Object, old: Object, subresource: str) -> Object:
+        """``new`` with what this way of writing may not change put back from ``old``."""
+        if subresource == "status":
+            kept = copy(old)
+            if "status" in new:
+                kept["status"] = new["status"]
+            else:
+                kept.pop("status", None)
+            if "managedFields" in new["metadata"]:
+                kept["metadata"]["managedFields"] = new["metadata"]["managedFields"]
+            new = kept
+        elif not subresource and self.version.has_status:
+            if "status" in old:
+                new["status"] = copy(old["status"])
+            else:
+                new.pop("status", None)
+        meta = new["metadata"]
+        for key in ("name", "namespace", *_SERVER_FIELDS):
+            if key in old["metadata"]:
+                meta[key] = old["metadata"][key]
+            else:
+                meta.pop(key, None)
+        meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+        return new
+
+    def _validate_update(self, new: Object, old: Object) -> None:
+        meta = new["metadata"]
+        errors = object_meta.errors(meta, namespaced=self.definition.namespaced, check_name=self._name_check())
+        errors += object_meta.update_errors(meta, old["metadata"])
+        errors += self.version.schema.validate(new, old) if not errors else []
+        errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
+        self._raise_invalid(new, errors)
+
+    def _count_generation(self, new: Object, old: Object) -> None:
+        if not self.definition.tracks_generation:
+            return
+        ignored = {"metadata", "status"} if self.version.has_status else {"metadata"}
+        wanted = {key: value for key, value in new.items() if key not in ignored}
+        if wanted != {key: value for key, value in old.items() if key not in ignored}:
+            new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+
+    # -- delete
+
+    async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
+        """See ``view.View.delete``."""
+        for _ in range(_ATTEMPTS):
+            await self.caches.fresh()
+            entry = self.cache.get(self.cluster, name, namespace)
+            if entry is None:
+                raise not_found(self.definition.group, self.definition.plural, name)
+            self._check_preconditions(entry, options)
+            await admission.validate("DELETE", None, self.reader.adapt(entry).object())
+            written = await self._delete_once(entry, options)
+            if written is not None:
+                return written
+        raise conflict(self.definition.group, self.definition.plural, name)
+
+    def _check_preconditions(self, entry: Entry, options: DeleteOptions) -> None:
+        group, plural = self.definition.group, self.definition.plural
+        if options.uid and options.uid != entry.uid:
+            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {entry.uid}"
+            raise conflict(group, plural, entry.name, why)
+        asked = options.resource_version
+        if asked and asked != str(entry.revision):
+            why = (
+                f"Precondition failed: ResourceVersion in precondition: {asked}, "
+                f"ResourceVersion in object meta: {entry.revision}"
+            )
+            raise conflict(group, plural, entry.name, why)
+
+    async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
+        obj = self.reader.adapt(entry).object()
+        meta = obj["metadata"]
+        finalizers = [name for name in meta.get("finalizers") or () if name not in {FOREGROUND, ORPHAN}]
+        wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(options.propagation_policy, [])
+        if not options.propagation_policy:
+            wanted = [name for name in meta.get("finalizers") or () if name in {FOREGROUND, ORPHAN}]
+        meta["finalizers"] = [*finalizers, *wanted]
+        if not meta["finalizers"]:
+            del meta["finalizers"]
+        if self._may_vanish(obj):
+            return await self._remove(entry, options.dry_run, pinned=bool(options.resource_version))
+        if not meta.get("deletionTimestamp"):
+            meta["deletionTimestamp"] = timestamp(self.clock())
+            meta["deletionGracePeriodSeconds"] = 0
+            if self.definition.tracks_generation:
+                meta["generation"] = int(meta.get("generation") or 0) + 1
+        if options.dry_run:
+            return Written(Item(self._entry(obj, entry.namespace, entry.revision)))
+        value = encode(self._to_storage(obj))
+        if value == entry.stored():
+            return Written(Item(self.reader.adapt(entry)))
+        revision = await self._put(entry, value, pinned=bool(options.resource_version))
+        if revision is None:
+            return None
+        return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+
+    def _may_vanish(self, obj: Object) -> bool:
+        """Whether nothing holds a deleted object any more. Namespaces have finalizers in their spec too."""
+        held_by_spec = (self.definition.group, self.definition.plural) == ("", "namespaces") and bool(
+            (obj.get("spec") or {}).get("finalizers")
+        )
+        return not obj["metadata"].get("finalizers") and not held_by_spec
+
+    async def _remove(self, entry: Entry, dry_run: bool, *, pinned: bool = False) -> Written | None:
+        if not dry_run:
+            try:
+                revision = await self.caches.store.delete(
+                    self._key(entry.namespace, entry.name), expected=Revision(entry.revision)
+                )
+            except RevisionConflictError:
+                return self._lost(entry, pinned=pinned)
+            except StoreUnavailableError as error:
+                raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
+            await self.caches.reached(revision)
+            entry = entry.at(revision)
+        return Written(Item(self.reader.adapt(entry)), deleted=True)
+
+    # -- shared steps
+
+    def _check_envelope(self, obj: Any, namespace: str, name: str = "") -> None:
+        """apiVersion, kind, name and namespace agree with the URL; the metadata's types are right."""
+        kind, wanted = self.definition.kind, self._api_version
+        given = obj.setdefault("apiVersion", wanted), obj.setdefault("kind", kind)
+        if given != (wanted, kind):
+            raise BadRequestError(
+                f"the object provided is unrecognized (must be of type {kind}): its apiVersion and kind are "
+                f'"{given[0]}", "{given[1]}", and this URL takes "{wanted}", "{kind}"'
+            )
+        meta = obj.setdefault("metadata", {})
+        if not isinstance(meta, dict):
+            raise BadRequestError("metadata must be an object")
+        self._raise_invalid(obj, object_meta.type_errors(meta))
+        if self.definition.namespaced:
+            if (meta.get("namespace") or namespace) != namespace:
+                raise BadRequestError(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+            meta["namespace"] = namespace
+        if name:
+            if not meta.get("name"):
+                raise BadRequestError("name must be provided")
+            if meta["name"] != name:
+                raise BadRequestError(
+                    f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
+                )
+        (meta.get("annotations") or {}).pop(CLUSTER_ANNOTATION, None)
+        if "annotations" in meta and not meta["annotations"]:
+            del meta["annotations"]
+
+    def _prune(self, obj: Object, options: WriteOptions) -> None:
+        unknown = [*object_meta.drop_unknown(obj["metadata"]), *self.version.schema.prune(obj)]
+        if not unknown or options.field_validation == "Ignore":
+            return
+        texts = [f'unknown field "{path}"' for path in unknown]
+        if options.field_validation == "Strict":
+            raise BadRequestError(
+                f"{self.definition.kind} in version {self.version.name!r} cannot be handled as a "
+                f"{self.definition.kind}: strict decoding error: {', '.join(texts)}".replace("'", '"')
+            )
+        options.warnings += texts
+
+    def _default(self, obj: Object) -> None:
+        self.version.schema.default(obj)
+        self.definition.rules.default(obj)
+
+    def _name_check(self) -> object_meta.NameCheck:
+        return object_meta.name_check_of(self.definition.group, self.definition.plural)
+
+    def _raise_invalid(self, obj: Object, errors: list[FieldError]) -> None:
+        if errors:
+            meta = obj.get("metadata")
+            name = str((meta.get("name") or "") if isinstance(meta, dict) else "")
+            raise InvalidError(self.definition.group, self.definition.kind, name, errors)
+
+    def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
+        managed_fields.update(
+            old,
+            new,
+            manager=options.field_manager,
+            schema=self.version.schema.schema,
+            api_version=self._api_version,
+            now=timestamp(self.clock()),
+            subresource=subresource,
+        )
+
+    def _to_storage(self, obj: Object) -> Object:
+        if self.version.name == self.definition.storage_version:
+            return obj
+        if self.definition.convert is None:
+            return {**obj, "apiVersion": self.definition.storage_api_version}
+        return self.definition.convert(copy(obj), self.definition.storage_version)
+
+    def _key(self, namespace: str, name: str) -> str:
+        middle = f"{namespace}/" if namespace else ""
+        return f"{self.cache.prefix}{self.cluster}/{middle}{name}"
+
+    def _entry(self, obj: Object, namespace: str, revision: int) -> Entry:
+        name = str(obj["metadata"]["name"])
+        return entry_of(encode(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+
+    async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
+        await self.caches.reached(revision)
+        entry = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        return self.reader.adapt(entry)
+
+    async def _put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:
+        """The new revision; None where another writer was faster. Raises ConflictError where ``pinned``."""
+        try:
+            return await self.caches.store.update(
+                self._key(entry.namespace, entry.name), value, expected=Revision(entry.revision)
+            )
+        except RevisionConflictError:
+            self._lost(entry, pinned=pinned)
+            return None
+        except StoreUnavailableError as error:
+            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
+
+    def _lost(self, entry: Entry, *, pinned: bool) -> None:
+        if pinned:
+            raise conflict(self.definition.group, self.definition.plural, entry.name)
+
+
+Refusal = Literal["read-only"]
+_ = (ConflictError, ForbiddenError, MethodNotAllowedError, field_invalid)
