@@ -25,9 +25,7 @@ _LOAD_PAGE = 10_000
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
-    """One change: ``entry`` None is a delete, ``previous`` None a create. A deleted ``previous`` keeps its old
-    revision.
-    """
+    """One change: ``entry`` None is a delete (``previous`` keeps its old revision), ``previous`` None a create."""
 
     revision: int
     cluster: str
@@ -367,12 +365,12 @@ class Caches:
                     cache.apply(f"{cluster}/{rest}", page.revision, None)
         for stored in page.entries:
             prefix, rest = split_key(stored.key)
-            cache = self.of(prefix) if prefix else None
-            cluster, _, key = rest.partition("/")
-            shelf = cache.shelves.get(cluster) if cache else None
-            known = shelf.get(key) if shelf else None
-            if cache is not None and (known is None or known.revision != stored.revision):
-                cache.apply(rest, stored.revision, stored.value)
+            if prefix:
+                cluster, _, key = rest.partition("/")
+                shelf = self.of(prefix).shelves.get(cluster)
+                known = shelf.get(key) if shelf else None
+                if known is None or known.revision != stored.revision:
+                    self.of(prefix).apply(rest, stored.revision, stored.value)
         for cache in self.known():
             cache.ring.clear()
             cache.ring_after = page.revision

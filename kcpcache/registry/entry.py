@@ -1,9 +1,9 @@
 """One object as bytes: encoded once per change, sent as it is ever after.
 
-Stored form: ``{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"","annotations":{"kcp.io/cluster":""…},…},…}``.
-The two empty strings are holes: the revision is known only after the write, the logical cluster only to whoever looks. An
-``Entry`` keeps what is before and after the cluster's hole, so that a projection into another workspace costs one
-concatenation.
+Stored form: ``{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"","annotations":{"kcp.io/cluster":""}}}``.
+The two empty strings are holes: the revision is known only after the write, the logical cluster only to whoever
+looks. An ``Entry`` keeps what is before and after the cluster's hole, so that a projection into another workspace
+costs one concatenation.
 """
 
 from collections.abc import Mapping

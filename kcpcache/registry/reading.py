@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import orjson
 
@@ -28,7 +29,9 @@ _TOO_OLD = (
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
 
-Match = Callable[[Entry], bool]
+Match: TypeAlias = Callable[[Entry], bool]
+Entries: TypeAlias = list[Entry]
+Events: TypeAlias = list[CacheEvent]
 
 
 class Reader:
@@ -73,7 +76,7 @@ class Reader:
         match = self.matcher(options)
         if options.continue_token:
             revision, start = _decode_continue(options.continue_token)
-            if revision < 0:
+            if revision < 0:  # the token of an expired list goes on with the newest state
                 await self.caches.fresh()
                 revision = self.caches.revision
         else:
@@ -129,7 +132,7 @@ class Reader:
         newest = ring[-1].revision if ring else self.cache.ring_after
         return newest <= revision <= self.caches.revision
 
-    def _entries(self, namespace: str, start: str) -> "list[Entry]":
+    def _entries(self, namespace: str, start: str) -> Entries:
         if self.scope != WILDCARD:
             shelf = self.cache.shelves.get(self.scope)
             return shelf.snapshot(namespace, start) if shelf else []
@@ -141,7 +144,7 @@ class Reader:
         return found
 
     @staticmethod
-    def _page(entries: Sequence[Entry], match: Match | None, limit: int) -> "tuple[list[Entry], list[Entry]]":
+    def _page(entries: Sequence[Entry], match: Match | None, limit: int) -> tuple[Entries, Entries]:
         """What matches, ``limit`` at the most, and what was not looked at."""
         if match is None:
             return (list(entries[:limit]), list(entries[limit:])) if limit else (list(entries), [])
@@ -153,7 +156,7 @@ class Reader:
                 found.append(entry)
         return found, []
 
-    def _listing(self, found: "list[Entry]", rest: "list[Entry]", revision: int, options: ListOptions) -> Listing:
+    def _listing(self, found: Entries, rest: Entries, revision: int, options: ListOptions) -> Listing:
         selected = bool(options.label_selector or options.field_selector)
         token = _encode_continue(revision, self._position(rest[0])) if rest else ""
         remaining = len(rest) if rest and not selected else None
@@ -229,9 +232,9 @@ class Reader:
         watch.replay(event for event in recent if self.scope in {WILDCARD, event.cluster})
         return watch
 
-    async def _history(self, after: int, until: int) -> "list[CacheEvent]":
+    async def _history(self, after: int, until: int) -> Events:
         prefix = self.cache.prefix if self.scope == WILDCARD else f"{self.cache.prefix}{self.scope}/"
-        found: list[CacheEvent] = []
+        found: Events = []
         events = self.caches.store.watch(prefix, after=Revision(after))
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             async for event in events:

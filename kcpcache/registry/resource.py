@@ -102,6 +102,8 @@ class ResourceDefinition:
     tracks_generation: bool = True
     origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
     convert: Convert | None = None
+    normalize: Callable[[Object], None] | None = None
+    """Turns accepted other spellings into the schema's, in place, before unknown fields are looked for."""
 
     @property
     def group_resource(self) -> GroupResource:

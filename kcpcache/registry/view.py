@@ -126,11 +126,12 @@ class Watch(Protocol):
 class WriteOptions:
     """How to write; names follow ``metav1.CreateOptions``. ``warnings`` is filled by the write.
 
-    ``user_agent`` or ``field_manager`` names the manager of fields.
+    ``applied``: the change is a server-side apply that has put the managed fields right itself.
     """
 
     dry_run: bool = False
     field_manager: str = ""
+    applied: bool = False
     field_validation: Literal["Ignore", "Warn", "Strict"] = "Ignore"
     warnings: list[str] = field(default_factory=list)
 

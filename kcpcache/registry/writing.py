@@ -6,24 +6,20 @@ only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import (
     BadRequestError,
-    ConflictError,
     FieldError,
-    ForbiddenError,
     InvalidError,
-    MethodNotAllowedError,
     ServiceUnavailableError,
     already_exists,
     conflict,
-    field_invalid,
     not_found,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid, random_suffix, timestamp
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix, timestamp
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.reading import Reader
@@ -35,11 +31,13 @@ _ATTEMPTS = 8
 _SERVER_FIELDS = (
     "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
 )  # fmt: skip
+_WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status",)}
+"""The only part that a subresource writes."""
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 class Writer:
-    """Writes objects of one definition in one version and logical cluster. See ``view.View`` for each verb's promise."""
+    """Writes objects of one definition, version and logical cluster. See ``view.View`` for each verb's promise."""
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ class Writer:
         new = self._kept_by_server(new, old, subresource)
         await admission.mutate("UPDATE", new, old)
         self._default(new)
-        if subresource == "status":
+        if subresource in _WRITTEN_BY:
             new = self._kept_by_server(new, old, subresource)
         self._validate_update(new, old)
         await admission.validate("UPDATE", new, old)
@@ -178,20 +176,15 @@ class Writer:
 
     def _kept_by_server(self, new: Object, old: Object, subresource: str) -> Object:
         """``new`` with what this way of writing may not change put back from ``old``."""
-        if subresource == "status":
+        path = _WRITTEN_BY.get(subresource)
+        if path is not None:
             kept = copy(old)
-            if "status" in new:
-                kept["status"] = new["status"]
-            else:
-                kept.pop("status", None)
+            _put_nested(kept, path, nested(new, *path))
             if "managedFields" in new["metadata"]:
                 kept["metadata"]["managedFields"] = new["metadata"]["managedFields"]
             new = kept
-        elif not subresource and self.version.has_status:
-            if "status" in old:
-                new["status"] = copy(old["status"])
-            else:
-                new.pop("status", None)
+        elif self.version.has_status:
+            _put_nested(new, ("status",), copy(old.get("status")))
         meta = new["metadata"]
         for key in ("name", "namespace", *_SERVER_FIELDS):
             if key in old["metadata"]:
@@ -287,7 +280,8 @@ class Writer:
                     self._key(entry.namespace, entry.name), expected=Revision(entry.revision)
                 )
             except RevisionConflictError:
-                return self._lost(entry, pinned=pinned)
+                self._lost(entry, pinned=pinned)
+                return None
             except StoreUnavailableError as error:
                 raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
             await self.caches.reached(revision)
@@ -327,6 +321,8 @@ class Writer:
             del meta["annotations"]
 
     def _prune(self, obj: Object, options: WriteOptions) -> None:
+        if self.definition.normalize is not None:
+            self.definition.normalize(obj)
         unknown = [*object_meta.drop_unknown(obj["metadata"]), *self.version.schema.prune(obj)]
         if not unknown or options.field_validation == "Ignore":
             return
@@ -352,6 +348,8 @@ class Writer:
             raise InvalidError(self.definition.group, self.definition.kind, name, errors)
 
     def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
+        if options.applied:
+            return
         managed_fields.update(
             old,
             new,
@@ -399,5 +397,12 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
 
 
-Refusal = Literal["read-only"]
-_ = (ConflictError, ForbiddenError, MethodNotAllowedError, field_invalid)
+def _put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
+    """Set the value at ``path``; None removes it."""
+    *above, last = path
+    for step in above:
+        obj = obj.setdefault(step, {})
+    if value is None:
+        obj.pop(last, None)
+    else:
+        obj[last] = value

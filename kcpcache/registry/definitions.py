@@ -1,0 +1,126 @@
+"""Resource definitions from data: CustomResourceDefinitions and APIResourceSchemas, as plain objects."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from kcpcache.meta.columns import AGE_COLUMN, NAME_COLUMN, Column
+from kcpcache.meta.objects import Object
+from kcpcache.registry.resource import (
+    ALL_VERBS,
+    READ_VERBS,
+    Convert,
+    NoRules,
+    ResourceDefinition,
+    Rules,
+    Scale,
+    ServedVersion,
+)
+from kcpcache.schema.compiled import compile_schema
+
+Origin = Literal["builtin", "system", "crd", "bound", "virtual"]
+
+_OPEN_SCHEMA: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def definition_of_crd(
+    crd: Mapping[str, Any], *, origin: Origin = "crd", rules: Rules | None = None, convert: Convert | None = None
+) -> ResourceDefinition:
+    """The resource that a CRD's spec defines. The spec has passed validation and defaulting."""
+    spec = crd["spec"]
+    versions = [
+        _version(version, (version.get("schema") or {}).get("openAPIV3Schema") or _OPEN_SCHEMA)
+        for version in spec["versions"]
+    ]
+    names = crd.get("status", {}).get("acceptedNames") or spec["names"]
+    return _definition(spec, names, versions, origin=origin, rules=rules, convert=convert)
+
+
+def definition_of_schema(
+    schema: Mapping[str, Any],
+    *,
+    identity_hash: str,
+    virtual: bool,
+    rules: Rules | None = None,
+    convert: Convert | None = None,
+) -> ResourceDefinition:
+    """The resource that an APIResourceSchema's spec defines, as it is served to those who bind it.
+
+    ``virtual``: read-only. Otherwise ``identity_hash`` (the APIExport's) keeps its objects apart in storage.
+    """
+    spec = schema["spec"]
+    versions = [_version(version, version.get("schema") or _OPEN_SCHEMA) for version in spec["versions"]]
+    return _definition(
+        spec,
+        spec["names"],
+        versions,
+        origin="virtual" if virtual else "bound",
+        rules=rules,
+        convert=convert,
+        identity_hash=identity_hash,
+    )
+
+
+def _definition(
+    spec: Mapping[str, Any],
+    names: Mapping[str, Any],
+    versions: Iterable[tuple[ServedVersion, bool]],
+    *,
+    origin: Origin,
+    rules: Rules | None,
+    convert: Convert | None,
+    identity_hash: str = "",
+) -> ResourceDefinition:
+    listed = list(versions)
+    return ResourceDefinition(
+        group=spec["group"],
+        plural=names["plural"],
+        singular=names.get("singular") or names["kind"].lower(),
+        kind=names["kind"],
+        list_kind=names.get("listKind") or f"{names['kind']}List",
+        namespaced=spec["scope"] == "Namespaced",
+        versions=tuple(version for version, _ in listed),
+        storage_version=next((version.name for version, stored in listed if stored), listed[0][0].name),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        verbs=READ_VERBS if origin == "virtual" else ALL_VERBS,
+        rules=rules or NoRules(),
+        identity_hash=identity_hash,
+        origin=origin,
+        convert=convert,
+    )
+
+
+def _version(version: Mapping[str, Any], schema: Object) -> tuple[ServedVersion, bool]:
+    subresources = version.get("subresources") or {}
+    scale = subresources.get("scale")
+    deprecated = version.get("deprecationWarning") or "" if version.get("deprecated") else ""
+    served = ServedVersion(
+        name=version["name"],
+        schema=compile_schema(schema),
+        columns=_columns(version.get("additionalPrinterColumns") or ()),
+        subresources=tuple(sorted(name for name in ("status", "scale") if subresources.get(name) is not None)),
+        scale=_scale(scale) if scale else None,
+        selectable_fields=tuple(field["jsonPath"] for field in version.get("selectableFields") or ()),
+        served=bool(version.get("served", True)),
+        deprecation_warning=deprecated,
+    )
+    return served, bool(version.get("storage"))
+
+
+def _columns(columns: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
+    found = [
+        Column(
+            column["name"],
+            column["type"],
+            column.get("format") or "",
+            column.get("description") or "",
+            column.get("priority") or 0,
+            column["jsonPath"],
+        )
+        for column in columns
+    ]
+    return (NAME_COLUMN, *found) if found else (NAME_COLUMN, AGE_COLUMN)
+
+
+def _scale(scale: Mapping[str, Any]) -> Scale:
+    return Scale(scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath") or "")

@@ -1,0 +1,160 @@
+"""Which workspace serves what: built-ins and system types everywhere, CRDs and bound resources where they are.
+
+Snapshots are made when they are first asked for after a change, from the caches, on the event loop.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from kcpcache.meta import conditions
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object, nested
+from kcpcache.registry.caches import CacheEvent, Caches
+from kcpcache.registry.catalog import (
+    ExportReference,
+    ProjectedResource,
+    Resource,
+    Snapshot,
+    SnapshotPool,
+    StoredResource,
+)
+from kcpcache.registry.definitions import definition_of_crd, definition_of_schema
+from kcpcache.registry.entry import Entry
+from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
+from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.view import WILDCARD
+from kcpcache.storage.keys import registry_prefix
+
+CRDS = registry_prefix("apiextensions.k8s.io", "customresourcedefinitions")
+API_BINDINGS = registry_prefix("apis.kcp.io", "apibindings")
+API_RESOURCE_SCHEMAS = registry_prefix("apis.kcp.io", "apiresourceschemas")
+
+
+@dataclass(frozen=True, slots=True)
+class BoundResource:
+    """An item of an APIBinding's ``status.boundResources``, with where it comes from."""
+
+    group: str
+    resource: str
+    schema_uid: str
+    schema_name: str
+    identity_hash: str
+    virtual: bool
+    source: ExportReference
+
+
+def bound_resources(binding: Object) -> Iterator[BoundResource]:
+    """What an APIBinding (in its stored version) has bound."""
+    meta = binding["metadata"]
+    source = ExportReference(
+        nested(binding, "status", "apiExportClusterName", default=""),
+        nested(binding, "spec", "reference", "export", "name", default=""),
+        meta["name"],
+    )
+    for item in nested(binding, "status", "boundResources", default=[]):
+        schema = item["schema"]
+        yield BoundResource(
+            item.get("group") or "",
+            item["resource"],
+            schema["UID"],
+            schema["name"],
+            schema["identityHash"],
+            not item.get("storageVersions"),
+            source,
+        )
+
+
+class Serving:
+    """The catalog of every workspace: ``base`` is served by all; ``system`` has the rules of bound kcp types."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        base: Iterable[ResourceDefinition],
+        system: Mapping[GroupResource, ResourceDefinition],
+    ) -> None:
+        self._caches = caches
+        self._base: tuple[Resource, ...] = tuple(StoredResource(definition) for definition in base)
+        self._system = system
+        self._pool = SnapshotPool()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._crd_definitions: dict[str, tuple[int, ResourceDefinition]] = {}
+        self._schema_definitions: dict[tuple[str, str, bool], ResourceDefinition] = {}
+        self._crds = caches.of(CRDS)
+        self._bindings = caches.of(API_BINDINGS)
+        self._schemas = caches.of(API_RESOURCE_SCHEMAS)
+        for cache in (self._crds, self._bindings):
+            cache.listeners.append(self._changed)
+        self._bare = self._pool.intern(self._base)
+
+    def snapshot(self, cluster: str) -> Snapshot:
+        """What the workspace serves now; for ``*`` and unknown clusters what every workspace serves."""
+        if cluster == WILDCARD:
+            return self._bare
+        found = self._snapshots.get(cluster)
+        if found is None:
+            if not self._crds.count(cluster) and not self._bindings.count(cluster):
+                return self._bare
+            found = self._snapshots[cluster] = self._pool.intern(self._resources(cluster))
+        return found
+
+    def definition_of_bound(self, bound: BoundResource) -> ResourceDefinition | None:
+        """The shared definition of a bound resource; None where its schema is not there."""
+        key = (bound.schema_uid, bound.identity_hash, bound.virtual)
+        found = self._schema_definitions.get(key)
+        if found is None:
+            entry = self._schemas.get(BOUND_SCHEMAS, bound.schema_uid)
+            if entry is None:
+                return None
+            found = self._definition_of_schema(entry, bound.identity_hash, virtual=bound.virtual)
+            self._schema_definitions[key] = found
+        return found
+
+    def _definition_of_schema(self, entry: Entry, identity_hash: str, *, virtual: bool) -> ResourceDefinition:
+        schema = entry.object()
+        key = GroupResource(schema["spec"]["group"], schema["spec"]["names"]["plural"])
+        known = self._system.get(key)
+        made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual)
+        if known is None:
+            return made
+        return replace(made, rules=known.rules, convert=known.convert, normalize=known.normalize)
+
+    def _resources(self, cluster: str) -> Iterator[Resource]:
+        taken: set[GroupResource] = set()
+        for resource in self._base:
+            taken.add(resource.definition.group_resource)
+            yield resource
+        for entry in self._crds.entries(cluster):
+            definition = self._definition_of_crd(entry)
+            if definition is not None and definition.group_resource not in taken:
+                taken.add(definition.group_resource)
+                yield StoredResource(definition)
+        for entry in self._bindings.entries(cluster):
+            for bound in bound_resources(entry.object()):
+                bound_definition = self.definition_of_bound(bound)
+                if bound_definition is None or bound_definition.group_resource in taken:
+                    continue
+                taken.add(bound_definition.group_resource)
+                if bound.virtual:
+                    yield ProjectedResource(bound_definition, bound.source)
+                else:
+                    yield StoredResource(bound_definition, bound.source)
+
+    def _definition_of_crd(self, entry: Entry) -> ResourceDefinition | None:
+        known = self._crd_definitions.get(entry.uid)
+        if known is not None and known[0] == entry.revision:
+            return known[1]
+        crd = entry.object()
+        if not conditions.is_true(crd, "Established"):
+            return None
+        definition = definition_of_crd(crd)
+        if entry.deleting:
+            verbs = tuple(verb for verb in definition.verbs if verb != "create")
+            definition = replace(definition, verbs=verbs)
+        self._crd_definitions[entry.uid] = (entry.revision, definition)
+        return definition
+
+    def _changed(self, event: CacheEvent) -> None:
+        self._snapshots.pop(event.cluster, None)
+        if event.entry is None and event.previous is not None:
+            self._crd_definitions.pop(event.previous.uid, None)

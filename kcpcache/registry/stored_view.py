@@ -1,0 +1,108 @@
+"""A workspace's own objects, or those of all workspaces (``*``, read-only), as a view."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from kcpcache.meta.errors import MethodNotAllowedError, StatusError, method_not_allowed
+from kcpcache.meta.objects import Object
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.view import (
+    WILDCARD,
+    Admission,
+    Change,
+    DeleteOptions,
+    Item,
+    Listing,
+    ListOptions,
+    Segment,
+    Watch,
+    WriteOptions,
+    Written,
+)
+from kcpcache.registry.writing import Writer
+from kcpcache.storage.keys import registry_prefix
+
+Clock = Callable[[], datetime]
+
+
+def storage_prefix(definition: ResourceDefinition) -> str:
+    """Where the objects of a definition lie, over all logical clusters."""
+    return registry_prefix(definition.group, definition.plural, identity=definition.identity_hash)
+
+
+class StoredView:
+    """See ``view.View`` for what each verb promises."""
+
+    def __init__(
+        self, caches: Caches, definition: ResourceDefinition, version: ServedVersion, cluster: str, clock: Clock
+    ) -> None:
+        self.definition, self.version, self.cluster = definition, version, cluster
+        cache = caches.of(storage_prefix(definition))
+        self._reader = Reader(caches, cache, definition, version, scope=cluster)
+        self._writer = Writer(caches, cache, definition, version, cluster, clock)
+
+    async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
+        """See ``view.View``."""
+        self._require("get", concrete=True)
+        return await self._reader.get(namespace, name, resource_version)
+
+    async def list(self, options: ListOptions) -> Listing:
+        """See ``view.View``."""
+        self._require("list")
+        return await self._reader.list(options)
+
+    async def watch(self, options: ListOptions) -> Watch:
+        """See ``view.View``."""
+        self._require("watch")
+        return await self._reader.watch(options)
+
+    async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+        """See ``view.View``."""
+        self._require("create", concrete=True)
+        return await self._writer.create(namespace, obj, options, admission)
+
+    async def update(
+        self,
+        namespace: str,
+        name: str,
+        change: Change,
+        options: WriteOptions,
+        admission: Admission,
+        *,
+        subresource: str = "",
+        create_if_missing: bool = False,
+    ) -> Written:
+        """See ``view.View``."""
+        self._require("update", concrete=True)
+        create = create_if_missing and "create" in self.definition.verbs
+        return await self._writer.update(
+            namespace, name, change, options, admission, subresource=subresource, create_if_missing=create
+        )
+
+    async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
+        """See ``view.View``."""
+        self._require("delete", concrete=True)
+        return await self._writer.delete(namespace, name, options, admission)
+
+    async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
+        """See ``view.View``. An object that somebody else deletes meanwhile is passed over."""
+        self._require("deletecollection", concrete=True)
+        listing = await self._reader.list(selection)
+        deleted = []
+        for item in listing.items():
+            try:
+                written = await self._writer.delete(item.entry.namespace, item.entry.name, options, admission)
+            except StatusError as error:
+                if error.reason != "NotFound":
+                    raise
+            else:
+                deleted.append(written.item.entry)
+        return Listing([Segment(deleted)], listing.revision, listing.continue_token, listing.remaining)
+
+    def _require(self, verb: str, *, concrete: bool = False) -> None:
+        if verb not in self.definition.verbs:
+            raise method_not_allowed(self.definition.group, self.definition.plural, verb)
+        if concrete and self.cluster == WILDCARD:
+            raise MethodNotAllowedError(f"{verb} needs a workspace: over all of them there is only list and watch")
