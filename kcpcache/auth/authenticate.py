@@ -1,0 +1,129 @@
+"""Who is it: a chain of authenticators, and a memory of what they found."""
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from cryptography import x509
+
+from kcpcache.auth.certificates import verify_client_certificate
+from kcpcache.auth.tokens import TokenAuthenticator, token_digest
+from kcpcache.auth.user import ANONYMOUS, User, with_standard_group
+from kcpcache.meta.errors import UnauthorizedError
+
+_WEBSOCKET_PREFIX = "base64url.bearer.authorization.k8s.io."
+_REMEMBERED = 4096
+
+
+class Credentials(NamedTuple):
+    """What a request shows: peer certificate (DER), ``Authorization`` and ``Sec-WebSocket-Protocol`` headers."""
+
+    certificate: bytes | None = None
+    authorization: str | None = None
+    websocket_protocols: str | None = None
+
+
+class _Memory:
+    """Users by what they showed, each until a point in time; the oldest goes when it is full."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, tuple[User, float]] = {}
+
+    def recall(self, key: bytes, now: float) -> User | None:
+        found = self._found.get(key)
+        return found[0] if found is not None and now < found[1] else None
+
+    def remember(self, key: bytes, user: User, until: float) -> User:
+        self._found.pop(key, None)
+        if len(self._found) >= _REMEMBERED:
+            del self._found[next(iter(self._found))]
+        self._found[key] = user, until
+        return user
+
+
+class Authenticator:
+    """Finds the user of a request: client certificate first, then the bearer token, then nobody.
+
+    ``clock`` gives seconds since the epoch. At most 4,096 certificates and as many tokens are remembered, none
+    beyond its own expiry, tokens as SHA-256 only. A refusal is never remembered.
+    """
+
+    def __init__(
+        self,
+        client_authorities: Sequence[x509.Certificate] = (),
+        tokens: Sequence[TokenAuthenticator] = (),
+        *,
+        anonymous: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._authorities = tuple(client_authorities)
+        self._tokens = tuple(tokens)
+        self._anonymous = anonymous
+        self._clock = clock
+        self._by_certificate, self._by_token = _Memory(), _Memory()
+
+    async def authenticate(self, credentials: Credentials) -> User:
+        """The user, with system:authenticated; ``ANONYMOUS`` where no credentials are shown.
+
+        Raises UnauthorizedError where credentials are shown and none is good, or anonymous users are not let in.
+        """
+        failed, now = False, self._clock()
+        if credentials.certificate is not None:
+            try:
+                return self._certificate_user(credentials.certificate, now)
+            except UnauthorizedError:
+                failed = True
+        token = bearer_token(credentials)
+        if token is not None:
+            return await self._token_user(token, now)
+        if failed or not self._anonymous:
+            raise UnauthorizedError
+        return ANONYMOUS
+
+    def forget(self) -> None:
+        """Drop what is remembered: after an authority or a token source has changed."""
+        self._by_certificate, self._by_token = _Memory(), _Memory()
+
+    def _certificate_user(self, der: bytes, now: float) -> User:
+        known = self._by_certificate.recall(der, now)
+        if known is not None:
+            return known
+        user, expires = verify_client_certificate(der, self._authorities, now)
+        return self._by_certificate.remember(der, with_standard_group(user), expires)
+
+    async def _token_user(self, token: str, now: float) -> User:
+        digest = token_digest(token)
+        known = self._by_token.recall(digest, now)
+        if known is not None:
+            return known
+        for authenticate in self._tokens:
+            answer = await authenticate(token)
+            if answer is not None:
+                user = with_standard_group(answer.user)
+                return self._by_token.remember(digest, user, now + answer.cache_seconds)
+        raise UnauthorizedError
+
+
+def bearer_token(credentials: Credentials) -> str | None:
+    """The token in ``Authorization: Bearer …``, or in the WebSocket subprotocol that browsers use instead.
+
+    None where there is neither. Raises UnauthorizedError where the subprotocol's token cannot be decoded.
+    """
+    scheme, _, token = (credentials.authorization or "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip() or None
+    for protocol in (credentials.websocket_protocols or "").split(","):
+        encoded = protocol.strip()
+        if encoded.startswith(_WEBSOCKET_PREFIX):
+            return _decoded(encoded.removeprefix(_WEBSOCKET_PREFIX))
+    return None
+
+
+def _decoded(encoded: str) -> str:
+    try:
+        padded = encoded + "=" * (-len(encoded) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise UnauthorizedError from None

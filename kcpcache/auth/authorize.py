@@ -1,0 +1,147 @@
+"""May he: the order in which a request is judged, and the text of a refusal."""
+
+from typing import Literal, Protocol
+
+import orjson
+
+from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
+from kcpcache.auth.rbac import Rbac
+from kcpcache.auth.subjects import binding_user, is_service_account_of
+from kcpcache.auth.user import ANONYMOUS, User
+from kcpcache.meta.errors import ForbiddenError, forbidden
+from kcpcache.meta.objects import Object
+
+WorkspaceState = Literal["missing", "scheduling", "initializing", "ready", "unavailable", "deleting"]
+"""A LogicalCluster's phase in lower case; ``missing`` where there is none."""
+
+PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
+"""What everybody may read, with all that is below (kubernetes-api §6)."""
+ACCESS_VERB, ACCESS_PATH = "access", "/"
+"""The right to enter a workspace at all, in ClusterRole system:kcp:workspace:access."""
+ACCESS_DENIED = "access denied"
+POLICY_DENIED = "access not permitted by maximal permission policy"
+
+_ENTERABLE = frozenset({"initializing", "ready"})
+_MASTER = Decision(True, "system:masters")
+_PUBLIC = Decision(True, "public path")
+_NO_ACCESS = Decision(False, ACCESS_DENIED)
+_NO_WILDCARD = Decision(False, "only system:masters may see all workspaces at once")
+_BEYOND_POLICY = Decision(False, POLICY_DENIED)
+_ENTER = Attributes(user=ANONYMOUS, verb=ACCESS_VERB, cluster="", path=ACCESS_PATH, is_resource=False)
+_BINDING_USERS = 4096
+
+
+class WorkspaceGate(Protocol):
+    """What is known of logical clusters; asked on every request, so it answers from memory at once."""
+
+    def state(self, cluster: str) -> WorkspaceState:
+        """The state of the logical cluster of that name. Only ``initializing`` and ``ready`` let anybody in.
+
+        A LogicalCluster that is being deleted and still has content stays ``ready`` as long as its phase is, so that
+        its users can remove their finalizers; ``deleting`` is one that nobody shall enter any more.
+        """
+        ...
+
+
+class MaximalPermissionPolicy(Protocol):
+    """Which exports limit what their consumers may do; asked on every request, so from memory and at once."""
+
+    def provider(self, cluster: str, group: str, resource: str) -> str | None:
+        """The provider's logical cluster where ``resource`` is bound from an APIExport with a local policy.
+
+        None for what is not bound, and for exports without a policy.
+        """
+        ...
+
+
+class Authorizer:
+    """Decides on requests: system:masters, public paths, the workspace's gate, access, RBAC, export's policy."""
+
+    def __init__(self, rbac: Rbac, workspaces: WorkspaceGate, policies: MaximalPermissionPolicy | None = None) -> None:
+        self._rbac = rbac
+        self._workspaces = workspaces
+        self._policies = policies
+        self._binding_users: dict[tuple[str, str], User] = {}
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        """The decision on one request; nothing is raised, see ``forbid`` for the refusal."""
+        user, cluster = attributes.user, attributes.cluster
+        if user.is_master:
+            return _MASTER
+        if not attributes.is_resource and _is_public(attributes):
+            return _PUBLIC
+        if cluster == ALL_CLUSTERS:
+            return _NO_WILDCARD
+        if self._workspaces.state(cluster) not in _ENTERABLE or not self._may_enter(user, cluster):
+            return _NO_ACCESS
+        decision = self._rbac.allows(user, attributes)
+        if decision.allowed and attributes.is_resource and self._policies is not None:
+            provider = self._policies.provider(cluster, attributes.group, attributes.resource)
+            if provider is not None:
+                limit = self._rbac.allows(self._binding_user(user, cluster), attributes, provider)
+                return decision if limit.allowed else _BEYOND_POLICY
+        return decision
+
+    def authorize_reference(self, attributes: Attributes) -> Decision:
+        """Like ``authorize``, for what can be used without entering the workspace that it is in.
+
+        That is: ``bind`` on an APIExport, ``use`` and ``initialize`` on a WorkspaceType, ``apiexports/content``.
+        The workspace must be there, and its RBAC decides; access and policies do not matter.
+        """
+        if attributes.user.is_master:
+            return _MASTER
+        if attributes.cluster == ALL_CLUSTERS:
+            return _NO_WILDCARD
+        if self._workspaces.state(attributes.cluster) not in _ENTERABLE:
+            return _NO_ACCESS
+        return self._rbac.allows(attributes.user, attributes)
+
+    def rules_for(self, user: User, cluster: str, namespace: str) -> list[Object]:
+        """The RBAC rules that the user has in the namespace and in the cluster; none without access to it."""
+        if user.is_master:
+            return [
+                {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+                {"verbs": ["*"], "nonResourceURLs": ["*"]},
+            ]
+        if self._workspaces.state(cluster) not in _ENTERABLE or not self._may_enter(user, cluster):
+            return []
+        return self._rbac.rules_for(user, cluster, namespace)
+
+    def _may_enter(self, user: User, cluster: str) -> bool:
+        return self._rbac.allows(user, _ENTER, cluster).allowed or is_service_account_of(user, cluster)
+
+    def _binding_user(self, user: User, cluster: str) -> User:
+        key = (user.fingerprint, cluster)
+        found = self._binding_users.get(key)
+        if found is None:
+            if len(self._binding_users) >= _BINDING_USERS:
+                self._binding_users.clear()
+            found = self._binding_users[key] = binding_user(user, cluster)
+        return found
+
+
+def forbid(attributes: Attributes, decision: Decision) -> ForbiddenError:
+    """The 403 for a denied request, in kube-apiserver's words."""
+    user = _quoted(attributes.user.name)
+    why = f": {decision.reason}" if decision.reason else ""
+    if not attributes.is_resource:
+        path = _quoted(attributes.path)
+        return ForbiddenError(f"forbidden: User {user} cannot {attributes.verb} path {path}{why}")
+    resource = attributes.resource
+    if attributes.subresource:
+        resource = f"{resource}/{attributes.subresource}"
+    where = f"in the namespace {_quoted(attributes.namespace)}" if attributes.namespace else "at the cluster scope"
+    what = f"cannot {attributes.verb} resource {_quoted(resource)} in API group {_quoted(attributes.group)}"
+    return forbidden(attributes.group, attributes.resource, attributes.name, f"User {user} {what} {where}{why}")
+
+
+def _is_public(attributes: Attributes) -> bool:
+    path = attributes.path
+    if attributes.verb not in {"get", "head"} or len(path) < len("/livez"):
+        return False
+    end = path.find("/", 1)
+    return (path if end < 0 else path[:end]) in PUBLIC_PATHS
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()

@@ -1,0 +1,97 @@
+"""As whom a logical cluster's RBAC meets a user: what crosses from one workspace to another, and what does not."""
+
+from dataclasses import replace
+
+import msgspec
+
+from kcpcache.auth.user import (
+    ANONYMOUS_NAME,
+    AUTHENTICATED,
+    CLUSTER_NAME_EXTRA,
+    SCOPES_EXTRA,
+    User,
+    service_account_of,
+)
+
+BINDING_PREFIX = "apis.kcp.io:binding:"
+"""Before user and group names in the bindings of a maximal permission policy."""
+_CLUSTER_SCOPE = "cluster:"
+
+
+class Subjects(msgspec.Struct, frozen=True, gc=False):
+    """What the subjects of a binding are compared with.
+
+    ``service_account`` (namespace, name) is set only for an account of the very cluster. ``global_names`` are the
+    names among ``names`` that mean the same user in every cluster: those that ``system:admin``'s bindings see.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    service_account: tuple[str, str] | None
+    global_names: tuple[str, ...]
+
+
+_OUT_OF_SCOPE = Subjects((ANONYMOUS_NAME,), (AUTHENTICATED,), None, (ANONYMOUS_NAME,))
+
+
+def subjects_in(user: User, cluster: str) -> Subjects:
+    """The user as seen in ``cluster``.
+
+    Outside its scopes a user is anonymous, yet authenticated. A ServiceAccount of another cluster is
+    ``system:kcp:serviceaccount:<cluster>:<namespace>:<name>`` and has no group of its own (as in kcp).
+    """
+    if not _in_scope(user, cluster):
+        return _OUT_OF_SCOPE
+    account = service_account_of(user.name)
+    if account is None:
+        return Subjects((user.name,), user.groups, None, (user.name,))
+    home = user.extra.get(CLUSTER_NAME_EXTRA, ())
+    if not home:
+        return Subjects((user.name,), user.groups, account, ())
+    alias = global_service_account_name(home[0], *account)
+    if home == (cluster,):
+        return Subjects((user.name, alias), user.groups, account, (alias,))
+    return Subjects((alias,), (AUTHENTICATED,), None, (alias,))
+
+
+def is_service_account_of(user: User, cluster: str) -> bool:
+    """Whether the user is a ServiceAccount that certainly lives in ``cluster``: its token said so."""
+    return user.extra.get(CLUSTER_NAME_EXTRA) == (cluster,) and (subjects_in(user, cluster).service_account is not None)
+
+
+def with_home(user: User, cluster: str) -> User:
+    """A ServiceAccount of which only the name was given, as the one of ``cluster``; any other user as it is."""
+    if service_account_of(user.name) is None or CLUSTER_NAME_EXTRA in user.extra:
+        return user
+    return replace(user, extra={**user.extra, CLUSTER_NAME_EXTRA: (cluster,)})
+
+
+def global_service_account_name(cluster: str, namespace: str, name: str) -> str:
+    """The name by which a ServiceAccount is known outside its logical cluster."""
+    return f"system:kcp:serviceaccount:{cluster}:{namespace}:{name}"
+
+
+def global_name(user: User) -> str:
+    """The name that means this user in every logical cluster: what a binding in another one must say."""
+    account, home = service_account_of(user.name), user.extra.get(CLUSTER_NAME_EXTRA)
+    return global_service_account_name(home[0], *account) if account and home else user.name
+
+
+def binding_user(user: User, consumer: str) -> User:
+    """The user as a maximal permission policy sees it: name and groups behind ``apis.kcp.io:binding:``.
+
+    What it is in ``consumer`` counts, and a ServiceAccount goes by its global name, so that two consumers'
+    accounts of one name are two. Scopes are dropped: the policy limits and never grants.
+    """
+    seen = subjects_in(user, consumer)
+    name = seen.names[-1]
+    if seen.service_account and not seen.global_names:
+        name = global_service_account_name(consumer, *seen.service_account)
+    return User(BINDING_PREFIX + name, groups=tuple(BINDING_PREFIX + group for group in seen.groups))
+
+
+def _in_scope(user: User, cluster: str) -> bool:
+    return all(
+        _CLUSTER_SCOPE + cluster in [part.strip() for part in scope.split(",")]
+        for scope in user.extra.get(SCOPES_EXTRA, ())
+    )
