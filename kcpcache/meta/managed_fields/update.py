@@ -1,0 +1,94 @@
+"""Who owns what after a create, an update or a patch."""
+
+from typing import Any, Final
+
+from kcpcache.meta.errors import BadRequestError
+from kcpcache.meta.managed_fields.compare import object_changes
+from kcpcache.meta.managed_fields.entries import (
+    Entry,
+    Identity,
+    arranged,
+    capped,
+    entries_of,
+    identity_of,
+    is_reset,
+    new_entry,
+    parse_entries,
+)
+from kcpcache.meta.managed_fields.fields_v1 import FieldsError, FieldSet, subtract, take
+from kcpcache.meta.managed_fields.nodes import compile_schema
+from kcpcache.meta.objects import Object
+
+TOO_DEEP: Final = "the object is nested too deeply"
+
+
+def update(
+    old: Object | None,
+    new: Object,
+    *,
+    manager: str,
+    schema: Object | None,
+    api_version: str,
+    now: str,
+    subresource: str = "",
+) -> None:
+    """Set ``new``'s managedFields in place, for a write by ``manager`` (not an apply) that made it from ``old``.
+
+    The manager owns what it changed, others lose that and what is gone; ``now`` (RFC 3339) is noted where
+    something changed. Entries that the client sent count if they are valid, else those of ``old``; an empty list
+    forgets all ownership, and then nothing is tracked until an apply. ``old`` is None for a create; it is not
+    changed, but ``new`` shares its entries. Raises BadRequestError for nesting that cannot be followed.
+    Rules: Kubernetes documentation, "Server-Side Apply".
+    """
+    metadata = new.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    sent = metadata.pop("managedFields", None)
+    known = entries_of(old)
+    try:
+        entries = known if subresource or (not sent and sent != []) or sent == known else _sent(sent, known)
+        if entries or old is None:
+            changed, removed = object_changes(old or {}, new, compile_schema(schema))
+            identity: Identity = (manager or "unknown", "Update", api_version, subresource)
+            entries = after_changes(entries, changed, removed, identity, now)
+    except RecursionError:
+        raise BadRequestError(TOO_DEEP) from None
+    if entries:
+        metadata["managedFields"] = entries
+
+
+def _sent(sent: Any, known: list[Entry]) -> list[Entry]:
+    if is_reset(sent):
+        return []
+    try:
+        # Kubernetes, too, falls back on what it has: a client's clumsiness must not cost others their fields.
+        return parse_entries(sent) or known
+    except FieldsError:
+        return known
+
+
+def after_changes(
+    entries: list[Entry], changed: FieldSet, removed: FieldSet, identity: Identity, now: str
+) -> list[Entry]:
+    """The entries after a write by ``identity``; the very list given where nothing changed."""
+    if not changed and not removed:
+        return entries
+    if not entries:
+        return [new_entry(identity, identity[2], now, changed)] if changed else entries
+    result: list[Entry] = []
+    own: FieldSet = {}
+    for entry in entries:
+        fields: FieldSet = entry["fieldsV1"]
+        left = subtract(fields, removed) if removed else fields
+        if changed and identity_of(entry) == identity:
+            own = left
+            continue
+        if changed:
+            left = subtract(left, changed)
+        if left is fields:
+            result.append(entry)
+        elif left:
+            result.append({**entry, "fieldsV1": left})
+    if changed:
+        result.append(new_entry(identity, identity[2], now, take(own, changed) if own else changed))
+    return capped(arranged(result))

@@ -1,0 +1,97 @@
+"""JSON Patch (RFC 6902), within limits."""
+
+from typing import Any, Final
+
+import jsonpatch
+import orjson
+
+from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusCause, StatusError
+
+MOST_OPERATIONS: Final = 10_000
+MOST_COPIED_BYTES: Final = 3 * 1024 * 1024
+"""How much ``copy`` operations may add in all: as much as a request body may have."""
+
+_OPERATIONS: Final = {
+    "add": jsonpatch.AddOperation,
+    "remove": jsonpatch.RemoveOperation,
+    "replace": jsonpatch.ReplaceOperation,
+    "move": jsonpatch.MoveOperation,
+    "test": jsonpatch.TestOperation,
+}
+
+
+class PatchRejectedError(InvalidError):
+    """A patch that is well-formed but cannot be applied to this object; 422, the text is kube-apiserver's.
+
+    What stood in the way is the one cause.
+    """
+
+    def __init__(self, why: str) -> None:
+        StatusError.__init__(
+            self,
+            "the server rejected our request due to an error in our request",
+            causes=[StatusCause("UnexpectedServerResponse", why)],
+        )
+        self.errors = ()
+
+
+def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
+    """``document`` after the operations, in order; it is changed in place and must be the caller's own.
+
+    After an error the document is in an undefined state. Raises BadRequestError for what is no JSON Patch,
+    RequestEntityTooLargeError for more than 10,000 operations, PatchRejectedError (422) for an operation that
+    fails, a ``test`` among them, for copies of more than 3 MiB in all and for nesting that cannot be encoded.
+    """
+    patch = _parse(operations) if isinstance(operations, bytes) else operations
+    if not isinstance(patch, list) or not all(isinstance(operation, dict) for operation in patch):
+        raise BadRequestError("a JSON patch must be a list of operations")
+    if len(patch) > MOST_OPERATIONS:
+        raise RequestEntityTooLargeError(
+            f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(patch)}"
+        )
+    copied = 0
+    for index, operation in enumerate(patch):
+        try:
+            document, size = _apply(document, operation, MOST_COPIED_BYTES - copied)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, _UnusableError) as error:
+            raise PatchRejectedError(f"operation {index}: {error}") from error
+        except (RecursionError, orjson.JSONEncodeError):
+            raise PatchRejectedError(f"operation {index}: the value is nested too deeply") from None
+        copied += size
+    try:
+        orjson.dumps(document)  # many small moves can nest deeper than any encoder follows
+    except (RecursionError, orjson.JSONEncodeError):
+        raise PatchRejectedError("the patched object is nested too deeply") from None
+    return document
+
+
+class _UnusableError(ValueError):
+    """An operation that cannot be carried out."""
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"error decoding patch: {error}") from error
+
+
+def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[Any, int]:
+    """The document after one operation, and how many bytes that copied."""
+    name, path = operation.get("op"), operation.get("path")
+    if not isinstance(path, str):
+        raise _UnusableError("path must be a string")
+    if name in {"copy", "move"} and not isinstance(operation.get("from"), str):
+        raise _UnusableError("from must be a string")
+    if name == "copy":
+        # Measured before it is made: each copy may double what the next one copies.
+        source = jsonpatch.JsonPointer(operation["from"]).resolve(document)
+        encoded = orjson.dumps(source)
+        if len(encoded) > most_copied:
+            raise _UnusableError(f"copies may add no more than {MOST_COPIED_BYTES} bytes")
+        addition = {"op": "add", "path": path, "value": orjson.loads(encoded)}
+        return jsonpatch.AddOperation(addition).apply(document), len(encoded)
+    kind = _OPERATIONS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise _UnusableError(f"unknown operation {orjson.dumps(name).decode()}")
+    return kind(operation).apply(document), 0

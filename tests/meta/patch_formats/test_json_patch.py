@@ -1,0 +1,122 @@
+import contextlib
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusError
+from kcpcache.meta.patch.json_patch import apply_json_patch
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=4),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from("ab~/"), values, max_size=3),
+    max_leaves=8,
+)
+pointers = st.sampled_from(["", "/a", "/a/b", "/b/0", "/a/-", "/a~1b", "/~2", "a", "/a/01", "/a/-1", None, 3])
+operations = st.fixed_dictionaries(
+    {},
+    optional={
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "append", None]),
+        "path": pointers,
+        "from": pointers,
+        "value": json_values,
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "operation", "expected"),
+    [
+        ({"a": 1}, {"op": "add", "path": "/b", "value": 2}, {"a": 1, "b": 2}),
+        ({"a": [1, 3]}, {"op": "add", "path": "/a/1", "value": 2}, {"a": [1, 2, 3]}),
+        ({"a": [1]}, {"op": "add", "path": "/a/-", "value": 2}, {"a": [1, 2]}),
+        ({"a": 1, "b": 2}, {"op": "remove", "path": "/b"}, {"a": 1}),
+        ({"a": 1}, {"op": "replace", "path": "/a", "value": {"b": 2}}, {"a": {"b": 2}}),
+        ({"a": {"b": 1}}, {"op": "move", "from": "/a/b", "path": "/c"}, {"a": {}, "c": 1}),
+        ({"a": {"b": 1}}, {"op": "copy", "from": "/a", "path": "/c"}, {"a": {"b": 1}, "c": {"b": 1}}),
+        ({"a": {"b": [1]}}, {"op": "test", "path": "/a/b", "value": [1]}, {"a": {"b": [1]}}),
+        ({"x/y": {"~": 1}}, {"op": "replace", "path": "/x~1y/~0", "value": 2}, {"x/y": {"~": 2}}),
+        ({"a": 1}, {"op": "replace", "path": "", "value": {"b": 2}}, {"b": 2}),
+    ],
+)
+def test_each_operation_does_what_rfc_6902_says(document, operation, expected):
+    assert apply_json_patch(document, [operation]) == expected
+
+
+def test_operations_are_applied_in_order_and_may_come_as_bytes():
+    patch = orjson.dumps([{"op": "add", "path": "/a", "value": {}}, {"op": "add", "path": "/a/b", "value": 1}])
+    assert apply_json_patch({}, patch) == {"a": {"b": 1}}
+
+
+def test_a_copy_is_independent_of_its_source():
+    patch = [{"op": "copy", "from": "/a", "path": "/c"}, {"op": "add", "path": "/c/d", "value": 1}]
+    assert apply_json_patch({"a": {}}, patch) == {"a": {}, "c": {"d": 1}}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "test", "path": "/a", "value": 2},
+        {"op": "test", "path": "/a", "value": True},
+        {"op": "test", "path": "/missing", "value": 1},
+        {"op": "remove", "path": "/missing"},
+        {"op": "replace", "path": "/missing", "value": 1},
+        {"op": "add", "path": "/missing/x", "value": 1},
+        {"op": "add", "path": "/a/x", "value": 1},
+        {"op": "move", "from": "/missing", "path": "/b"},
+        {"op": "copy", "from": "/missing", "path": "/b"},
+        {"op": "append", "path": "/s", "value": "x"},
+        {"op": "jump", "path": "/a"},
+        {"op": ["add"], "path": "/a"},
+        {"op": "add", "value": 1},
+        {"op": "add", "path": 3, "value": 1},
+        {"op": "copy", "path": "/b"},
+        {"op": "add", "path": "a", "value": 1},
+    ],
+)
+def test_an_operation_that_cannot_be_applied_is_422_with_the_text_of_kube_apiserver(operation):
+    with pytest.raises(InvalidError) as raised:
+        apply_json_patch({"a": 1, "s": "x"}, [operation])
+    assert raised.value.status()["code"] == 422
+    assert raised.value.message == "the server rejected our request due to an error in our request"
+    assert raised.value.causes[0].message.startswith("operation 0: ")
+
+
+@pytest.mark.parametrize("patch", [b"{", b'{"op":"add"}', b"[1]", b"null", b'["add"]'])
+def test_what_is_no_list_of_operations_is_400(patch):
+    with pytest.raises(BadRequestError):
+        apply_json_patch({}, patch)
+
+
+def test_ten_thousand_operations_are_allowed_and_one_more_is_413():
+    operation = {"op": "test", "path": "/a", "value": 1}
+    assert apply_json_patch({"a": 1}, [operation] * 10_000) == {"a": 1}
+    with pytest.raises(RequestEntityTooLargeError) as raised:
+        apply_json_patch({"a": 1}, [operation] * 10_001)
+    assert raised.value.message == "The allowed maximum operations in a JSON patch is 10000, got 10001"
+
+
+def test_copies_that_double_what_they_copy_are_stopped():
+    doubling = [{"op": "copy", "from": "", "path": f"/{index}"} for index in range(60)]
+    with pytest.raises(InvalidError) as raised:
+        apply_json_patch({"a": "x" * 1000}, doubling)
+    assert "copies may add no more than" in raised.value.causes[0].message
+
+
+def test_moves_cannot_nest_a_document_deeper_than_it_can_be_encoded():
+    steps = []
+    for _ in range(3000):
+        steps += [
+            {"op": "add", "path": "/n", "value": {}},
+            {"op": "move", "from": "/d", "path": "/n/d"},
+            {"op": "move", "from": "/n", "path": "/d"},
+        ]
+    with pytest.raises(InvalidError):
+        apply_json_patch({"d": {}}, steps)
+
+
+@given(json_values, st.lists(operations, max_size=5))
+def test_whatever_comes_in_only_status_errors_come_out(document, patch):
+    with contextlib.suppress(StatusError):
+        apply_json_patch(document, patch)
