@@ -1,0 +1,259 @@
+"""``x-kubernetes-validations``: CEL rules, compiled once per schema and evaluated within a budget.
+
+Documentation: "Validation rules"; ratcheting after KEP-4008. A rule sees its node as ``self``; a rule that names
+``oldSelf`` is a transition rule and is evaluated only where there is an old value to compare with.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
+from kcpcache.meta.objects import Object
+from kcpcache.schema.cel_environment import OLD_VARIABLE, compile_expression, environment
+from kcpcache.schema.cel_text import Cost, cost, measure, uses_old_self
+from kcpcache.schema.cel_value import align, compile_converter
+from kcpcache.schema.field_path import valid_field_path
+from kcpcache.schema.values import ABSENT, correlate, map_key, same
+
+_BUDGET = 10_000_000
+"""For all rules of one object, in the units of ``cel_text.Cost``: about a second."""
+_MAX_MESSAGE_LENGTH = 5_000
+_OVER_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+_RUNTIME_ERRORS = (
+    ("NOT_FOUND: Key not found in map : ", "no such key: "),
+    ("INVALID_ARGUMENT: divide by zero", "division by zero"),
+    ("UNKNOWN: No matching overloads found", "no such overload"),
+    ("UNKNOWN: Index error: ", "index out of bounds: "),
+    ("OUT_OF_RANGE: ", ""),
+    ("INVALID_ARGUMENT: ", ""),
+    ("UNKNOWN: ", ""),
+    ("INTERNAL: Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One compiled entry of ``x-kubernetes-validations``."""
+
+    program: Any
+    text: str
+    message: str
+    message_program: Any
+    reason: str
+    field_path: str
+    uses_old_self: bool
+    optional_old_self: bool
+    cost: Cost
+
+    @property
+    def described(self) -> str:
+        """How errors name the rule."""
+        return self.message or self.text.strip()
+
+
+class BudgetExceededError(Exception):
+    """Ends the evaluation of one object's rules."""
+
+
+class _Run:
+    """One object's validation: what is left of the budget."""
+
+    def __init__(self) -> None:
+        self.left = _BUDGET
+
+    def spend(self, units: int) -> None:
+        self.left -= units
+        if self.left < 0:
+            raise BudgetExceededError
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """A place in the object: its path, its old value, and whether it or what holds it is unchanged."""
+
+    path: str
+    old: Any
+    unchanged: bool
+
+    def below(self, step: str, value: Any, old: Any) -> "_Position":
+        return _Position(
+            self.path + step if self.path else step.removeprefix("."),
+            old,
+            self.unchanged or (old is not ABSENT and same(value, old)),
+        )
+
+
+_Check = Callable[[Any, _Position, _Run], Iterator[FieldError]]
+
+
+def compile_rules(schema: Object) -> Callable[[Any, Any], list[FieldError]] | None:
+    """A function ``(value, old) -> errors`` for all rules of a schema; None where it has none.
+
+    ``old`` is ABSENT on create. The schema has passed ``check_structural``. Rules that run out of budget end in one
+    error; nothing is raised, whatever the JSON.
+    """
+    check = _compile(schema)
+    if check is None:
+        return None
+
+    def validate(value: Any, old: Any = ABSENT) -> list[FieldError]:
+        errors: list[FieldError] = []
+        position = _Position("", old, old is not ABSENT and same(value, old))
+        try:
+            errors.extend(check(value, position, _Run()))
+        except BudgetExceededError:
+            errors.append(field_invalid("<nil>", "object", _OVER_BUDGET))
+        return errors
+
+    return validate
+
+
+def _compile(schema: Object) -> _Check | None:
+    rules = [_rule(schema, rule) for rule in schema.get("x-kubernetes-validations") or ()]
+    evaluate = _evaluator(schema, rules) if rules else None
+    children = {
+        name: below
+        for name, child in (schema.get("properties") or {}).items()
+        if (below := _compile(child)) is not None
+    }
+    additional, items = schema.get("additionalProperties"), schema.get("items")
+    others = _compile(additional) if isinstance(additional, dict) else None
+    item_check = _compile(items) if isinstance(items, dict) else None
+    if evaluate is None and not children and others is None and item_check is None:
+        return None
+
+    def check(value: Any, position: _Position, run: _Run) -> Iterator[FieldError]:
+        if value is None:
+            return
+        if evaluate is not None:
+            yield from evaluate(value, position, run)
+        if isinstance(value, dict):
+            before = position.old if isinstance(position.old, dict) else {}
+            for name, child in children.items():
+                if name in value:
+                    old = before.get(name, ABSENT)
+                    yield from child(value[name], position.below(f".{name}", value[name], old), run)
+            if others is not None:
+                for name, item in value.items():
+                    old = before.get(name, ABSENT)
+                    yield from others(item, position.below(f"[{name}]", item, old), run)
+        elif isinstance(value, list) and item_check is not None:
+            yield from _items(schema, value, position, item_check, run)
+
+    return check
+
+
+def _items(schema: Object, value: list[Any], position: _Position, check: _Check, run: _Run) -> Iterator[FieldError]:
+    correlated = correlate(schema, position.old)
+    keys = schema.get("x-kubernetes-list-map-keys") or ()
+    for index, item in enumerate(value):
+        old = correlated.get(map_key(item, keys), ABSENT) if correlated else ABSENT
+        yield from check(item, position.below(f"[{index}]", item, old), run)
+
+
+def _rule(schema: Object, rule: Object) -> Rule:
+    text: str = rule["rule"]
+    expression: str = rule.get("messageExpression") or ""
+    optional = rule.get("optionalOldSelf") is True
+    return Rule(
+        program=compile_expression(text, "bool", optional_old_self=optional),
+        text=text,
+        message=(rule.get("message") or "").strip(),
+        message_program=compile_expression(expression, "string", optional_old_self=optional) if expression else None,
+        reason=rule.get("reason") or "FieldValueInvalid",
+        field_path=valid_field_path(rule.get("fieldPath") or "", schema) or "",
+        uses_old_self=uses_old_self(text),
+        optional_old_self=optional,
+        cost=cost(f"{text} {expression}"),
+    )
+
+
+def _evaluator(schema: Object, rules: list[Rule]) -> _Check:
+    convert = compile_converter(schema)
+    env = environment()
+    transitions = any(rule.uses_old_self for rule in rules)
+    flat = all(rule.cost.flat for rule in rules)
+    shown = schema.get("type") or "object"
+
+    def evaluate(value: Any, position: _Position, run: _Run) -> Iterator[FieldError]:
+        has_old = position.old is not ABSENT and position.old is not None
+        size = (1, 0) if flat else measure(value)
+        data = {"self": convert(value) if convert else value, OLD_VARIABLE: {}}
+        if transitions and has_old:
+            old = align(schema, value, position.old)
+            data["oldSelf"] = convert(old) if convert else old
+            data[OLD_VARIABLE] = {"v": data["oldSelf"]}
+        activation = env.Activation(data)
+        for rule in rules:
+            if rule.uses_old_self and not has_old and not rule.optional_old_self:
+                continue
+            run.spend(rule.cost.of(*size))
+            error = _evaluate(rule, activation, position.path, shown)
+            if error is not None and (rule.uses_old_self or not position.unchanged):
+                yield error
+
+    return evaluate
+
+
+def _evaluate(rule: Rule, activation: Any, path: str, shown: str) -> FieldError | None:
+    result = _value(rule.program, activation)
+    if result is True:
+        return None
+    if result is not False:
+        text = str(result)
+        if text.startswith("no such overload"):
+            text = (
+                f"'{text}': call arguments did not match a supported operator, function or macro signature "
+                f"for rule: {rule.described}"
+            )
+        else:
+            text = f"{text} evaluating rule: {rule.described}"
+        return field_invalid(path or "<nil>", shown, text)
+    where = (path + rule.field_path).removeprefix(".") or "<nil>"
+    detail = _message(rule, activation)
+    match rule.reason:
+        case "FieldValueForbidden":
+            return field_forbidden(where, detail)
+        case "FieldValueRequired":
+            return field_required(where, detail)
+        case "FieldValueDuplicate":
+            # Kubernetes shows the type here too, and the message nowhere.
+            return FieldError("FieldValueDuplicate", where, f'Duplicate value: "{shown}"')
+        case _:
+            return field_invalid(where, shown, detail)
+
+
+def _message(rule: Rule, activation: Any) -> str:
+    if rule.message_program is not None:
+        said = _value(rule.message_program, activation)
+        if type(said) is str and said.strip() and "\n" not in said and len(said) <= _MAX_MESSAGE_LENGTH:
+            return said.strip()
+    return rule.message or f"failed rule: {rule.text.strip()}"
+
+
+class _EvaluationError(str):
+    """The text of what went wrong; not a value of the rule."""
+
+    __slots__ = ()
+
+
+def _value(program: Any, activation: Any) -> Any:
+    """The result of an evaluation: a Python value, or an ``_EvaluationError``, which is never True or False."""
+    try:
+        result = program.eval(activation)
+        value = result.value()
+    except (RuntimeError, TypeError, ValueError) as error:
+        return _EvaluationError(_plain(str(error)))
+    if isinstance(value, str) and result.type().name() == "ERROR":
+        return _EvaluationError(_plain(value))
+    return value
+
+
+def _plain(text: str) -> str:
+    """cel-cpp's error in the words of cel-go, where the two differ."""
+    for theirs, ours in _RUNTIME_ERRORS:
+        if text.startswith(theirs):
+            rest = text.removeprefix(theirs)
+            return ours + (rest.strip('"') if ours == "no such key: " else rest)
+    return text

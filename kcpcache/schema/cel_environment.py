@@ -1,0 +1,64 @@
+"""The CEL environment that rules are compiled in; cel-cpp is imported when the first rule is."""
+
+from functools import cache
+from typing import Any
+
+OLD_VARIABLE = "old__"
+"""Holds ``{"v": old}``, or nothing, for rules whose ``oldSelf`` is optional."""
+
+_MAX_EXPRESSION_LENGTH = 20_000
+
+
+class CompileError(ValueError):
+    """The expression is no CEL, or has another type than it must have. The text is for the user."""
+
+
+@cache
+def environment() -> Any:
+    """The one environment: ``self`` and ``oldSelf`` are dynamic, the Kubernetes libraries are loaded."""
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+
+    from kcpcache.schema.cel_library import extension
+
+    dynamic = cel.Type.DYN
+    return cel.NewEnv(
+        variables={"self": dynamic, "oldSelf": dynamic, OLD_VARIABLE: dynamic},
+        extensions=[
+            ext_bindings.ExtBindings(),
+            ext_math.ExtMath(),
+            ext_optional.ExtOptional(),
+            ext_encoders.ExtEncoders(),
+            ext_strings.ExtStrings(),
+            extension(),
+        ],
+    )
+
+
+def compile_expression(expression: str, wanted: str, *, optional_old_self: bool = False) -> Any:
+    """The program of an expression that must be a ``bool`` or ``string`` (or of unknown type).
+
+    With ``optional_old_self`` the name ``oldSelf`` is an optional value. Raises CompileError.
+    """
+    from cel_expr_python import cel
+
+    if len(expression) > _MAX_EXPRESSION_LENGTH:
+        raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
+    text = expression
+    if optional_old_self:
+        text = f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {expression}\n)"
+    try:
+        environment().compile(expression)  # with its own positions, and proof against unbalanced parentheses
+        program = environment().compile(text)
+    except RuntimeError as error:
+        raise CompileError(_readable(str(error))) from None
+    except UnicodeEncodeError:
+        raise CompileError("expression is not valid Unicode") from None
+    if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
+        raise CompileError(wanted)
+    return program
+
+
+def _readable(text: str) -> str:
+    """cel-cpp's report without its status codes."""
+    return text.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")

@@ -1,0 +1,107 @@
+"""A schema with everything that the server does with it, compiled once and shared by all workspaces."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from weakref import WeakValueDictionary
+
+from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.objects import Object, copy
+from kcpcache.schema.cel import compile_rules
+from kcpcache.schema.default import compile_defaulter
+from kcpcache.schema.invariants import Check, compile_embedded, compile_list_types
+from kcpcache.schema.prune import compile_pruner
+from kcpcache.schema.validate import Validator, compile_validator
+from kcpcache.schema.values import ABSENT, canonical
+
+_BLOCKING = frozenset(
+    {
+        *("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
+        "FieldValueTypeInvalid",
+    }
+)
+_RULES_SKIPPED = (
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
+
+
+class CompiledSchema:
+    """One structural schema. Its parts are compiled on first use. Used on the event loop's thread.
+
+    The schema has passed ``check_structural`` and is not changed afterwards. ``hash`` is the SHA-256 of its
+    canonical JSON in hexadecimal: equal schemas are one ``CompiledSchema`` (see ``compile_schema``).
+    """
+
+    def __init__(self, schema: Object, digest: str) -> None:
+        self.schema = schema
+        self.hash = digest
+
+    def prune(self, obj: Object) -> list[str]:
+        """Drop unknown fields in place; their sorted paths, such as ``spec.list[0].bar``."""
+        return self._pruner(obj)
+
+    def default(self, obj: Object) -> None:
+        """Apply defaults in place; nulls that the schema does not allow give way to them, or go."""
+        self._defaulter(obj)
+
+    def validate(self, obj: Object, old: Object | None = None) -> list[FieldError]:
+        """Everything wrong with an object: schema, embedded resources, list types, CEL rules.
+
+        With ``old`` (an update) unchanged values are not blamed, and transition rules apply. Raises nothing.
+        """
+        before = ABSENT if old is None else old
+        errors = self._validator(obj, before)
+        if self._embedded is not None:
+            errors = [*errors, *self._embedded(obj, "")]
+        if self._list_types is not None and (old is None or not any(self._list_types(old, ""))):
+            errors = [*errors, *self._list_types(obj, "")]
+        if self._rules is None:
+            return errors
+        if any(error.reason in _BLOCKING for error in errors):
+            return [*errors, field_invalid("<nil>", "null", _RULES_SKIPPED)]
+        return [*errors, *self._rules(obj, before)]
+
+    @cached_property
+    def _pruner(self) -> Callable[[Object], list[str]]:
+        return compile_pruner(self.schema)
+
+    @cached_property
+    def _defaulter(self) -> Callable[[Object], None]:
+        return compile_defaulter(self.schema)
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return compile_validator(self.schema)
+
+    @cached_property
+    def _embedded(self) -> Check | None:
+        return compile_embedded(self.schema)
+
+    @cached_property
+    def _list_types(self) -> Check | None:
+        return compile_list_types(self.schema)
+
+    @cached_property
+    def _rules(self) -> Validator | None:
+        return compile_rules(self.schema)
+
+
+_compiled: WeakValueDictionary[str, CompiledSchema] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def schema_hash(schema: Object) -> str:
+    """SHA-256 of the schema's canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(schema)).hexdigest()
+
+
+def compile_schema(schema: Object) -> CompiledSchema:
+    """The one CompiledSchema of this content, made if nobody holds it. The given dict is copied."""
+    digest = schema_hash(schema)
+    with _lock:
+        found = _compiled.get(digest)
+        if found is None:
+            found = _compiled[digest] = CompiledSchema(copy(schema), digest)
+        return found

@@ -1,0 +1,123 @@
+"""Validation against a structural schema: jsonschema-rs says yes in microseconds, ``explain`` says why not.
+
+Almost every object is valid, so the fast answer is a whole-document check by a compiled validator. Only where that
+says no does the slower walk of ``explain.py`` name the fields, with kube-apiserver's texts and with ratcheting; its
+verdict is final.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from kcpcache.meta.errors import FieldError
+from kcpcache.meta.objects import Object
+from kcpcache.schema.explain import explain
+from kcpcache.schema.formats import STRING_FORMATS, string_format
+from kcpcache.schema.patterns import PatternError, pattern_options, translate
+from kcpcache.schema.values import ABSENT
+
+Validator: TypeAlias = Callable[[Any, Any], list[FieldError]]
+"""Validates a value against its schema; the second argument is the old value, or ABSENT on create."""
+
+_COPIED = (
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "multipleOf",
+)
+_JUNCTORS = ("allOf", "anyOf", "oneOf")
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+
+
+def compile_validator(schema: Object) -> Validator:
+    """A function ``(value, old) -> errors``. With ``old``, values that did not change are not validated anew.
+
+    Ratcheting is KEP-4008's: a sub-value equal to its correlated old value raises no errors. The schema has passed
+    ``check_structural``. The function raises nothing, whatever the JSON.
+    """
+    import jsonschema_rs
+
+    is_valid = jsonschema_rs.Draft7Validator(
+        json_schema(schema),
+        formats={f"kube-{name}": check for name, check in STRING_FORMATS.items()},
+        validate_formats=True,
+        pattern_options=pattern_options(),
+        offline=True,
+    ).is_valid
+
+    def validate(value: Any, old: Any = ABSENT) -> list[FieldError]:
+        try:
+            if is_valid(value):
+                return []
+        except ValueError:
+            # Not JSON that the engine can hold, for example a lone surrogate: the walk decides.
+            pass
+        return explain(schema, value, old)
+
+    return validate
+
+
+def json_schema(schema: Object) -> Object:
+    """The JSON Schema (draft 7) that accepts what Kubernetes accepts under this structural schema."""
+    out: Object = {key: schema[key] for key in _COPIED if schema.get(key) is not None}
+    if options := schema.get("enum"):
+        out["enum"] = options
+    if required := schema.get("required"):
+        out["required"] = list(dict.fromkeys(required))
+    nullable = schema.get("nullable") is True
+    types = type_names(schema)
+    if types:
+        out["type"] = [*types, "null"] if nullable else list(types)
+    _translate_bounds(schema, types, out)
+    pattern = schema.get("pattern")
+    if pattern:
+        try:
+            out["pattern"] = translate(pattern)
+        except PatternError:
+            out["not"] = {"type": "string"}
+    if string_format(schema) is not None:
+        out["format"] = "kube-" + schema["format"].replace("-", "")
+    if properties := schema.get("properties"):
+        out["properties"] = {name: json_schema(child) for name, child in properties.items()}
+    additional = schema.get("additionalProperties")
+    if additional is not None:
+        out["additionalProperties"] = json_schema(additional) if isinstance(additional, dict) else bool(additional)
+    if isinstance(schema.get("items"), dict):
+        out["items"] = json_schema(schema["items"])
+    _translate_junctors(schema, out, null_passes=nullable or not types)
+    return out
+
+
+def type_names(schema: Object) -> tuple[str, ...]:
+    """The JSON types that the schema allows; empty where it does not say."""
+    if schema.get("x-kubernetes-int-or-string") is True:
+        return ("integer", "string")
+    declared = schema.get("type")
+    return (declared,) if isinstance(declared, str) and declared else ()
+
+
+def _translate_bounds(schema: Object, types: tuple[str, ...], out: Object) -> None:
+    """OpenAPI's exclusive bounds are flags; integers are those of 64 bits."""
+    for bound, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        limit = schema.get(bound)
+        if limit is not None:
+            out[flag if schema.get(flag) is True else bound] = limit
+    if "integer" in types:
+        out.setdefault("minimum", _INT64_MIN)
+        out.setdefault("maximum", _INT64_MAX)
+
+
+def _translate_junctors(schema: Object, out: Object, *, null_passes: bool) -> None:
+    junctors: Object = {key: [json_schema(branch) for branch in schema[key]] for key in _JUNCTORS if schema.get(key)}
+    if isinstance(schema.get("not"), dict):
+        junctors["not"] = json_schema(schema["not"])
+    if not junctors:
+        return
+    if null_passes:
+        # Kubernetes asks a null nothing but its type and the enum.
+        junctors = {"if": {"type": "null"}, "else": junctors}
+    if "not" in out and "not" in junctors:
+        junctors = {"allOf": [junctors]}
+    out.update(junctors)
