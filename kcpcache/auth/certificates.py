@@ -1,6 +1,7 @@
 """TLS certificates: two authorities of our own, what they sign, and who a client's certificate says it is."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=2)
 """How far another machine's clock may lag behind and still take a new certificate as valid."""
 _PUBLIC_MODE = 0o644
+_HOST_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -223,9 +225,12 @@ def _general_name(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.DNSName(host if host.isascii() else host.encode("idna").decode())
-    except ValueError:
-        raise CertificateError(f'"{host}" is neither a host name nor an IP address: correct the setting') from None
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if not _HOST_NAME.fullmatch(name):
+        raise CertificateError(f'"{host}" is neither a host name nor an IP address: correct the setting')
+    return x509.DNSName(name)
 
 
 def _is_unspecified(host: str) -> bool:
