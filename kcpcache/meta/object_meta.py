@@ -13,9 +13,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import (
     dns1123_label_errors,
-    dns1123_subdomain_errors,
     label_value_errors,
-    path_segment_errors,
     qualified_name_errors,
     split_api_version,
 )
@@ -178,10 +176,3 @@ def update_errors(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldE
             )
             found.append(field_forbidden("metadata.finalizers", why))
     return found
-
-
-def name_check_of(group: str, resource: str) -> NameCheck:
-    """How the names of a type are checked."""
-    if group == "rbac.authorization.k8s.io":
-        return path_segment_errors
-    return dns1123_label_errors if (group, resource) == ("", "namespaces") else dns1123_subdomain_errors

@@ -93,14 +93,15 @@ def _definition(
 def _version(version: Mapping[str, Any], schema: Object) -> tuple[ServedVersion, bool]:
     subresources = version.get("subresources") or {}
     scale = subresources.get("scale")
+    paths = [field["jsonPath"] for field in version.get("selectableFields") or ()]
     deprecated = version.get("deprecationWarning") or "" if version.get("deprecated") else ""
     served = ServedVersion(
         name=version["name"],
         schema=compile_schema(schema),
         columns=_columns(version.get("additionalPrinterColumns") or ()),
-        subresources=tuple(sorted(name for name in ("status", "scale") if subresources.get(name) is not None)),
+        subresources={n: ("get", "patch", "update") for n in ("scale", "status") if subresources.get(n) is not None},
         scale=_scale(scale) if scale else None,
-        selectable_fields=tuple(field["jsonPath"] for field in version.get("selectableFields") or ()),
+        selectable_fields={path.lstrip("."): path.lstrip(".") for path in paths},
         served=bool(version.get("served", True)),
         deprecation_warning=deprecated,
     )

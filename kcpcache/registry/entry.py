@@ -3,7 +3,8 @@
 Stored form: ``{"apiVersion":…,"kind":…,"metadata":{"resourceVersion":"","annotations":{"kcp.io/cluster":""}}}``.
 The two empty strings are holes: the revision is known only after the write, the logical cluster only to whoever
 looks. An ``Entry`` keeps what is before and after the cluster's hole, so that a projection into another workspace
-costs one concatenation.
+costs one concatenation. The annotations that only cached copies carry come right after the cluster's: a projection
+leaves them out as cheaply.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,18 @@ import msgspec
 import orjson
 
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object
+from kcpcache.meta.virtual_resources import (
+    ORIGINAL_RESOURCE_VERSION_ANNOTATION,
+    ORIGINAL_UID_ANNOTATION,
+    SHARD_ANNOTATION,
+)
 
 _REVISION_HOLE = b',"metadata":{"resourceVersion":"'
 _BETWEEN = b'","annotations":{"' + CLUSTER_ANNOTATION.encode() + b'":"'
 _HOLES = _REVISION_HOLE + _BETWEEN
+_COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
+_COPY_START = b'","' + SHARD_ANNOTATION.encode() + b'":"'
+_COPY_LAST = b'","' + ORIGINAL_UID_ANNOTATION.encode() + b'":"'
 _MAX_LABEL_SETS = 65_536
 
 
@@ -59,8 +68,8 @@ def _interned_labels(labels: dict[str, str] | None) -> dict[str, str]:
 class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
     """An object at one revision, in encoded form. Immutable, shared by every reader.
 
-    ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins,
-    ``tail`` begins right after the logical cluster's name.
+    ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins, ``head``
+    where the logical cluster's name does; then come ``internal`` (a copy's own annotations, else empty) and ``tail``.
     """
 
     cluster: str
@@ -73,19 +82,22 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
     deleting: bool
     prefix: bytes
     head: bytes
+    internal: bytes
     tail: bytes
 
     def wire(self, cluster: str | None = None) -> bytes:
-        """The JSON that a client gets, seen in ``cluster`` (None: its own)."""
-        return b"".join((self.head, (self.cluster if cluster is None else cluster).encode(), self.tail))
+        """The JSON that a client gets: the object itself (None), or its projection into ``cluster``."""
+        if cluster is None:
+            return b"".join((self.head, self.cluster.encode(), self.internal, self.tail))
+        return b"".join((self.head, cluster.encode(), self.tail))
 
     def object(self, cluster: str | None = None) -> Object:
-        """A fresh decoded object, as a client sees it in ``cluster`` (None: its own)."""
+        """A fresh decoded object, as ``wire`` says."""
         return orjson.loads(self.wire(cluster))  # type: ignore[no-any-return]
 
     def stored(self) -> bytes:
         """The stored form, with both holes empty."""
-        return b"".join((self.prefix, _BETWEEN, self.tail))
+        return b"".join((self.prefix, _BETWEEN, self.internal, self.tail))
 
     def at(self, revision: int) -> "Entry":
         """The same object at another revision (a DELETED event carries the tombstone's)."""
@@ -114,17 +126,20 @@ def encode(obj: Mapping[str, Any]) -> bytes:
     """The stored form of an object; its resourceVersion and its ``kcp.io/cluster`` annotation are left out."""
     metadata = obj["metadata"]
     given = metadata.get("annotations") or {}
-    annotations = {CLUSTER_ANNOTATION: ""} | {key: given[key] for key in given if key != CLUSTER_ANNOTATION}
-    first = {"resourceVersion": "", "annotations": annotations}
+    first = [key for key in _COPY_ANNOTATIONS if key in given]
+    annotations = {CLUSTER_ANNOTATION: "", **{key: given[key] for key in first}, **given}
+    annotations[CLUSTER_ANNOTATION] = ""
+    start = {"resourceVersion": "", "annotations": annotations}
     rest = {key: value for key, value in metadata.items() if key not in {"resourceVersion", "annotations", "selfLink"}}
     body = {key: value for key, value in obj.items() if key not in {"apiVersion", "kind", "metadata"}}
-    return orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**first, **rest}, **body})
+    return orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**start, **rest}, **body})
 
 
 def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision: int) -> Entry:
     """The entry of a stored form. Raises ValueError where ``value`` is not one."""
     hole = value.index(_HOLES)
     prefix = _interned_prefix(value[: hole + len(_REVISION_HOLE)])
+    internal, tail = _split_internal(value[hole + len(_HOLES) :])
     metadata = _metadata_decoder.decode(value).metadata
     return Entry(
         cluster=cluster,
@@ -137,5 +152,15 @@ def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision:
         deleting=metadata.deletion_timestamp is not None,
         prefix=prefix,
         head=_head(prefix, revision),
-        tail=value[hole + len(_HOLES) :],
+        internal=internal,
+        tail=tail,
     )
+
+
+def _split_internal(rest: bytes) -> tuple[bytes, bytes]:
+    """What follows the cluster's name, split after the annotations that only copies carry."""
+    if not rest.startswith(_COPY_START):
+        return b"", rest
+    last = rest.find(_COPY_LAST)
+    end = rest.find(b'"', last + len(_COPY_LAST)) if last > 0 else -1
+    return (rest[:end], rest[end:]) if end > 0 else (b"", rest)

@@ -51,15 +51,15 @@ class Reader:
         self.definition, self.version = definition, version
         self.scope, self.seen_in = scope, seen_in
         self._api_version = api_version(definition.group, version.name)
+        self._own = b'{"apiVersion":"%b",' % self._api_version.encode()
 
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version."""
-        if self.definition.convert is None:
-            return entry.as_version(self._api_version) if len(self.definition.versions) > 1 else entry
-        obj = entry.object()
-        if obj["apiVersion"] == self._api_version:
+        if entry.prefix.startswith(self._own):
             return entry
-        value = encode(self.definition.convert(obj, self.version.name))
+        if self.definition.convert is None:
+            return entry.as_version(self._api_version)
+        value = encode(self.definition.convert(entry.object(), self._api_version))
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
@@ -109,9 +109,8 @@ class Reader:
         fields = {"metadata.name": entry.name, "metadata.namespace": entry.namespace}
         if not metadata_only:
             obj = self.adapt(entry).object()
-            for path in self.version.selectable_fields:
-                value = nested(obj, *path.lstrip(".").split("."))
-                fields[path] = _field_text(value)
+            for label, path in self.version.selectable_fields.items():
+                fields[label] = _field_text(nested(obj, *path.split(".")))
         return fields
 
     async def _wait(self, resource_version: str) -> None:

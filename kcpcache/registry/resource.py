@@ -1,13 +1,13 @@
 """What a resource is: its names, versions, schemas, subresources and rules, whether built in, from a CRD or bound."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
 from kcpcache.meta.columns import Column
 from kcpcache.meta.errors import FieldError
-from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version
+from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version, dns1123_subdomain_errors
 from kcpcache.meta.objects import Object
 from kcpcache.schema.compiled import CompiledSchema
 
@@ -37,11 +37,11 @@ class NoRules:
     def default(self, obj: Object) -> None:
         """Nothing to fill in."""
 
-    def validate(self, obj: Object) -> list[FieldError]:  # noqa: ARG002 -- the protocol's shape
+    def validate(self, obj: Object) -> list[FieldError]:
         """Nothing beyond the schema."""
         return []
 
-    def validate_update(self, obj: Object, old: Object) -> list[FieldError]:  # noqa: ARG002 -- the protocol's shape
+    def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """Nothing beyond the schema."""
         return []
 
@@ -57,14 +57,18 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class ServedVersion:
-    """One version of a resource. A field selector may name the ``selectable_fields`` beside the metadata's."""
+    """One version of a resource.
+
+    ``selectable_fields`` maps what a field selector may name, beside ``metadata.name`` and ``metadata.namespace``,
+    to the path in the object. ``subresources`` maps each one's name to its verbs.
+    """
 
     name: str
     schema: CompiledSchema
     columns: tuple[Column, ...] = ()
-    subresources: tuple[str, ...] = ()
+    subresources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scale: Scale | None = None
-    selectable_fields: tuple[str, ...] = ()
+    selectable_fields: Mapping[str, str] = field(default_factory=dict)
     served: bool = True
     deprecation_warning: str = ""
 
@@ -75,7 +79,7 @@ class ServedVersion:
 
 
 Convert = Callable[[Object, str], Object]
-"""``convert(obj, version)``: the object in that version (a bare version name); may change and return its argument."""
+"""``convert(obj, api_version)``: the object in that version (``group/version``); may change and return its argument."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +106,9 @@ class ResourceDefinition:
     tracks_generation: bool = True
     origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
     convert: Convert | None = None
+    stored_as: GroupResource | None = None
+    """The resource whose store it shares; None: its own (all but ``events.k8s.io``)."""
+    name_errors: Callable[[str], list[str]] = dns1123_subdomain_errors
     normalize: Callable[[Object], None] | None = None
     """Turns accepted other spellings into the schema's, in place, before unknown fields are looked for."""
 
@@ -126,4 +133,4 @@ class ResourceDefinition:
     @cached_property
     def storage_api_version(self) -> str:
         """``apiVersion`` of the stored form."""
-        return api_version(self.group, self.storage_version)
+        return api_version(self.group if self.stored_as is None else self.stored_as.group, self.storage_version)

@@ -3,8 +3,9 @@
 Snapshots are made when they are first asked for after a change, from the caches, on the event loop.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupResource
@@ -22,7 +23,7 @@ from kcpcache.registry.definitions import definition_of_crd, definition_of_schem
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
 from kcpcache.registry.resource import ResourceDefinition
-from kcpcache.registry.view import WILDCARD
+from kcpcache.registry.view import WILDCARD, Watch
 from kcpcache.storage.keys import registry_prefix
 
 CRDS = registry_prefix("apiextensions.k8s.io", "customresourcedefinitions")
@@ -85,6 +86,7 @@ class Serving:
         self._schemas = caches.of(API_RESOURCE_SCHEMAS)
         for cache in (self._crds, self._bindings):
             cache.listeners.append(self._changed)
+        self._watches: dict[str, WeakKeyDictionary[Watch, Resource]] = {}
         self._bare = self._pool.intern(self._base)
 
     def snapshot(self, cluster: str) -> Snapshot:
@@ -97,6 +99,14 @@ class Serving:
                 return self._bare
             found = self._snapshots[cluster] = self._pool.intern(self._resources(cluster))
         return found
+
+    def guard(self, cluster: str, resource: Resource) -> Callable[[Watch], None]:
+        """What to tell of watches on a resource of a workspace: they end when it is no longer served, or another is."""
+
+        def attach(watch: Watch) -> None:
+            self._watches.setdefault(cluster, WeakKeyDictionary())[watch] = resource
+
+        return attach
 
     def definition_of_bound(self, bound: BoundResource) -> ResourceDefinition | None:
         """The shared definition of a bound resource; None where its schema is not there."""
@@ -156,5 +166,29 @@ class Serving:
 
     def _changed(self, event: CacheEvent) -> None:
         self._snapshots.pop(event.cluster, None)
+        self._end_watches(event.cluster)
         if event.entry is None and event.previous is not None:
             self._crd_definitions.pop(event.previous.uid, None)
+
+    def _end_watches(self, cluster: str) -> None:
+        watches = self._watches.get(cluster)
+        if not watches:
+            self._watches.pop(cluster, None)
+            return
+        served = self.snapshot(cluster).resources
+        for watch, resource in tuple(watches.items()):
+            now = served.get(resource.definition.group_resource)
+            if now is None or not _same_objects(now, resource):
+                watch.close()
+                watches.pop(watch, None)
+
+
+def _same_objects(one: Resource, other: Resource) -> bool:
+    """Whether both show the same objects, whatever else has changed."""
+    return (
+        type(one) is type(other)
+        and one.bound == other.bound
+        and one.definition.identity_hash == other.definition.identity_hash
+        and {v.name for v in one.definition.versions if v.served}
+        == {v.name for v in other.definition.versions if v.served}
+    )

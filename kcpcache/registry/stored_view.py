@@ -25,19 +25,30 @@ from kcpcache.registry.writing import Writer
 from kcpcache.storage.keys import registry_prefix
 
 Clock = Callable[[], datetime]
+Guard = Callable[[Watch], None]
+"""Told of every watch that is opened; closes it when the view goes away."""
 
 
 def storage_prefix(definition: ResourceDefinition) -> str:
     """Where the objects of a definition lie, over all logical clusters."""
-    return registry_prefix(definition.group, definition.plural, identity=definition.identity_hash)
+    group, plural = definition.stored_as or definition.group_resource
+    return registry_prefix(group, plural, identity=definition.identity_hash)
 
 
 class StoredView:
     """See ``view.View`` for what each verb promises."""
 
     def __init__(
-        self, caches: Caches, definition: ResourceDefinition, version: ServedVersion, cluster: str, clock: Clock
+        self,
+        caches: Caches,
+        definition: ResourceDefinition,
+        version: ServedVersion,
+        cluster: str,
+        clock: Clock,
+        *,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard
         self.definition, self.version, self.cluster = definition, version, cluster
         cache = caches.of(storage_prefix(definition))
         self._reader = Reader(caches, cache, definition, version, scope=cluster)
@@ -56,7 +67,10 @@ class StoredView:
     async def watch(self, options: ListOptions) -> Watch:
         """See ``view.View``."""
         self._require("watch")
-        return await self._reader.watch(options)
+        watch = await self._reader.watch(options)
+        if self._guard is not None:
+            self._guard(watch)
+        return watch
 
     async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         """See ``view.View``."""

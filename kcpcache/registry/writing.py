@@ -75,7 +75,7 @@ class Writer:
         await admission.mutate("CREATE", obj, None)
         self._default(obj)
         errors = object_meta.errors(
-            meta, namespaced=self.definition.namespaced, check_name=self._name_check()
+            meta, namespaced=self.definition.namespaced, check_name=self.definition.name_errors
         )  # fmt: skip
         errors += self.version.schema.validate(obj) if not errors else []
         self._raise_invalid(obj, errors or self.definition.rules.validate(obj))
@@ -196,7 +196,7 @@ class Writer:
 
     def _validate_update(self, new: Object, old: Object) -> None:
         meta = new["metadata"]
-        errors = object_meta.errors(meta, namespaced=self.definition.namespaced, check_name=self._name_check())
+        errors = object_meta.errors(meta, namespaced=self.definition.namespaced, check_name=self.definition.name_errors)
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self.version.schema.validate(new, old) if not errors else []
         errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
@@ -338,9 +338,6 @@ class Writer:
         self.version.schema.default(obj)
         self.definition.rules.default(obj)
 
-    def _name_check(self) -> object_meta.NameCheck:
-        return object_meta.name_check_of(self.definition.group, self.definition.plural)
-
     def _raise_invalid(self, obj: Object, errors: list[FieldError]) -> None:
         if errors:
             meta = obj.get("metadata")
@@ -361,11 +358,12 @@ class Writer:
         )
 
     def _to_storage(self, obj: Object) -> Object:
-        if self.version.name == self.definition.storage_version:
+        stored = self.definition.storage_api_version
+        if self._api_version == stored:
             return obj
         if self.definition.convert is None:
-            return {**obj, "apiVersion": self.definition.storage_api_version}
-        return self.definition.convert(copy(obj), self.definition.storage_version)
+            return {**obj, "apiVersion": stored}
+        return self.definition.convert(copy(obj), stored)
 
     def _key(self, namespace: str, name: str) -> str:
         middle = f"{namespace}/" if namespace else ""

@@ -1,0 +1,114 @@
+"""Carries out plans: each change on the resourceVersion it was decided on, through the views that clients use."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object, metadata
+from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, UpdateStatus
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.entry import encode
+from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.serving import Serving
+from kcpcache.registry.stored_view import StoredView
+from kcpcache.registry.view import Admission, DeleteOptions, Operation, WriteOptions
+from kcpcache.storage.keys import cache_prefix, object_key
+from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
+
+FIELD_MANAGER = "kcpcache"
+
+
+async def _admit(operation: Operation, new: Object | None, old: Object | None) -> None:
+    """Controllers write what they decided; admission is for users."""
+
+
+NO_ADMISSION = Admission(mutate=_admit, validate=_admit)
+
+
+class Applier:
+    """``await applier(plan)``. ``system`` has the definitions of bound kcp types, which need no binding here."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        serving: Serving,
+        system: Callable[[GroupResource], ResourceDefinition | None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._caches, self._serving, self._system, self._clock = caches, serving, system, clock
+
+    async def __call__(self, plan: Plan) -> None:
+        """Apply the changes in order. Raises StatusError at the first that fails."""
+        for change in plan.changes:
+            if isinstance(change.target, CacheTarget):
+                await self._apply_to_cache(change, change.target)
+            else:
+                await self._apply(change, change.target)
+
+    def view(self, target: Target) -> StoredView:
+        """The view that writes a target. Raises NotFoundError where its workspace does not serve the resource."""
+        resource = target.resource
+        definition = self._system(resource.group_resource)
+        if definition is None:
+            found = self._serving.snapshot(target.cluster).find(*resource)
+            if found is None:
+                raise not_found(resource.group, resource.resource, target.name)
+            definition = found[0].definition
+        version = definition.version(resource.version)
+        if version is None:
+            raise not_found(resource.group, resource.resource, target.name)
+        return StoredView(self._caches, definition, version, target.cluster, self._clock)
+
+    async def _apply(self, change: Change, target: Target) -> None:
+        view, options = self.view(target), WriteOptions(field_manager=FIELD_MANAGER)
+        if isinstance(change, Create):
+            await view.create(target.namespace, change.object, options, NO_ADMISSION)
+        elif isinstance(change, Delete):
+            wanted = DeleteOptions(
+                resource_version=change.resource_version,
+                propagation_policy=change.propagation_policy,  # type: ignore[arg-type]
+            )
+            await self._delete(view, target, wanted)
+        else:
+            subresource = "status" if isinstance(change, UpdateStatus) else ""
+            wanted_object = change.object
+            await view.update(
+                target.namespace,
+                target.name,
+                lambda _live: wanted_object,
+                options,
+                NO_ADMISSION,
+                subresource=subresource,
+            )
+
+    @staticmethod
+    async def _delete(view: StoredView, target: Target, options: DeleteOptions) -> None:
+        try:
+            await view.delete(target.namespace, target.name, options, NO_ADMISSION)
+        except StatusError as error:
+            if error.reason != "NotFound":
+                raise
+
+    async def _apply_to_cache(self, change: Change, target: CacheTarget) -> None:
+        resource, store = target.resource, self._caches.store
+        prefix = cache_prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
+        namespace = "" if isinstance(change, Delete) else str(metadata(change.object).get("namespace") or "")
+        key = object_key(prefix, target.cluster, target.name, namespace=namespace)
+        try:
+            if isinstance(change, Create):
+                revision = await store.create(key, encode(change.object))
+            elif isinstance(change, Delete):
+                revision = await store.delete(key, expected=Revision(int(change.resource_version)))
+            else:
+                expected = Revision(int(metadata(change.object)["resourceVersion"]))
+                revision = await store.update(key, encode(change.object), expected=expected)
+        except KeyExistsError:
+            raise already_exists(resource.group, resource.resource, target.name) from None
+        except RevisionConflictError as error:
+            if isinstance(change, Delete) and error.current is None:
+                return
+            raise conflict(resource.group, resource.resource, target.name) from None
+        except StoreUnavailableError as error:
+            raise ServiceUnavailableError(f"the cache store did not take the write: {error}") from None
+        await self._caches.reached(revision)

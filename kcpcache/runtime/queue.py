@@ -1,0 +1,107 @@
+"""The work queue of a controller: keys deduplicated, serial per key, retried with bounded exponential backoff."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+BASE_DELAY_SECONDS = 0.005
+MAX_DELAY_SECONDS = 30.0
+
+
+class WorkQueue(Generic[Key]):
+    """Holds each key at most once, however often it is added; a key that is being worked on waits until it is done.
+
+    Bounded by the number of distinct keys. Use it on one event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[Key] = deque()
+        self._dirty: set[Key] = set()
+        self._busy: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._arrival: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._dirty)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do, nothing being done, and nothing scheduled."""
+        return not self._dirty and not self._busy and not self._timers
+
+    def add(self, key: Key) -> None:
+        """Have ``key`` looked at, now or as soon as it is no longer busy."""
+        if key in self._dirty or self._closed:
+            return
+        self._dirty.add(key)
+        if key not in self._busy:
+            self._offer(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Have ``key`` looked at in ``seconds``; an earlier appointment stays."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        known = self._timers.get(key)
+        if known is not None:
+            if known.when() <= due:
+                return
+            known.cancel()
+        self._timers[key] = loop.call_at(due, self._fire, key)
+
+    def retry(self, key: Key) -> None:
+        """Have ``key`` looked at later, the later the more often it failed in a row (with jitter)."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(BASE_DELAY_SECONDS * 2 ** min(failures - 1, 20), MAX_DELAY_SECONDS)
+        self.add_after(key, delay * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter needs no secrecy
+
+    def forget(self, key: Key) -> None:
+        """``key`` succeeded: its next failure counts as the first."""
+        self._failures.pop(key, None)
+
+    def take(self) -> Key | None:
+        """A key to work on, now busy; None where there is none."""
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        self._dirty.discard(key)
+        self._busy.add(key)
+        return key
+
+    async def wait(self) -> None:
+        """Return once there is something to take. One waiter at a time."""
+        if not self._ready:
+            self._arrival = asyncio.get_running_loop().create_future()
+            try:
+                await self._arrival
+            finally:
+                self._arrival = None
+
+    def done(self, key: Key) -> None:
+        """The work on ``key`` ended, however it went."""
+        self._busy.discard(key)
+        if key in self._dirty:
+            self._offer(key)
+
+    def close(self) -> None:
+        """Accept and schedule nothing more."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _offer(self, key: Key) -> None:
+        self._ready.append(key)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _fire(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)

@@ -1,0 +1,38 @@
+"""The view of any resource that a workspace serves."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from kcpcache.registry.catalog import ProjectedResource, Resource
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.resource import ServedVersion
+from kcpcache.registry.serving import Serving
+from kcpcache.registry.stored_view import StoredView
+from kcpcache.registry.view import View
+from kcpcache.virtual.projection import ProjectedView
+from kcpcache.virtual.resolution import resolve
+
+
+class Views:
+    """Makes views; a view is cheap and made per request. ``shard`` is this shard's name."""
+
+    def __init__(self, lookup: Lookup, serving: Serving, *, shard: str, clock: Callable[[], datetime]) -> None:
+        self._lookup, self._serving, self._shard, self._clock = lookup, serving, shard, clock
+
+    def view(self, cluster: str, resource: Resource, version: ServedVersion) -> View:
+        """The view of ``resource`` in a workspace; its watches end when it is no longer served there."""
+        definition, guard = resource.definition, self._serving.guard(cluster, resource)
+        if not isinstance(resource, ProjectedResource):
+            return StoredView(self._lookup.caches, definition, version, cluster, self._clock, guard=guard)
+        bound, key = resource.bound, definition.group_resource
+        path = self._lookup.clusters.path(bound.cluster)
+        return ProjectedView(
+            self._lookup.caches,
+            definition,
+            version,
+            cluster,
+            shard=self._shard,
+            resolve=lambda: resolve(self._lookup, bound, key),
+            origin=f"APIExport {path}:{bound.export} (APIBinding {bound.binding})",
+            guard=guard,
+        )
