@@ -1,0 +1,126 @@
+"""The initializer ``system:apibindings``: what a new workspace is bound to by its type."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kcpcache.meta import conditions
+from kcpcache.meta.objects import Object, cluster_of, copy, name_of, nested
+from kcpcache.reconcilers.api_binding import API_BINDINGS
+from kcpcache.reconcilers.garbage import WAIT, is_deleting
+from kcpcache.reconcilers.logical_cluster import LOGICAL_CLUSTERS
+from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target, UpdateStatus
+
+INITIALIZER: Final = "system:apibindings"
+CONDITION: Final = "APIBindingsInitialized"
+_SUFFIX_LENGTH: Final = 5
+_NAME_BYTES: Final = 253
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultBinding:
+    """One entry of ``defaultAPIBindings``, resolved: ``path`` is that of the export's workspace, never empty.
+
+    ``claims`` are the export's ``spec.permissionClaims`` (v1alpha2); None while the export cannot be found.
+    """
+
+    path: str
+    export: str
+    claims: tuple[Object, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One LogicalCluster (None once it is gone) that may carry the initializer in ``status.initializers``.
+
+    ``defaults``: those of its type and of all types that it extends, each export once; None if the type cannot be
+    resolved. ``existing``: the logical cluster's APIBindings (v1alpha2). ``now`` is RFC 3339.
+    To be looked at again when one of these APIBindings changes.
+    """
+
+    logical_cluster: Object | None
+    now: str
+    defaults: tuple[DefaultBinding, ...] | None = ()
+    existing: tuple[Object, ...] = ()
+
+
+def reconcile(state: State) -> Plan:
+    """Create the bindings that are missing; when all are Bound, take the initializer out of the status.
+
+    ``spec.initializers`` stays as it is: it says what the workspace began with.
+    """
+    obj = state.logical_cluster
+    initializers = nested(obj, "status", "initializers") or []
+    if obj is None or is_deleting(obj) or INITIALIZER not in initializers:
+        return NOTHING
+    draft: Object = {**obj, "status": copy(obj["status"])}
+    creates, problem = _bind(state, cluster_of(obj))
+    if problem is None:
+        conditions.mark_true(draft, CONDITION, now=state.now)
+        rest = [initializer for initializer in initializers if initializer != INITIALIZER]
+        draft["status"]["initializers"] = rest
+        if not rest:
+            del draft["status"]["initializers"]
+    else:
+        reason, severity, message = problem
+        conditions.mark_false(draft, CONDITION, reason, severity, message, now=state.now)
+    target = Target(LOGICAL_CLUSTERS, cluster_of(obj), name_of(obj))
+    status = (UpdateStatus(target, draft),) if draft["status"] != obj["status"] else ()
+    # A type or an export that appears does not wake the logical cluster up.
+    lost = problem is not None and problem[0] != "WaitingOnAPIBindings"
+    return Plan((*creates, *status), WAIT if lost else None)
+
+
+def binding_name(cluster: str, path: str, export: str) -> str:
+    """``<export>-<5 characters>``: always the same for one export in one workspace, so that a retry makes no second."""
+    digest = int.from_bytes(hashlib.sha224(f"{cluster}|{path}|{export}".encode()).digest())
+    suffix = ""
+    for _ in range(_SUFFIX_LENGTH):
+        digest, digit = divmod(digest, len(_DIGITS))
+        suffix += _DIGITS[digit]
+    return f"{export[: _NAME_BYTES - 1 - _SUFFIX_LENGTH].rstrip('-.')}-{suffix}"
+
+
+def _bind(state: State, cluster: str) -> tuple[tuple[Create, ...], tuple[str, conditions.Severity, str] | None]:
+    """The bindings to create, and what there is to wait for."""
+    if state.defaults is None:
+        return (), ("WorkspaceTypesInvalid", "Error", "the workspace's type cannot be resolved")
+    found = {_reference(binding): binding for binding in state.existing}
+    missing = [default for default in state.defaults if (default.path, default.export) not in found]
+    creates = tuple(_create(cluster, default, default.claims) for default in missing if default.claims is not None)
+    lost = [f"{default.path}:{default.export}" for default in missing if default.claims is None]
+    if lost:
+        return creates, ("APIBindingErrors", "Error", f"APIExports cannot be found: {', '.join(lost)}")
+    waiting = [
+        f"{default.path}:{default.export}"
+        for default in state.defaults
+        if not _is_bound(found.get((default.path, default.export)))
+    ]
+    if waiting:
+        return creates, ("WaitingOnAPIBindings", "Info", f"APIBindings are not bound yet: {', '.join(waiting)}")
+    return creates, None
+
+
+def _reference(binding: Object) -> tuple[str, str]:
+    export = nested(binding, "spec", "reference", "export") or {}
+    return export.get("path") or "", export.get("name") or ""
+
+
+def _is_bound(binding: Object | None) -> bool:
+    return bool(nested(binding, "status", "phase") == "Bound")
+
+
+def _create(cluster: str, default: DefaultBinding, claims: tuple[Object, ...]) -> Create:
+    name = binding_name(cluster, default.path, default.export)
+    accepted = [{**copy(claim), "selector": {"matchAll": True}, "state": "Accepted"} for claim in claims]
+    spec: dict[str, Any] = {"reference": {"export": {"path": default.path, "name": default.export}}}
+    if accepted:
+        spec["permissionClaims"] = accepted
+    obj = {
+        "apiVersion": API_BINDINGS.api_version,
+        "kind": "APIBinding",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return Create(Target(API_BINDINGS, cluster, name), obj)
