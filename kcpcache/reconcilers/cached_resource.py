@@ -3,6 +3,7 @@
 The copies themselves are ``replication``'s: it removes them as soon as this one says that the resource is not valid.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -47,7 +48,7 @@ class State:
     * ``path``: canonical path of its workspace.
     * ``now``: RFC 3339.
     * ``served``: how its group-resource is served in its workspace, None where it is not.
-    * ``other_with_same_gvr``: name of another CachedResource of the workspace for ``resource_to_claim``, or None.
+    * ``other_with_same_gvr``: ``first_of_others`` among the workspace's CachedResources of ``resource_to_claim``.
     * ``namespace``, ``secrets``, ``fresh_key``: as in ``identity.State``.
     * ``endpoint_slice``: the CachedResourceEndpointSlice of its name, or None.
     * ``local``: how many originals match its selector (0 where the resource is not served); ``copies``: how many
@@ -78,14 +79,28 @@ class _Problem(NamedTuple):
 
 
 def resource_to_claim(cached_resource: Object, served: Served | None) -> GroupVersionResource | None:
-    """What the CachedResource will replicate once its version is defaulted; None if there is nothing to default.
-
-    The caller looks for another CachedResource of exactly this (``State.other_with_same_gvr``).
-    """
+    """What the CachedResource replicates, or will once its version is defaulted; None while that cannot be."""
     resource = group_version_resource_of(cached_resource)
-    if resource.version or served is None or served.namespaced or not served.versions:
+    if resource.version:
+        return resource
+    if served is None or served.namespaced or not served.versions:
         return None
     return resource._replace(version=served.versions[0])
+
+
+def first_of_others(cached_resource: Object, others: Iterable[Object]) -> str | None:
+    """The name of the one of ``others`` that goes before this CachedResource, or None if this one is the first.
+
+    ``others`` are those of its workspace with ``resource_to_claim`` in their spec; it may itself be among them. Who has
+    a version goes before who has none, then the older one. Two that were defaulted at the same moment so agree on it.
+    """
+    first = min((_precedence(other) for other in others), default=None)
+    return first[-1] if first is not None and first < _precedence(cached_resource) else None
+
+
+def _precedence(cached_resource: Object) -> tuple[bool, str, str]:
+    created = str(metadata(cached_resource).get("creationTimestamp") or "")
+    return not group_version_resource_of(cached_resource).version, created, name_of(cached_resource)
 
 
 def reconcile(state: State) -> Plan:
@@ -121,7 +136,7 @@ def _prepared(state: State, cached_resource: Object, decision: identity.Decision
         prepared["spec"]["identity"] = {"secretRef": decision.reference._asdict()}
     claim = resource_to_claim(cached_resource, state.served)
     if claim is not None and state.other_with_same_gvr is None:
-        prepared["spec"]["version"] = claim.version
+        prepared["spec"]["version"] = claim.version  # once set, it is what is claimed
     return prepared
 
 
@@ -149,10 +164,10 @@ def _resource_problem(state: State, cached_resource: Object) -> _Problem | None:
     if served.namespaced:
         message = f"{what} is namespaced; only cluster-scoped resources can be replicated"
         return _Problem("ResourceNotClusterScoped", "Error", message)
-    if not resource.version:
+    if state.other_with_same_gvr is not None:
+        claim = resource_to_claim(cached_resource, served)
         message = (
-            f"spec.version cannot be set to {served.versions[0]!r}: {CACHED_RESOURCE} {state.other_with_same_gvr!r} "
-            "already replicates it; delete one of the two"
+            f"{claim} is already replicated by {CACHED_RESOURCE} {state.other_with_same_gvr!r}; delete one of them"
         )
         return _Problem("InternalError", "Error", message)
     return None

@@ -53,7 +53,7 @@ class State:
     """One key. ``target`` is the copy's place; the other fields are what was found.
 
     ``original`` is the object of that name in ``target.cluster``, as read, in the version of ``target.resource``.
-    ``copy`` is what the cache store holds at ``target``, with its resourceVersion there, without ``kcp.io/cluster``.
+    ``copy`` is what the cache store holds at ``target``, with its resourceVersion there; ``kcp.io/cluster`` is ignored.
     ``source`` is that of the CachedResource that replicates ``target.resource`` in ``target.cluster``. Each is None
     where there is none.
     """
@@ -80,11 +80,9 @@ def reconcile(state: State) -> Plan:
         return Plan((Create(target, desired),))
     if not _same_life(original, copy):
         return Plan((_delete(target, copy), Create(target, desired)))
-    found = copy["metadata"].copy()
-    resource_version = found.pop("resourceVersion")
-    if _same(desired, {**copy, "metadata": found}):
+    if _same(desired, _without_what_is_read(copy)):
         return NOTHING
-    desired["metadata"]["resourceVersion"] = resource_version
+    desired["metadata"]["resourceVersion"] = copy["metadata"]["resourceVersion"]
     return Plan((Update(target, desired),))
 
 
@@ -94,11 +92,14 @@ def copy_of(original: Object, shard: str) -> Object:
     Shares everything below ``metadata.annotations`` with the original.
     """
     found = original["metadata"].copy()
-    annotations = dict(found.get("annotations") or ())
+    own = {
+        SHARD_ANNOTATION: shard,
+        ORIGINAL_RESOURCE_VERSION_ANNOTATION: found.pop("resourceVersion"),
+        ORIGINAL_UID_ANNOTATION: found.get("uid", ""),
+    }
+    # First in order, as they are stored: ``_same`` is fastest then.
+    annotations = own | (found.get("annotations") or {}) | own
     annotations.pop(CLUSTER_ANNOTATION, None)
-    annotations[SHARD_ANNOTATION] = shard
-    annotations[ORIGINAL_RESOURCE_VERSION_ANNOTATION] = found.pop("resourceVersion")
-    annotations[ORIGINAL_UID_ANNOTATION] = found.get("uid", "")
     found["annotations"] = annotations
     return {**original, "metadata": found}
 
@@ -115,6 +116,14 @@ def _wanted(target: CacheTarget, original: Object, source: Source) -> bool:
 
 def _same_life(original: Object, copy: Object) -> bool:
     return bool(original["metadata"].get("uid") == copy["metadata"].get("uid"))
+
+
+def _without_what_is_read(copy: Object) -> Object:
+    found = copy["metadata"].copy()
+    found.pop("resourceVersion")
+    annotations = dict(found.get("annotations") or ())
+    annotations.pop(CLUSTER_ANNOTATION, None)
+    return {**copy, "metadata": found | {"annotations": annotations}}
 
 
 def _delete(target: CacheTarget, copy: Object) -> Delete:

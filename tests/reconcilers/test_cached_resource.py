@@ -8,7 +8,7 @@ from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES, ENDPOINT_SLICES, FINALIZER
 from kcpcache.reconcilers import cached_resource, identity
-from kcpcache.reconcilers.cached_resource import Served, State, resource_to_claim
+from kcpcache.reconcilers.cached_resource import Served, State, first_of_others, resource_to_claim
 from kcpcache.reconcilers.plan import Create, Plan, Target, Update, UpdateStatus
 
 OWNER = Target(CACHED_RESOURCES, "provider", "flavors-v1")
@@ -164,15 +164,47 @@ def test_a_version_that_another_one_took_meanwhile_is_not_set():
     [
         ({}, CLUSTER_SCOPED, "v1"),
         ({"version": ""}, CLUSTER_SCOPED, "v1"),
-        ({"version": "v1"}, CLUSTER_SCOPED, None),
+        ({"version": "v2"}, CLUSTER_SCOPED, "v2"),
+        ({"version": "v2"}, None, "v2"),
         ({}, Served(("v1",), namespaced=True), None),
         ({}, Served((), namespaced=False), None),
         ({}, None, None),
     ],
 )
-def test_what_a_cached_resource_would_claim_is_its_resource_in_the_preferred_version(spec, served, claim):
+def test_what_a_cached_resource_claims_is_its_resource_in_its_own_or_the_preferred_version(spec, served, claim):
     found = resource_to_claim({"spec": {"group": FLAVORS.group, "resource": "flavors"} | spec}, served)
     assert found == (FLAVORS._replace(version=claim) if claim else None)
+
+
+def claimant(name, created, version="v1"):
+    spec = {"group": FLAVORS.group, "resource": "flavors"} | ({"version": version} if version else {})
+    return {"metadata": {"name": name, "creationTimestamp": created}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "first"),
+    [
+        (claimant("b", NOW), [], None),
+        (claimant("b", NOW), [claimant("b", NOW)], None),
+        (claimant("b", NOW), [claimant("a", NOW), claimant("b", NOW)], "a"),
+        (claimant("a", NOW), [claimant("b", NOW)], None),
+        (claimant("a", LATER), [claimant("b", NOW)], "b"),
+        (claimant("a", NOW, version=""), [claimant("b", LATER)], "b"),
+        (claimant("c", LATER), [claimant("b", NOW), claimant("a", LATER)], "b"),
+    ],
+)
+def test_of_two_with_one_resource_the_older_one_has_it(own, others, first):
+    assert first_of_others(own, others) == first
+
+
+def test_of_two_that_were_defaulted_at_one_moment_the_later_one_gives_way_until_the_other_is_gone(ready):
+    ready.other = "first"
+    ready.settle()
+    assert ready.condition("ResourceValid") == ("False", "InternalError", "Error")
+    assert ready.phase() == "Initializing"
+    ready.other = None
+    ready.settle()
+    assert ready.phase() == "Ready"
 
 
 @pytest.mark.parametrize(

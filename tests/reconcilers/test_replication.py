@@ -70,6 +70,21 @@ def test_the_order_of_keys_is_not_a_difference():
     assert reconcile(original(), shuffled, a_cached_resource()) is NOTHING
 
 
+def test_the_cluster_that_a_read_adds_to_the_copy_is_not_a_difference():
+    read = changed(stored(original()), "metadata", "annotations", "kcp.io/cluster", to="provider")
+    assert reconcile(original(), read, a_cached_resource()) is NOTHING
+
+
+def test_an_originals_own_annotations_of_these_names_do_not_count():
+    forged = {
+        "kcp.io/shard": "x",
+        "cache.kcp.io/original-resource-version": "x",
+        "cache.kcp.io/original-resource-UID": "",
+    }
+    assert copy_of(original(annotations=forged), "root") == copy_of(original(), "root")
+    assert copy_of(original(annotations=None), "root") == copy_of(original(), "root")
+
+
 def test_without_original_without_copy_or_without_anything_nothing_breaks():
     deletes = Plan((Delete(TARGET, "55"),))
     assert reconcile(None, None, None) == reconcile(None, None, a_cached_resource()) == NOTHING
@@ -95,7 +110,7 @@ def test_without_original_without_copy_or_without_anything_nothing_breaks():
         (("metadata", "finalizers"), ["x/y"]),
         (("metadata", "annotations", "more"), "x"),
         (("metadata", "annotations", "kcp.io/shard"), "other"),
-        (("metadata", "annotations", "kcp.io/cluster"), "stranger"),
+        (("metadata", "annotations"), None),
         (("metadata", "annotations", "cache.kcp.io/original-resource-version"), "6"),
         (("metadata", "annotations", "cache.kcp.io/original-resource-UID"), "x"),
         (("metadata", "creationTimestamp"), "2020-01-01T00:00:00Z"),
