@@ -71,7 +71,7 @@ def _has_entries_of(existing: Any, wanted: Object) -> bool:
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)  # noqa: S506 - the safe one, in C
+        return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
     except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
         return None
 
