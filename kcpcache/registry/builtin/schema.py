@@ -46,7 +46,8 @@ def structural_schema(message: Message) -> Object:
     """The schema of a built-in type, without ``$ref``; shared: callers must not change it.
 
     ``required`` are only the keys of list maps: as in Go, any other missing field is the zero value, and the
-    type's rules say what must be there. Within a recursive type (JSON schemas) the inner level only keeps unknown fields.
+    type's rules say what must be there. Within a recursive type (JSON schemas) the inner level only keeps
+    unknown fields.
     """
     return _structural(message, message.description)
 

@@ -1,0 +1,49 @@
+"""Rules of Namespaces."""
+
+from typing import Final
+
+from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.names import qualified_name_errors
+from kcpcache.meta.objects import Object, metadata, name_of
+from kcpcache.registry.builtin.rules.rule import Rules, section, text, texts
+
+NAME_LABEL: Final = "kubernetes.io/metadata.name"
+FINALIZER: Final = "kubernetes"
+_STANDARD_FINALIZERS: Final = (FINALIZER, "orphan", "foregroundDeletion")
+
+
+def _prepare_update(obj: Object, old: Object) -> None:
+    """Finalizers change through ``/finalize`` only."""
+    if old.get("spec") is None:
+        obj.pop("spec", None)
+    else:
+        obj["spec"] = {**section(obj, "spec"), "finalizers": texts(section(old, "spec"), "finalizers")}
+
+
+def _default(obj: Object) -> None:
+    """Until it is deleted, a namespace is active and held by the finalizer that empties it.
+
+    A label tells its name, so that selectors find it.
+    """
+    if not metadata(obj).get("deletionTimestamp"):
+        spec = obj["spec"] = section(obj, "spec")
+        finalizers = texts(spec, "finalizers")
+        spec["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
+        status = obj["status"] = section(obj, "status")
+        status["phase"] = text(status, "phase") or "Active"
+    if name := name_of(obj):
+        meta = metadata(obj)
+        meta["labels"] = {**section(meta, "labels"), NAME_LABEL: name}
+
+
+def _validate(obj: Object) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for finalizer in texts(section(obj, "spec"), "finalizers"):
+        details = qualified_name_errors(finalizer)
+        if not details and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            details = ["name is neither a standard finalizer name nor is it fully qualified"]
+        errors += [field_invalid("spec.finalizers", finalizer, detail) for detail in details]
+    return errors
+
+
+NAMESPACE: Final = Rules(default=_default, validate=_validate, prepare_update=_prepare_update)
