@@ -8,7 +8,7 @@ from kcpcache.meta.managed_fields.compare import object_changes
 from kcpcache.meta.managed_fields.configuration import ConfigurationError, field_set
 from kcpcache.meta.managed_fields.fields_v1 import FieldSet, subtract
 from kcpcache.meta.managed_fields.nodes import Node
-from kcpcache.meta.objects import Object, annotations_of
+from kcpcache.meta.objects import Object, nested
 
 LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _MOST_ANNOTATION_BYTES: Final = 256 * 1024
@@ -19,7 +19,7 @@ def client_side_fields(live: Object, node: Node, api_version: str) -> FieldSet:
 
     ``kubectl apply --server-side`` may take these from whoever owns them, without a conflict.
     """
-    text = annotations_of(live).get(LAST_APPLIED_ANNOTATION)
+    text = nested(live, "metadata", "annotations", LAST_APPLIED_ANNOTATION)
     if not isinstance(text, str) or not text:
         return {}
     try:
@@ -38,9 +38,9 @@ def synchronize_last_applied(obj: Object, applied: Object) -> None:
 
     So that a later client-side apply sees the right base. Too large a one is dropped: annotations share 256 KiB.
     """
-    annotations = annotations_of(obj)
-    if not annotations.get(LAST_APPLIED_ANNOTATION):
+    if not nested(obj, "metadata", "annotations", LAST_APPLIED_ANNOTATION):
         return
+    annotations = obj["metadata"]["annotations"]
     base = dict(applied)
     base["metadata"] = metadata = dict(applied.get("metadata") or {})
     if isinstance(metadata.get("annotations"), dict):
