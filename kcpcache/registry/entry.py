@@ -99,6 +99,11 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
         """The stored form, with both holes empty."""
         return b"".join((self.prefix, _BETWEEN, self.internal, self.tail))
 
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of the encoded form."""
+        return self.prefix[len(b'{"apiVersion":"') : self.prefix.index(b'",')].decode()
+
     def at(self, revision: int) -> "Entry":
         """The same object at another revision (a DELETED event carries the tombstone's)."""
         return msgspec.structs.replace(self, revision=revision, head=_head(self.prefix, revision))

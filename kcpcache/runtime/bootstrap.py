@@ -1,0 +1,176 @@
+"""What a new server begins with (kcp-compat, "Bootstrap objects"), and what a newer version adds to older data."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import orjson
+
+from kcpcache.auth import bootstrap_policy
+from kcpcache.meta.errors import AlreadyExistsError, NotFoundError
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import PATH_ANNOTATION, Object, copy, nested, secret_value
+from kcpcache.reconcilers.identity import identity_hash
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, ROOT, SYSTEM_ADMIN
+from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.stored_view import StoredView
+from kcpcache.registry.system import BOOTSTRAP_EXPORTS, SystemTypes, kcp_manifests
+from kcpcache.registry.view import WriteOptions
+from kcpcache.runtime.apply import FIELD_MANAGER, NO_ADMISSION
+from kcpcache.runtime.environment import ShardInfo
+
+NAMESPACE = "kcp-system"
+_WITH_POLICY = ("tenancy.kcp.io", "topology.kcp.io")
+ROOT_BINDINGS = ("tenancy.kcp.io", "topology.kcp.io", "shards.core.kcp.io")
+_KEY_BYTES = 32
+
+
+class Bootstrap:
+    """``run`` may be called at every start: it creates what is missing, and renews what this version defines anew.
+
+    Objects that an administrator may have changed (RBAC, WorkspaceTypes) are only created, never changed back.
+    """
+
+    def __init__(
+        self,
+        caches: Caches,
+        system: SystemTypes,
+        shard: ShardInfo,
+        clock: Callable[[], datetime],
+        *,
+        cached_apis: bool,
+    ) -> None:
+        self._caches, self._system, self._shard, self._clock = caches, system, shard, clock
+        self._exports = [name for name in BOOTSTRAP_EXPORTS if cached_apis or name != "cache.kcp.io"]
+
+    async def run(self) -> None:
+        """Raises StatusError or StoreError where the store cannot be written."""
+        await self._ensure("core.kcp.io", "logicalclusters", ROOT, _root_cluster())
+        await self._ensure("", "namespaces", ROOT, {"metadata": {"name": NAMESPACE}})
+        for obj in bootstrap_policy.system_admin_objects():
+            await self._ensure_rbac(SYSTEM_ADMIN, obj)
+        for obj in bootstrap_policy.root_objects():
+            await self._ensure_rbac(ROOT, obj)
+        for export in self._exports:
+            self._system.identify(export, await self._identity(export))
+            await self._ensure_export(export)
+        for export in ROOT_BINDINGS:
+            await self._ensure("apis.kcp.io", "apibindings", ROOT, _binding(export))
+        for obj in _workspace_types():
+            await self._ensure("tenancy.kcp.io", "workspacetypes", ROOT, obj)
+        await self._ensure_shard()
+
+    async def _identity(self, export: str) -> str:
+        """The identity hash of a root export, from its Secret; made on first start."""
+        fresh = base64.b64encode(secrets.token_hex(_KEY_BYTES).encode()).decode()
+        secret = {"metadata": {"name": export, "namespace": NAMESPACE}, "data": {"key": fresh}}
+        stored = await self._ensure("", "secrets", ROOT, secret)
+        return identity_hash(secret_value(stored, "key") or b"")
+
+    async def _ensure_export(self, export: str) -> None:
+        resources = []
+        for key in BOOTSTRAP_EXPORTS[export]:
+            schema = _schema(key)
+            await self._ensure("apis.kcp.io", "apiresourceschemas", ROOT, schema)
+            name = schema["metadata"]["name"]
+            resources.append({"group": key.group, "name": key.resource, "schema": name, "storage": {"crd": {}}})
+        reference = {"namespace": NAMESPACE, "name": export}
+        spec: Object = {"identity": {"secretRef": reference}, "resources": resources}
+        if export in _WITH_POLICY:
+            spec["maximalPermissionPolicy"] = {"local": {}}
+        wanted = {"metadata": {"name": export}, "spec": spec}
+        stored = await self._ensure("apis.kcp.io", "apiexports", ROOT, wanted)
+        if nested(stored, "spec", "resources") != resources:
+            await self._update_spec("apis.kcp.io", "apiexports", export, {**stored["spec"], "resources": resources})
+
+    async def _ensure_shard(self) -> None:
+        spec = {
+            "baseURL": self._shard.external_url,
+            "externalURL": self._shard.external_url,
+            "virtualWorkspaceURL": self._shard.virtual_workspace_url,
+        }
+        shard = {"metadata": {"name": self._shard.name, "labels": {"name": self._shard.name}}, "spec": spec}
+        stored = await self._ensure("core.kcp.io", "shards", ROOT, shard)
+        if any(nested(stored, "spec", key) != value for key, value in spec.items()):
+            await self._update_spec("core.kcp.io", "shards", self._shard.name, {**stored["spec"], **spec})
+
+    async def _ensure_rbac(self, cluster: str, obj: Object) -> None:
+        await self._ensure("rbac.authorization.k8s.io", f"{obj['kind'].lower()}s", cluster, obj)
+
+    async def _ensure(self, group: str, resource: str, cluster: str, obj: Object) -> Object:
+        view = self._view(group, resource, cluster)
+        meta = obj["metadata"]
+        namespace = meta.get("namespace", "")
+        try:
+            return (await view.get(namespace, meta["name"])).object()
+        except NotFoundError:
+            pass
+        try:
+            written = await view.create(namespace, copy(obj), WriteOptions(field_manager=FIELD_MANAGER), NO_ADMISSION)
+        except AlreadyExistsError:
+            return (await view.get(namespace, meta["name"])).object()
+        return written.item.object()
+
+    async def _update_spec(self, group: str, resource: str, name: str, spec: Object) -> None:
+        def change(live: Object | None) -> Object:
+            return {**(live or {}), "spec": spec}
+
+        options = WriteOptions(field_manager=FIELD_MANAGER)
+        await self._view(group, resource, ROOT).update("", name, change, options, NO_ADMISSION)
+
+    def _view(self, group: str, resource: str, cluster: str) -> StoredView:
+        definition: ResourceDefinition | None = self._system.definition(GroupResource(group, resource))
+        assert definition is not None, f"{resource}.{group} is no system type"  # noqa: S101 -- tells the type checker
+        return StoredView(self._caches, definition, definition.storage, cluster, self._clock)
+
+
+def _root_cluster() -> Object:
+    annotations = {PATH_ANNOTATION: ROOT, "internal.tenancy.kcp.io/type": "root:root"}
+    return {"metadata": {"name": LOGICAL_CLUSTER_NAME, "annotations": annotations}, "spec": {}}
+
+
+def _schema(key: GroupResource) -> Object:
+    """The APIResourceSchema of a kcp type; its name says which content it has."""
+    spec = kcp_manifests()[key]["spec"]
+    versions = [
+        {**{k: v for k, v in version.items() if k != "schema"}, "schema": version["schema"]["openAPIV3Schema"]}
+        for version in spec["versions"]
+    ]
+    wanted = {"group": spec["group"], "names": spec["names"], "scope": spec["scope"], "versions": versions}
+    digest = hashlib.sha256(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
+    return {"metadata": {"name": f"v1-{digest}.{key.resource}.{key.group}"}, "spec": wanted}
+
+
+def _binding(export: str) -> Object:
+    reference = {"export": {"path": ROOT, "name": export}}
+    return {"metadata": {"name": export}, "spec": {"reference": reference}}
+
+
+def _type(name: str, spec: Object) -> Object:
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def _workspace_types() -> Iterable[Object]:
+    """root, universal, organization, team, home (kcp-compat)."""
+    universal = {"name": "universal", "path": ROOT}
+    organization = {"name": "organization", "path": ROOT}
+    extends: Object = {"extend": {"with": [universal]}}
+    children: Object = {"defaultChildWorkspaceType": universal}
+    only_universal = {"limitAllowedChildren": {"types": [universal]}}
+    yield _type("root", {"defaultChildWorkspaceType": organization, **extends})
+    yield _type(
+        "universal",
+        {
+            "initializer": True,
+            "defaultAPIBindings": [{"path": ROOT, "export": export} for export in _WITH_POLICY],
+            **only_universal,
+        },
+    )
+    parents = {"limitAllowedParents": {"types": [{"name": "root", "path": ROOT}]}}
+    yield _type("organization", {**extends, **children, **only_universal, **parents})
+    parents = {"limitAllowedParents": {"types": [organization, {"name": "team", "path": ROOT}]}}
+    yield _type("team", {**extends, **children, **parents})
+    yield _type("home", {**extends, **children, "limitAllowedParents": {"none": True}})

@@ -1,0 +1,226 @@
+"""Reads what replication decides on: one key per copy, told of by both sides and by the CachedResource.
+
+``Replication`` is also where the counts of a CachedResource come from; all of them are kept up change by change.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from kcpcache.meta.names import GroupResource, GroupVersionResource
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES
+from kcpcache.reconcilers import replication
+from kcpcache.reconcilers.plan import CacheTarget, Plan
+from kcpcache.registry.caches import CacheEvent, ResourceCache
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.stored_view import storage_prefix
+from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.environment import Environment, either
+from kcpcache.storage.keys import CACHE, cache_prefix
+
+Owner = tuple[str, str]
+"""Logical cluster and name of a CachedResource."""
+
+
+@dataclass
+class Replicated:
+    """A CachedResource's originals: where they are, how many match, and which are not yet known to be in the cache."""
+
+    source: replication.Source
+    definition: ResourceDefinition | None = None
+    reader: Reader | None = None
+    matching: int = 0
+    pending: set[str] = field(default_factory=set)
+
+
+class Replication:
+    """The controller of copies. ``on_counts`` is told of a CachedResource whose counts or first pass changed."""
+
+    def __init__(self, env: Environment, on_counts: Callable[[Owner], None]) -> None:
+        self._env, self._on_counts = env, on_counts
+        self._replicated: dict[Owner, Replicated] = {}
+        self._by_resource: dict[tuple[str, GroupResource], dict[Owner, Replicated]] = {}
+        self._watched: set[str] = set()
+        self.controller: Controller[CacheTarget] = Controller("replication", self._plan, env.apply)
+        env.on_event("cache.kcp.io", "cachedresources", self._cached_resource_changed)
+        env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._served_changed)
+        env.on_event("apis.kcp.io", "apibindings", self._served_changed)
+        for entry in env.cache("cache.kcp.io", "cachedresources").all_entries():
+            self._follow((entry.cluster, entry.name))
+        env.lookup.caches.on_new_cache(self._watch_copies)
+
+    # -- counts
+
+    def local(self, owner: Owner) -> int:
+        """How many originals match."""
+        found = self._replicated.get(owner)
+        return found.matching if found else 0
+
+    def copies(self, owner: Owner) -> int:
+        """How many copies there are."""
+        found = self._replicated.get(owner)
+        cache = self._copies_of(found.source) if found else None
+        return cache.count(owner[0]) if cache else 0
+
+    def full_pass_done(self, owner: Owner) -> bool:
+        """Whether all originals that matched when replication (re)started are in the cache."""
+        found = self._replicated.get(owner)
+        return found is not None and found.reader is not None and found.source.writes and not found.pending
+
+    # -- sources
+
+    def _cached_resource_changed(self, event: CacheEvent) -> None:
+        self._follow((event.cluster, either(event).name))
+
+    def _served_changed(self, event: CacheEvent) -> None:
+        for cluster, name in [owner for owner in self._replicated if owner[0] == event.cluster]:
+            self._follow((cluster, name))
+
+    def _follow(self, owner: Owner) -> None:
+        """Take over what the CachedResource says now; where that changes anything, look at every key again."""
+        obj = self._env.lookup.get(CACHED_RESOURCES, *owner)
+        old = self._replicated.get(owner)
+        if obj is None:
+            if old is not None:
+                self._forget(owner, old)
+            return
+        source = replication.source_of(obj)
+        definition = self._definition(owner[0], source.resource)
+        if old is not None and old.source == source and old.definition is definition:
+            return
+        if old is not None:
+            self._forget(owner, old)
+        new = Replicated(source, definition, self._reader(owner[0], source.resource, definition))
+        self._replicated[owner] = new
+        self._by_resource.setdefault((owner[0], source.resource.group_resource), {})[owner] = new
+        self._start_pass(owner, new)
+
+    def _forget(self, owner: Owner, old: Replicated) -> None:
+        del self._replicated[owner]
+        key = (owner[0], old.source.resource.group_resource)
+        remaining = self._by_resource[key]
+        del remaining[owner]
+        if not remaining:
+            del self._by_resource[key]
+        for name in self._copy_names(owner[0], old.source):
+            self.controller.add(self._target(old.source, name))
+
+    def _start_pass(self, owner: Owner, new: Replicated) -> None:
+        selector = new.source.selector
+        for entry in new.reader.cache.entries(owner[0]) if new.reader else ():
+            if selector.matches(entry.labels):
+                new.matching += 1
+                new.pending.add(entry.name)
+        if not new.source.identity_hash or not new.source.resource.version:
+            return
+        for name in {*new.pending, *self._copy_names(owner[0], new.source)}:
+            self.controller.add(self._target(new.source, name))
+        self._on_counts(owner)
+
+    def _definition(self, cluster: str, resource: GroupVersionResource) -> ResourceDefinition | None:
+        found = self._env.serving.snapshot(cluster).resources.get(resource.group_resource)
+        usable = found is not None and found.definition.origin in {"crd", "bound"} and not found.definition.namespaced
+        return found.definition if found is not None and usable else None
+
+    def _reader(
+        self, cluster: str, resource: GroupVersionResource, definition: ResourceDefinition | None
+    ) -> Reader | None:
+        version = definition.version(resource.version) if definition else None
+        if definition is None or version is None:
+            return None
+        cache = self._env.lookup.caches.of(storage_prefix(definition))
+        if cache.prefix not in self._watched:
+            self._watched.add(cache.prefix)
+            cache.listeners.append(self._watch_originals(definition.group_resource))
+        return Reader(self._env.lookup.caches, cache, definition, version, scope=cluster)
+
+    # -- keys
+
+    def _watch_originals(self, resource: GroupResource) -> Callable[[CacheEvent], None]:
+        def changed(event: CacheEvent) -> None:
+            for owner, found in self._by_resource.get((event.cluster, resource), {}).items():
+                if found.reader is not None:
+                    self._original_changed(owner, found, event)
+
+        return changed
+
+    def _original_changed(self, owner: Owner, found: Replicated, event: CacheEvent) -> None:
+        matches = found.source.selector.matches
+        now = event.entry is not None and matches(event.entry.labels)
+        before = event.previous is not None and matches(event.previous.labels)
+        name = either(event).name
+        found.matching += now - before
+        if not now:
+            found.pending.discard(name)
+        if (now or before) and found.source.identity_hash:
+            self.controller.add(self._target(found.source, name))
+        if now != before:
+            self._on_counts(owner)
+
+    def _watch_copies(self, cache: ResourceCache) -> None:
+        target = _copies_prefix(cache.prefix)
+        if target is None:
+            return
+        shard, resource, identity_hash = target
+
+        def changed(event: CacheEvent) -> None:
+            self.controller.add(CacheTarget(shard, resource, identity_hash, event.cluster, either(event).name))
+            if event.entry is None or event.previous is None:
+                for owner in self._by_resource.get((event.cluster, resource.group_resource), {}):
+                    self._on_counts(owner)
+
+        cache.listeners.append(changed)
+        for entry in cache.all_entries():
+            self.controller.add(CacheTarget(shard, resource, identity_hash, entry.cluster, entry.name))
+
+    def _target(self, source: replication.Source, name: str) -> CacheTarget:
+        return CacheTarget(self._env.shard.name, source.resource, source.identity_hash, source.cluster, name)
+
+    def _copies_of(self, source: replication.Source) -> ResourceCache | None:
+        if not source.identity_hash or not source.resource.version:
+            return None
+        group, version, resource = source.resource
+        prefix = cache_prefix(self._env.shard.name, group, version, resource, source.identity_hash)
+        return self._env.lookup.caches.of(prefix)
+
+    def _copy_names(self, cluster: str, source: replication.Source) -> Iterator[str]:
+        cache = self._copies_of(source)
+        return (entry.name for entry in (cache.entries(cluster) if cache else ()))
+
+    # -- decisions
+
+    def _plan(self, target: CacheTarget) -> Plan:
+        owner, found = self._owner_of(target)
+        original = found.reader.cache.get(target.cluster, target.name) if found and found.reader else None
+        group, version, resource = target.resource
+        copies = self._env.lookup.caches.of(cache_prefix(target.shard, group, version, resource, target.identity_hash))
+        copy = copies.get(target.cluster, target.name)
+        state = replication.State(
+            target=target,
+            original=found.reader.adapt(original).object() if original and found and found.reader else None,
+            copy=copy.object() if copy else None,
+            source=found.source if found else None,
+        )
+        plan = replication.reconcile(state)
+        if found is not None and owner is not None and not plan.changes and target.name in found.pending:
+            found.pending.discard(target.name)
+            if not found.pending:
+                self._on_counts(owner)
+        return plan
+
+    def _owner_of(self, target: CacheTarget) -> tuple[Owner | None, Replicated | None]:
+        for owner, found in self._by_resource.get((target.cluster, target.resource.group_resource), {}).items():
+            if found.source.resource == target.resource:
+                return owner, found
+        return None, None
+
+
+def _copies_prefix(prefix: str) -> tuple[str, GroupVersionResource, str] | None:
+    """Shard, resource and identity of a cache prefix of copies; None for any other prefix."""
+    if not prefix.startswith(CACHE):
+        return None
+    shard, group, version, resource = prefix.removeprefix(CACHE).rstrip("/").split("/")
+    plural, _, identity_hash = resource.partition(":")
+    if group == "cache.kcp.io":
+        return None
+    return shard, GroupVersionResource("" if group == "core" else group, version, plural), identity_hash

@@ -1,0 +1,210 @@
+"""The controllers of workspaces: Workspace, LogicalCluster, default APIBindings, WorkspaceType."""
+
+import secrets
+from collections.abc import Mapping
+
+import orjson
+
+from kcpcache.auth.bootstrap_policy import workspace_admin_binding
+from kcpcache.auth.user import user_from_info
+from kcpcache.meta.names import GroupVersionResource
+from kcpcache.meta.objects import Object, annotations_of, nested
+from kcpcache.reconcilers import default_api_bindings, logical_cluster, workspace, workspace_type
+from kcpcache.reconcilers.garbage import Remnant
+from kcpcache.reconcilers.plan import Create, Plan, Target
+from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES
+from kcpcache.registry import workspace_types
+from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
+from kcpcache.registry.workspace_types import WORKSPACE_TYPES
+from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.environment import Environment, either
+from kcpcache.runtime.indexes import API_BINDINGS, Name
+from kcpcache.runtime.remnants import batch, stored_caches
+from kcpcache.runtime.shard_hash import shard_hash
+from kcpcache.virtual.resolution import API_EXPORTS
+
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_CLUSTER_NAME_LENGTH = 16
+
+
+def fresh_cluster_name() -> str:
+    """A random logical cluster name: base36, beginning with a letter."""
+    first = secrets.choice(_ALPHABET[10:])
+    return first + "".join(secrets.choice(_ALPHABET) for _ in range(_CLUSTER_NAME_LENGTH - 1))
+
+
+class WorkspaceControllers:
+    """The controllers and what wakes them. ``controllers`` are run by the owner."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._workspaces: Controller[Name] = Controller("workspace", self._workspace, env.apply)
+        self._clusters: Controller[str] = Controller("logical-cluster", self._logical_cluster, env.apply)
+        self._defaults: Controller[str] = Controller("default-api-bindings", self._default_bindings, env.apply)
+        self._types: Controller[Name] = Controller("workspace-type", self._workspace_type, env.apply)
+        self.controllers: tuple[Controller[Name] | Controller[str], ...] = (
+            self._workspaces,
+            self._clusters,
+            self._defaults,
+            self._types,
+        )
+        self._by_cluster: dict[str, Name] = {}
+        env.on_event("tenancy.kcp.io", "workspaces", self._workspace_changed)
+        env.on_event("tenancy.kcp.io", "workspacetypes", self._type_changed)
+        env.on_event("core.kcp.io", "logicalclusters", self._cluster_changed)
+        env.on_event("apis.kcp.io", "apibindings", lambda event: self._defaults.add(event.cluster))
+        self._seed()
+
+    def _seed(self) -> None:
+        for entry in self._env.cache("tenancy.kcp.io", "workspaces").all_entries():
+            self._know((entry.cluster, entry.name))
+            self._workspaces.add((entry.cluster, entry.name))
+        for entry in self._env.cache("tenancy.kcp.io", "workspacetypes").all_entries():
+            self._types.add((entry.cluster, entry.name))
+        for cluster in self._env.lookup.clusters.names():
+            self._clusters.add(cluster)
+            self._defaults.add(cluster)
+
+    def _know(self, key: Name) -> None:
+        obj = self._env.lookup.get(WORKSPACES, *key)
+        cluster = annotations_of(obj or {}).get(CLUSTER_NAME_ANNOTATION)
+        if cluster:
+            self._by_cluster[cluster] = key
+
+    def _workspace_changed(self, event: CacheEvent) -> None:
+        key = (event.cluster, either(event).name)
+        self._know(key)
+        if event.entry is None and event.previous is not None:
+            cluster = annotations_of(event.previous.object()).get(CLUSTER_NAME_ANNOTATION, "")
+            self._by_cluster.pop(cluster, None)
+        self._workspaces.add(key)
+
+    def _type_changed(self, event: CacheEvent) -> None:
+        self._types.add((event.cluster, either(event).name))
+        for name in self._env.lookup.clusters.names():
+            found = self._env.lookup.clusters.get(name)
+            if found is not None and found.state != "ready":
+                self._defaults.add(name)
+                if name in self._by_cluster:
+                    self._workspaces.add(self._by_cluster[name])
+
+    def _cluster_changed(self, event: CacheEvent) -> None:
+        self._clusters.add(event.cluster)
+        self._defaults.add(event.cluster)
+        owner = self._by_cluster.get(event.cluster)
+        if owner is not None:
+            self._workspaces.add(owner)
+
+    # -- what each decides on
+
+    def _workspace(self, key: Name) -> Plan:
+        env = self._env
+        obj = env.lookup.get(WORKSPACES, *key)
+        cluster = annotations_of(obj or {}).get(CLUSTER_NAME_ANNOTATION, "")
+        found = env.lookup.get(LOGICAL_CLUSTERS, cluster, LOGICAL_CLUSTER_NAME) if cluster else None
+        settled = nested(obj, "status", "phase") == "Ready"
+        return workspace.reconcile(
+            workspace.State(
+                workspace=obj,
+                now=env.now(),
+                parent_path=env.lookup.clusters.path(key[0]),
+                fresh_cluster_name=self._unused_name(),
+                shard=workspace.Shard(env.shard.name, shard_hash(env.shard.name), env.shard.external_url),
+                logical_cluster=found,
+                initializers=self._initializers(obj, key[0]) if obj else None,
+                bootstrap_objects=self._bootstrap(cluster, obj) if obj and cluster and not settled else (),
+            )
+        )
+
+    def _unused_name(self) -> str:
+        while (name := fresh_cluster_name()) and self._env.lookup.clusters.get(name) is not None:
+            pass
+        return name
+
+    def _initializers(self, obj: Object, cluster: str) -> tuple[str, ...] | None:
+        value = nested(obj, "spec", "type")
+        if not value:
+            return None
+        reference = workspace_types.reference_of(value, path=self._env.lookup.clusters.path(cluster))
+        types = workspace_types.chain(self._env.lookup, reference)
+        return None if types is None else workspace_types.initializers(types)
+
+    def _bootstrap(self, cluster: str, owned: Object) -> tuple[Create, ...]:
+        """Namespace ``default`` and the owner's binding, those that are missing."""
+        wanted: list[tuple[GroupVersionResource, Object]] = [
+            (NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+        ]
+        owner = _owner(owned)
+        if owner:
+            wanted.append((CLUSTER_ROLE_BINDINGS, workspace_admin_binding(user_from_info(owner))))
+        return tuple(
+            Create(Target(resource, cluster, obj["metadata"]["name"]), obj)
+            for resource, obj in wanted
+            if self._env.lookup.get(resource, cluster, obj["metadata"]["name"]) is None
+        )
+
+    def _logical_cluster(self, cluster: str) -> Plan:
+        env = self._env
+        obj = env.lookup.get(LOGICAL_CLUSTERS, cluster, LOGICAL_CLUSTER_NAME)
+        deleting = obj is not None and bool(obj["metadata"].get("deletionTimestamp"))
+        settled = nested(obj, "status", "phase") == "Ready"
+        remaining: tuple[Remnant, ...] = ()
+        if deleting:
+            own = env.lookup.clusters.cache
+            remaining = batch((cache for cache in stored_caches(env.lookup.caches) if cache is not own), cluster)
+        return logical_cluster.reconcile(
+            logical_cluster.State(
+                logical_cluster=obj,
+                now=env.now(),
+                external_url=env.shard.external_url,
+                bootstrap_objects=self._bootstrap(cluster, obj) if obj and not settled and not deleting else (),
+                remaining=remaining,
+            )
+        )
+
+    def _default_bindings(self, cluster: str) -> Plan:
+        lookup = self._env.lookup
+        obj = lookup.get(LOGICAL_CLUSTERS, cluster, LOGICAL_CLUSTER_NAME)
+        waiting = workspace_types.API_BINDINGS_INITIALIZER in (nested(obj, "status", "initializers") or ())
+        defaults: tuple[default_api_bindings.DefaultBinding, ...] | None = ()
+        if obj is not None and waiting:
+            reference = workspace_types.parse_reference(annotations_of(obj).get(workspace.TYPE_ANNOTATION, ""))
+            types = workspace_types.chain(lookup, reference)
+            exports = None if types is None else workspace_types.default_bindings(lookup, types)
+            defaults = None if exports is None else tuple(self._default(path, name) for path, name in exports)
+        return default_api_bindings.reconcile(
+            default_api_bindings.State(
+                logical_cluster=obj,
+                now=self._env.now(),
+                defaults=defaults,
+                existing=lookup.list(API_BINDINGS, cluster) if waiting else (),
+            )
+        )
+
+    def _default(self, path: str, name: str) -> default_api_bindings.DefaultBinding:
+        cluster = self._env.lookup.clusters.resolve(path)
+        export = self._env.lookup.get(API_EXPORTS, cluster, name) if cluster else None
+        claims = None if export is None else tuple(nested(export, "spec", "permissionClaims", default=None) or ())
+        return default_api_bindings.DefaultBinding(path, name, claims)
+
+    def _workspace_type(self, key: Name) -> Plan:
+        return workspace_type.reconcile(
+            workspace_type.State(
+                workspace_type=self._env.lookup.get(WORKSPACE_TYPES, *key),
+                path=self._env.lookup.clusters.path(key[0]),
+                now=self._env.now(),
+                virtual_workspace_url=self._env.shard.virtual_workspace_url,
+            )
+        )
+
+
+def _owner(obj: Object) -> Mapping[str, object]:
+    text = annotations_of(obj).get(workspace.OWNER_ANNOTATION)
+    try:
+        found = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
