@@ -1,0 +1,75 @@
+"""APIBindings and APIExports (behaviour §6): who may bind, and what an export may say."""
+
+from kcpcache.admission.chain import MutateNothing, Request
+from kcpcache.auth.attributes import bind_attributes
+from kcpcache.auth.authorize import Authorizer
+from kcpcache.meta.errors import forbidden
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object, name_of, nested
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.system import builtin_definitions
+from kcpcache.virtual.resolution import API_EXPORTS
+
+
+class MayBind(MutateNothing):
+    """Creating an APIBinding needs the verb ``bind`` on the APIExport, in the export's workspace."""
+
+    def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
+        self._lookup, self._authorizer = lookup, authorizer
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError: the same one where the export does not exist, so that nobody can probe for it."""
+        if request.operation != "CREATE" or request.new is None:
+            return
+        reference = nested(request.new, "spec", "reference", "export", default={})
+        own = request.attributes.cluster
+        path, name = str(reference.get("path") or ""), str(reference.get("name") or "")
+        cluster = self._lookup.cluster_at(path, beside=own)
+        exists = cluster is not None and self._lookup.get(API_EXPORTS, cluster, name) is not None
+        if exists and cluster is not None:
+            wanted = bind_attributes(request.attributes.user, cluster, name)
+            if self._authorizer.authorize_reference(wanted).allowed:
+                return
+        shown = path or self._lookup.clusters.path(own)
+        why = f"no permission to bind to export {shown}:{name}"
+        raise forbidden("apis.kcp.io", "apibindings", name_of(request.new), why)
+
+
+class ClaimsNeedIdentity(MutateNothing):
+    """A permission claim on a resource that is not built in must say whose it is. For exports and bindings."""
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError that names the claim."""
+        if request.new is None or request.attributes.subresource:
+            return
+        before = nested(request.old, "spec", "permissionClaims", default=None) or []
+        for index, claim in enumerate(nested(request.new, "spec", "permissionClaims", default=None) or []):
+            key = GroupResource(claim.get("group") or "", str(claim.get("resource")))
+            if not claim.get("identityHash") and key not in _without_identity() and claim not in before:
+                attributes = request.attributes
+                where = f"spec.permissionClaims[{index}].identityHash"
+                why = f"{where}: {key} is not built in, so the claim must name the identity of its APIExport"
+                raise forbidden(attributes.group, attributes.resource, name_of(request.new), why)
+
+
+def _without_identity() -> frozenset[GroupResource]:
+    apis = {GroupResource("apis.kcp.io", plural) for plural in ("apibindings", "apiexports", "apiresourceschemas")}
+    more = {GroupResource("core.kcp.io", "logicalclusters"), GroupResource("tenancy.kcp.io", "workspaces")}
+    return frozenset({*builtin_definitions(), *apis, *more})
+
+
+class VirtualStorageAllowed(MutateNothing):
+    """With the feature gate CachedAPIs off, no export may use ``storage.virtual``."""
+
+    def __init__(self, *, cached_apis: bool) -> None:
+        self._allowed = cached_apis
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError that names the gate."""
+        if self._allowed or request.new is None or request.attributes.subresource:
+            return
+        entries: list[Object] = nested(request.new, "spec", "resources", default=None) or []
+        for index, entry in enumerate(entries):
+            if nested(entry, "storage", "virtual") is not None:
+                why = f"spec.resources[{index}].storage.virtual: virtual storage needs the feature gate CachedAPIs"
+                raise forbidden("apis.kcp.io", "apiexports", name_of(request.new), why)

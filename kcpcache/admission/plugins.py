@@ -1,0 +1,34 @@
+"""Which plugins ask about what."""
+
+from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, VirtualStorageAllowed
+from kcpcache.admission.cached_resource import OneCachedResource, ReferenceAllowed
+from kcpcache.admission.chain import Chain
+from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
+from kcpcache.admission.reserved import ReservedGroups, ReservedMetadata, ReservedStatus
+from kcpcache.admission.workspace import LogicalClustersAreMade, WorkspaceTypeAllowed
+from kcpcache.auth.authorize import Authorizer
+from kcpcache.meta.names import GroupResource
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.serving import Serving
+
+
+def default_chain(lookup: Lookup, serving: Serving, authorizer: Authorizer, *, cached_apis: bool) -> Chain:
+    """All plugins of a server."""
+    claims = ClaimsNeedIdentity()
+    return Chain(
+        general=[ReservedMetadata(), NamespaceLifecycle(lookup)],
+        specific={
+            GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): [ReservedGroups()],
+            GroupResource("apis.kcp.io", "apiresourceschemas"): [ReservedGroups()],
+            GroupResource("apis.kcp.io", "apiexports"): [
+                VirtualStorageAllowed(cached_apis=cached_apis),
+                claims,
+                ReservedStatus(),
+            ],
+            GroupResource("apis.kcp.io", "apibindings"): [MayBind(lookup, authorizer), claims, ReservedStatus()],
+            GroupResource("cache.kcp.io", "cachedresources"): [OneCachedResource(lookup, serving)],
+            GroupResource("cache.kcp.io", "cachedresourceendpointslices"): [ReferenceAllowed(lookup, authorizer)],
+            GroupResource("tenancy.kcp.io", "workspaces"): [WorkspaceTypeAllowed(lookup, authorizer)],
+            GroupResource("core.kcp.io", "logicalclusters"): [LogicalClustersAreMade()],
+        },
+    )

@@ -1,0 +1,134 @@
+"""Workspaces (behaviour §8): of which type, where, by whom; and LogicalClusters, which are not for users to make."""
+
+import orjson
+
+from kcpcache.admission.chain import MutateNothing, Request
+from kcpcache.auth.attributes import Attributes
+from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.user import User
+from kcpcache.meta.errors import ForbiddenError, forbidden
+from kcpcache.meta.objects import Object, cluster_of, name_of, nested
+from kcpcache.registry import workspace_types
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.workspace_types import TypeReference, parse_reference, reference_of
+
+OWNER_ANNOTATION = "experimental.tenancy.kcp.io/owner"
+
+
+class WorkspaceTypeAllowed:
+    """A new Workspace gets a type that exists, that its creator may use, and that its place allows."""
+
+    def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
+        self._lookup, self._authorizer = lookup, authorizer
+
+    async def mutate(self, request: Request) -> None:
+        """Fill in type and path, note the owner, add the type's labels: the response already shows them."""
+        obj, attributes = request.new, request.attributes
+        if request.operation != "CREATE" or obj is None or not isinstance(obj.get("spec", {}), dict):
+            return
+        spec = obj.setdefault("spec", {})
+        reference = self._reference(spec.get("type"), attributes.cluster, name_of(obj))
+        spec["type"] = {"name": reference.name, "path": reference.path}
+        meta = obj["metadata"]
+        given = meta.get("annotations") or {}
+        if OWNER_ANNOTATION not in given or not attributes.user.is_master:
+            owner = orjson.dumps(attributes.user.to_user_info()).decode()
+            meta["annotations"] = {**given, OWNER_ANNOTATION: owner}
+        for found in workspace_types.chain(self._lookup, reference) or ():
+            labels = nested(found, "spec", "additionalWorkspaceLabels", default=None) or {}
+            if labels:
+                meta["labels"] = {**labels, **(meta.get("labels") or {})}
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError that says what the place or the type does not allow."""
+        obj, attributes = request.new, request.attributes
+        if request.operation != "CREATE" or obj is None:
+            return
+        name = name_of(obj)
+        reference = reference_of(obj["spec"]["type"], path="")
+        types = workspace_types.chain(self._lookup, reference)
+        if types is None:
+            raise _refused(name, f"workspace type {reference} does not exist, or one that it extends does not")
+        for found in types:
+            self._require_use(found, attributes.user, name)
+        parent = self._type_of(attributes.cluster)
+        parents = (workspace_types.chain(self._lookup, parent) if parent else None) or ()
+        self._check_limits("Children", parents, types, name, f"workspace type {reference} is not allowed in {parent}")
+        self._check_limits("Parents", types, parents, name, f"workspace type {reference} is not allowed below {parent}")
+
+    def _reference(self, given: Object | None, cluster: str, name: str) -> TypeReference:
+        """The type that is asked for, or the default of the parent's type; its path looked up where it has none."""
+        path = self._lookup.clusters.path(cluster)
+        if given:
+            wanted = reference_of(given, path="")
+        else:
+            parent = self._type_of(cluster)
+            found = workspace_types.find(self._lookup, parent) if parent else None
+            default = nested(found, "spec", "defaultChildWorkspaceType")
+            if not default:
+                raise _refused(name, f"spec.type must be set: the type of {path} has no default for its children")
+            wanted = reference_of(default, path=parent.path if parent else path)
+        if wanted.path:
+            return wanted
+        found_at = workspace_types.search(self._lookup, wanted.name, cluster=cluster)
+        if found_at is None:
+            raise _refused(name, f"workspace type {wanted.name} was found neither in {path} nor in any workspace above")
+        return found_at
+
+    def _type_of(self, cluster: str) -> TypeReference | None:
+        found = self._lookup.clusters.get(cluster)
+        return parse_reference(found.type) if found is not None and found.type else None
+
+    def _require_use(self, found: Object, user: User, name: str) -> None:
+        group, version, resource = workspace_types.WORKSPACE_TYPES
+        cluster = cluster_of(found)
+        wanted = Attributes(
+            user=user,
+            verb="use",
+            cluster=cluster,
+            group=group,
+            version=version,
+            resource=resource,
+            name=name_of(found),
+        )
+        if not self._authorizer.authorize_reference(wanted).allowed:
+            where = f"{self._lookup.clusters.path(cluster)}:{name_of(found)}"
+            raise _refused(name, f'user "{user.name}" is not allowed to use workspace type {where}')
+
+    def _check_limits(
+        self, side: str, limiting: tuple[Object, ...], other: tuple[Object, ...], name: str, why: str
+    ) -> None:
+        """Every type of ``limiting`` with a limit must name some type of ``other`` (behaviour §8, through extend)."""
+        there = {f"{self._lookup.clusters.path(cluster_of(found))}:{name_of(found)}" for found in other}
+        for found in limiting:
+            limit = nested(found, "spec", f"limitAllowed{side}")
+            if not limit:
+                continue
+            path = self._lookup.clusters.path(cluster_of(found))
+            named = {str(reference_of(value, path=path)) for value in limit.get("types") or ()}
+            if limit.get("none") or (named and not named & there):
+                raise _refused(name, why)
+
+
+class LogicalClustersAreMade(MutateNothing):
+    """LogicalClusters come and go with their Workspaces; users may only read them (and delete what says so)."""
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError."""
+        attributes = request.attributes
+        if attributes.user.is_master:
+            return
+        why = "LogicalCluster is made and kept by the server"
+        if request.operation == "DELETE":
+            if nested(request.old, "spec", "directlyDeletable"):
+                return
+            why = "LogicalCluster goes with its Workspace; this one cannot be deleted directly"
+        elif request.operation == "UPDATE" and not attributes.subresource:
+            before, now = (nested(obj, "spec", default={}) for obj in (request.old, request.new))
+            if before == now:
+                return
+        raise forbidden("core.kcp.io", "logicalclusters", attributes.name, why)
+
+
+def _refused(name: str, why: str) -> ForbiddenError:
+    return forbidden("tenancy.kcp.io", "workspaces", name, why)
