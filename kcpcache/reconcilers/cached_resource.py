@@ -136,7 +136,7 @@ def _prepared(state: State, cached_resource: Object, decision: identity.Decision
         prepared["spec"]["identity"] = {"secretRef": decision.reference._asdict()}
     claim = resource_to_claim(cached_resource, state.served)
     if claim is not None and state.other_with_same_gvr is None:
-        prepared["spec"]["version"] = claim.version  # once set, it is what is claimed
+        prepared["spec"]["version"] = claim.version
     return prepared
 
 

@@ -24,7 +24,7 @@ class Source:
     """What a CachedResource says about all of its objects; made once per change of it by ``source_of``.
 
     ``keeps`` is whether there may be copies at all: the resource is valid and the CachedResource is not being deleted.
-    ``writes`` is whether copies are created and updated: its identity is valid, too.
+    ``writes`` is whether those are created and updated, too: its identity is valid.
     """
 
     resource: GroupVersionResource
@@ -44,7 +44,7 @@ def source_of(cached_resource: Object) -> Source:
         cluster=cluster_of(cached_resource),
         selector=label_selector_of(nested(cached_resource, "spec", "labelSelector")),
         keeps=keeps,
-        writes=keeps and conditions.is_true(cached_resource, IDENTITY_VALID),
+        writes=conditions.is_true(cached_resource, IDENTITY_VALID),
     )
 
 

@@ -224,7 +224,8 @@ def test_a_resource_that_cannot_be_replicated_leaves_it_initializing_until_it_ca
     provider.settle()
     assert provider.condition("ResourceValid") == ("False", reason, "Error")
     assert provider.condition("ReplicationStarted") == ("False", reason, "Error")
-    assert "flavors" in conditions.get(provider.owner, "ResourceValid")["message"]
+    what = "flavors.v1.cloud.example.com" if spec else "flavors.cloud.example.com"
+    assert conditions.get(provider.owner, "ResourceValid")["message"].startswith(f"{what} is ")
     assert provider.phase() == "Initializing"
     provider.served = CLUSTER_SCOPED
     provider.settle()
@@ -315,6 +316,7 @@ def test_p9_a_secret_edited_or_deleted_stops_replication_until_it_is_as_it_was(r
     assert "kcp-system/flavors-v1" in conditions.get(ready.owner, "IdentityValid")["message"]
     assert ready.owner["status"]["identityHash"] == HASH
     assert ready.phase() == "Initializing"
+    assert ready.decide() == Plan()
     ready.put_secret("instances-cr-identity-123")
     ready.full_pass_done = True
     ready.settle()
@@ -451,6 +453,12 @@ def test_other_finalizers_are_kept_and_then_left_alone(ready):
     assert ready.phase() == "Deleted"
     ready.copies, ready.now = 7, LATER
     assert ready.decide() == Plan()
+
+
+def test_deleted_before_it_had_a_finalizer_it_is_left_alone():
+    provider = Provider()
+    provider.write(lambda owner: owner["metadata"].update(deletionTimestamp=NOW))
+    assert provider.decide() == Plan()
 
 
 def test_what_a_user_takes_away_comes_back(ready):

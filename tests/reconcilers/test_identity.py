@@ -106,7 +106,8 @@ def test_an_empty_reference_is_no_reference():
         (REFERENCE, (a_secret("mine", "", "default"),), "Secret default/mine"),
         (REFERENCE, (a_secret("mine", "other", "default"),), "Secret default/mine"),
         (REFERENCE, ({"metadata": {"name": "mine", "namespace": "default"}, "data": {"key": "%%%"}},), "default/mine"),
-        ({"name": "mine"}, (a_secret("mine", CHECK_KEY, "default"),), "namespace"),
+        ({"name": "mine"}, (a_secret("mine", CHECK_KEY, "default"),), "both a name and a namespace"),
+        ({"namespace": "default"}, (a_secret("mine", CHECK_KEY, "default"),), "both a name and a namespace"),
     ],
 )
 def test_what_cannot_be_verified_fails_names_the_secret_and_keeps_the_recorded_hash(reference, secrets, says):
@@ -134,6 +135,14 @@ def test_nothing_is_generated_into_a_namespace_that_is_being_deleted():
 def test_a_generated_secret_says_whose_it_is():
     marked = decide(owner()).changes[0].object["metadata"]["annotations"]
     assert marked == {OWNER_ANNOTATION: "cachedresources.cache.kcp.io/flavors"}
+
+
+def test_while_there_is_no_hash_none_is_recorded():
+    obj = owner()
+    failure = identity.Failure("IdentityGenerationFailed", "not yet")
+    identity.record(Decision(failure=failure), obj, now="2026-01-01T00:00:00Z")
+    assert "identityHash" not in obj["status"]
+    assert not conditions.is_true(obj, "IdentityValid")
 
 
 def test_recording_sets_hash_and_condition_and_a_failure_keeps_the_hash():
