@@ -23,7 +23,7 @@ MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 MAGIC: Final = b"k8s\x00"
 MAX_DEPTH: Final = 64
 """Messages within messages. kubectl's deepest body, a CRD, stays below 30."""
-MAX_FIELDS: Final = 300_000
+MAX_FIELDS: Final = 100_000
 """Fields of one body: two bytes can make a whole object, and reading must not hold up the event loop."""
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5

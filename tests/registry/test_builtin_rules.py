@@ -81,6 +81,7 @@ def test_an_immutable_config_map_changes_no_more():
 def test_string_data_is_folded_into_data_and_wins():
     secret = defaulted(SECRETS, {"data": {"a": b64("old"), "b": b64("b")}, "stringData": {"a": "new", "c": ""}})
     assert secret == {"type": "Opaque", "data": {"a": b64("new"), "b": b64("b"), "c": ""}}
+    assert defaulted(SECRETS, {"stringData": {"a": "1"}})["data"] == {"a": b64("1")}
     assert defaulted(SECRETS, {"type": "example.com/t"}) == {"type": "example.com/t"}
 
 
@@ -216,6 +217,40 @@ def test_aggregation_needs_a_good_selector():
             "aggregationRule.clusterRoleSelectors[1].matchExpressions[0].values: Required value: "
             "must be specified when `operator` is 'In' or 'NotIn'"
         )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]}, []),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["x", ""]}]}, []),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]},
+            [
+                (
+                    ".matchExpressions[0].values: Forbidden: "
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+                )
+            ],
+        ),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "Near"}]},
+            ['.matchExpressions[0].operator: Invalid value: "Near": not a valid selector operator'],
+        ),
+    ],
+)
+def test_selectors_ask_only_what_labels_can_answer(selector, expected):
+    found = RULES[RBAC, "clusterroles"].validate({"aggregationRule": {"clusterRoleSelectors": [selector]}})
+    assert messages(found) == [f"aggregationRule.clusterRoleSelectors[0]{text}" for text in expected]
+
+
+def test_selectors_hold_valid_labels():
+    selector = {"matchLabels": {"a b": "c"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["x y"]}]}
+    found = RULES[RBAC, "clusterroles"].validate({"aggregationRule": {"clusterRoleSelectors": [selector]}})
+    assert [error.path.removeprefix("aggregationRule.clusterRoleSelectors[0]") for error in found] == [
+        ".matchLabels",
+        ".matchExpressions[0].values[0]",
     ]
 
 

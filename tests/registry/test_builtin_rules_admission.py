@@ -77,6 +77,29 @@ def test_webhooks_get_kubes_defaults():
             ["webhooks[0].clientConfig: Required value: exactly one of url or service is required"],
         ),
         (
+            {"clientConfig": {"service": {"name": "s"}}},
+            ["webhooks[0].clientConfig.service.namespace: Required value: service namespace is required"],
+        ),
+        (
+            {"clientConfig": {"url": "https://[x/"}},
+            ["webhooks[0].clientConfig.url: Required value: url must be a valid URL"],
+        ),
+        (
+            {"clientConfig": {"url": "https:///x#y"}},
+            [
+                'webhooks[0].clientConfig.url: Invalid value: "": host must be specified',
+                'webhooks[0].clientConfig.url: Invalid value: "y": fragments are not permitted in the URL',
+            ],
+        ),
+        (
+            {"admissionReviewVersions": ["v2"]},
+            [('webhooks[0].admissionReviewVersions: Invalid value: ["v2"]: must include at least one of v1, v1beta1')],
+        ),
+        (
+            {"matchConditions": [{"name": str(number), "expression": "true"} for number in range(65)]},
+            ["webhooks[0].matchConditions: Too many: 65: must have at most 64 items"],
+        ),
+        (
             {"clientConfig": {"url": "http://example.com/?a=b"}},
             [
                 (
@@ -127,6 +150,11 @@ def test_webhooks_get_kubes_defaults():
 )
 def test_webhook_mistakes_are_told_in_kubes_words(changes, expected):
     assert messages(VALIDATING.validate({"webhooks": [webhook(**changes)]})) == expected
+
+
+def test_webhooks_of_one_configuration_have_different_names():
+    found = VALIDATING.validate({"webhooks": [webhook(), webhook()]})
+    assert messages(found) == ['webhooks[1].name: Duplicate value: "check.example.com"']
 
 
 def policy(**changes):
@@ -181,6 +209,14 @@ def test_bindings_name_a_policy_and_what_follows():
     ]
 
 
+def test_bindings_need_one_way_to_find_parameters():
+    spec = {"policyName": "p", "validationActions": ["Audit"], "paramRef": {"parameterNotFoundAction": "Shrug"}}
+    assert messages(BINDING.validate({"spec": spec})) == [
+        "spec.paramRef: Required value: one of name or selector must be specified",
+        'spec.paramRef.parameterNotFoundAction: Unsupported value: "Shrug": supported values: "Deny", "Allow"',
+    ]
+
+
 @pytest.fixture(scope="module")
 def pem():
     key = ec.generate_private_key(ec.SECP256R1())
@@ -227,8 +263,21 @@ def test_a_request_is_approved_or_denied_not_both(pem):
         {"type": "Approved", "status": "True"},
         {"type": "Denied", "status": "True"},
         {"type": "Failed", "status": "False"},
+        {"type": "Odd", "status": "Perhaps"},
+        {"type": "Odd"},
+        {"status": "True"},
     ]
     assert messages(REQUESTS.validate({"spec": spec, "status": {"conditions": conditions}})) == [
         'status.conditions[1].type: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
         'status.conditions[2].status: Unsupported value: "False": supported values: "True"',
+        'status.conditions[3].status: Unsupported value: "Perhaps": supported values: "True", "False", "Unknown"',
+        "status.conditions[4].status: Required value",
+        'status.conditions[4].type: Duplicate value: "Odd"',
+        "status.conditions[5].type: Required value",
     ]
+
+
+@pytest.mark.parametrize("signer", ["", "example.com", "example.com/", "Example.com/x"])
+def test_a_signer_is_a_domain_and_a_path(pem, signer):
+    spec = {"request": pem, "signerName": signer, "usages": ["client auth"]}
+    assert [error.path for error in REQUESTS.validate({"spec": spec})] == ["spec.signerName"]

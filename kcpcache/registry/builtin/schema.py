@@ -104,8 +104,6 @@ def _property(field: Field, value: Callable[[ValueType], Object]) -> Object:
     schema["description"] = field.description
     if field.list_keys:
         schema["x-kubernetes-list-map-keys"] = list(field.list_keys)
-    if field.map_type:
-        schema["x-kubernetes-map-type"] = field.map_type
     if field.merge_key is not None:
         schema["x-kubernetes-patch-strategy"] = "merge"
     if field.merge_key:

@@ -1,7 +1,7 @@
 """The notation in which the built-in types are written down: one row a field, everything else follows from it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -66,7 +66,6 @@ class Field:
     """In JSON the message's fields stand among this message's own."""
     list_type: str = ""
     list_keys: tuple[str, ...] = ()
-    map_type: str = ""
     merge_key: str | None = None
     """Strategic merge patch merges the list: by this key, or ("") as a set of scalars. None: replaces it."""
     enum: tuple[str, ...] = ()
@@ -90,14 +89,6 @@ class Message:
     api_version: str = ""
     kind: str = ""
     map_type: str = ""
-    _by_name: dict[str, Field] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        self._by_name.update({row.name: row for row in self.fields})
-
-    def __getitem__(self, name: str) -> Field:
-        """The field called ``name`` in JSON; KeyError where there is none."""
-        return self._by_name[name]
 
 
 def row(  # noqa: PLR0913 - a table row has as many columns as a field has properties
@@ -111,7 +102,6 @@ def row(  # noqa: PLR0913 - a table row has as many columns as a field has prope
     inline: bool = False,
     list_type: str = "",
     keys: tuple[str, ...] = (),
-    map_type: str = "",
     merge: str | None = None,
     enum: tuple[str, ...] = (),
 ) -> Field:
@@ -128,7 +118,6 @@ def row(  # noqa: PLR0913 - a table row has as many columns as a field has prope
         inline=inline,
         list_type=list_type,
         list_keys=keys,
-        map_type=map_type,
         merge_key=merge,
         enum=enum,
     )
