@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kcpcache.registry.builtin.rules import RULES
-from kcpcache.registry.builtin.rules.quantities import quantity
+from kcpcache.registry.builtin.rules.quantities import canonical, quantity
 
 RBAC = "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
@@ -398,9 +398,9 @@ def test_quotas_limit_known_resources_by_quantities():
     ]
 
 
-def test_numbers_are_stored_as_quantities():
-    found = defaulted(RULES["", "resourcequotas"], {"spec": {"hard": {"cpu": 2, "memory": 1.5, "pods": "3"}}})
-    assert found["spec"]["hard"] == {"cpu": "2", "memory": "1.5", "pods": "3"}
+def test_quantities_are_stored_in_canonical_form():
+    found = defaulted(RULES["", "resourcequotas"], {"spec": {"hard": {"cpu": 0.5, "memory": "1024Mi", "pods": 3}}})
+    assert found["spec"]["hard"] == {"cpu": "500m", "memory": "1Gi", "pods": "3"}
 
 
 def test_scopes_of_a_quota_stay_in_whatever_order():
@@ -439,7 +439,38 @@ def test_quantities_are_numbers_with_suffixes(written, number):
     assert float(quantity(written)) == pytest.approx(number)
 
 
-@pytest.mark.parametrize("written", ["", "x", "1x", "1 Gi", "--1", "1e", True, None, [], "9" * 65, "1mi"])
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("1000", "1k"),
+        ("1500", "1500"),
+        ("1.5Gi", "1536Mi"),
+        ("0.5Ki", "512"),
+        ("1024Ki", "1Mi"),
+        ("1.3Ki", "1332"),
+        ("-2000", "-2k"),
+        ("1e3", "1e3"),
+        ("12E2", "1200"),
+        ("5e-3", "5e-3"),
+        ("0.0000000001", "1n"),
+        ("-0.0000000001", "-1n"),
+        ("+.0Mi", "0"),
+        ("1000E", "1000E"),
+        (1e100, None),
+        ("ten", None),
+    ],
+)
+def test_quantities_have_one_canonical_form(written, text):
+    assert canonical(written) == text
+    if text is not None:
+        assert canonical(text) == text
+
+
+@pytest.mark.parametrize(
+    "written", ["", "x", "1x", "1 Gi", "--1", "1e", True, None, [], "9" * 65, "1mi", "1e999", "\u0661"]
+)
 def test_what_is_no_quantity_is_not_taken_for_one(written):
     assert quantity(written) is None
 

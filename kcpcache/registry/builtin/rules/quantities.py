@@ -1,35 +1,48 @@
-"""Quantities as far as the rules compare them: ``100m``, ``1.5Gi``, ``2e3``."""
+"""Quantities, after apimachinery's ``resource.Quantity``: what they amount to, and the one way to write them."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from math import ceil
 from typing import Any, Final
 
 SYNTAX: Final = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _QUANTITY: Final = re.compile(
-    r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?"
+    r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?", re.ASCII
 )
-_FACTORS: Final = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal("1e3"),
-    "M": Decimal("1e6"),
-    "G": Decimal("1e9"),
-    "T": Decimal("1e12"),
-    "P": Decimal("1e15"),
-    "E": Decimal("1e18"),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
 _LONGEST: Final = 64
+_DECIMAL_SUFFIXES: Final = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+_BINARY_SUFFIXES: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_FACTORS: Final = {
+    **{suffix: Fraction(10) ** power for power, suffix in _DECIMAL_SUFFIXES.items()},
+    **{suffix: Fraction(1024) ** power for power, suffix in enumerate(_BINARY_SUFFIXES)},
+}
+_NANOS: Final = 10**9
+_KIBI: Final = 1024
 
 
-def quantity(value: Any) -> Decimal | None:
-    """The number that a quantity stands for; None where ``value`` is no quantity."""
+def quantity(value: Any) -> Fraction | None:
+    """The number that a quantity stands for, rounded up to billionths; None where ``value`` is no quantity."""
+    parsed = _parse(value)
+    return parsed[0] if parsed else None
+
+
+def canonical(value: Any) -> str | None:
+    """The canonical form: no fraction, the largest suffix that fits, the family of suffixes as given.
+
+    ``0.5`` becomes ``500m``, ``1.5Gi`` ``1536Mi``, ``1000m`` ``1`` and ``1000`` ``1k``. None where ``value`` is no
+    quantity.
+    """
+    parsed = _parse(value)
+    if parsed is None:
+        return None
+    amount, suffix, has_exponent = parsed
+    if suffix.endswith("i") and abs(amount) >= _KIBI:
+        return _binary(amount)
+    return _decimal(amount, has_exponent=has_exponent)
+
+
+def _parse(value: Any) -> tuple[Fraction, str, bool] | None:
+    """Amount, suffix, and whether it was written with an exponent."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     written = str(value)
@@ -37,8 +50,27 @@ def quantity(value: Any) -> Decimal | None:
     if match is None:
         return None
     number, suffix, exponent = match.groups()
-    try:
-        found = Decimal(number) * _FACTORS.get(suffix or "", Decimal(1))
-        return found.scaleb(int(exponent)) if exponent else found
-    except InvalidOperation:
-        return None
+    amount = Fraction(number) * _FACTORS[suffix or ""] * Fraction(10) ** int(exponent or 0)
+    return _away_from_zero(amount * _NANOS) / _NANOS, suffix or "", exponent is not None
+
+
+def _away_from_zero(amount: Fraction) -> Fraction:
+    return Fraction(ceil(amount) if amount > 0 else -ceil(-amount))
+
+
+def _binary(amount: Fraction) -> str:
+    whole, power = int(_away_from_zero(amount)), 0
+    while whole % _KIBI == 0 and power < len(_BINARY_SUFFIXES) - 1:
+        whole, power = whole // _KIBI, power + 1
+    return f"{whole}{_BINARY_SUFFIXES[power]}"
+
+
+def _decimal(amount: Fraction, *, has_exponent: bool) -> str:
+    whole, power = int(amount * _NANOS), -9
+    while whole and whole % 1000 == 0 and (has_exponent or power + 3 in _DECIMAL_SUFFIXES):
+        whole, power = whole // 1000, power + 3
+    if not whole:
+        return "0"
+    if has_exponent:
+        return f"{whole}e{power}" if power else str(whole)
+    return f"{whole}{_DECIMAL_SUFFIXES[power]}"

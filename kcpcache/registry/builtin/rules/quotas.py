@@ -1,12 +1,12 @@
 """Rules of ResourceQuotas and LimitRanges, after kube's core validation."""
 
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_forbidden, field_invalid
 from kcpcache.meta.names import qualified_name_errors
 from kcpcache.meta.objects import Object
-from kcpcache.registry.builtin.rules.quantities import SYNTAX, quantity
+from kcpcache.registry.builtin.rules.quantities import SYNTAX, canonical, quantity
 from kcpcache.registry.builtin.rules.rule import (
     Rules,
     entries,
@@ -52,17 +52,18 @@ _SCOPES: Final = frozenset(
 _QUANTITY_MAPS: Final = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 
 
-def _written_as_text(quantities: Object) -> None:
-    """JSON numbers become strings, which is the form that is stored."""
+def _canonicalize(quantities: Object) -> None:
+    """Quantities are stored in their canonical form, so that equal ones look equal."""
     for name, value in quantities.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            quantities[name] = str(value)
+        written = canonical(value)
+        if written is not None:
+            quantities[name] = written
 
 
 def _default_quota(quota: Object) -> None:
-    _written_as_text(section(quota, "spec", "hard"))
+    _canonicalize(section(quota, "spec", "hard"))
     for name in ("hard", "used"):
-        _written_as_text(section(quota, "status", name))
+        _canonicalize(section(quota, "status", name))
 
 
 def _resource_name_errors(name: str, path: str) -> list[FieldError]:
@@ -78,7 +79,7 @@ def _amount_errors(name: str, value: Any, path: str) -> list[FieldError]:
         return [field_invalid(path, value, SYNTAX)]
     if amount < 0:
         return [field_invalid(path, value, "must be greater than or equal to 0")]
-    if (name in _COUNTED or name.startswith("count/")) and amount != amount.to_integral_value():
+    if (name in _COUNTED or name.startswith("count/")) and amount.denominator != 1:
         return [field_invalid(path, value, "must be an integer")]
     return []
 
@@ -108,7 +109,7 @@ def _default_limit_range(limit_range: Object) -> None:
     """A limit's default is its maximum, and a request's default the limit's default (containers only)."""
     for _, item in sections(section(limit_range, "spec"), "limits"):
         for name in _QUANTITY_MAPS:
-            _written_as_text(section(item, name))
+            _canonicalize(section(item, name))
         if item.get("type") != "Container":
             continue
         sources = (("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min"))
@@ -136,7 +137,7 @@ _ORDER: Final = (
 
 def _limit_errors(item: Object, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    amounts: dict[str, dict[str, Decimal]] = {}
+    amounts: dict[str, dict[str, Fraction]] = {}
     for name in _QUANTITY_MAPS:
         amounts[name] = {}
         for key, value in entries(item, name):
