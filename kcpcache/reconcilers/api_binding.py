@@ -53,8 +53,9 @@ class State:
       workspace; None, or left out, for those that do not exist.
     * ``kept``: which of these schemas' uids are names of objects in ``system:bound-crds`` already.
     * ``taken``: by API group of the export's resources, the names in use in the binding's workspace by CRDs
-      (``status.acceptedNames``) and by ``boundResources`` of *other* APIBindings. As with CRDs, decide one at a time
-      in a workspace.
+      (``status.acceptedNames``) and by ``boundResources`` of *other* APIBindings, and of this one where the export
+      has dropped them (``spec.names`` of the copy in ``system:bound-crds``). As with CRDs, decide one at a time in a
+      workspace.
     * ``unknown_claims``: those accepted claims whose identity hash nobody has.
     * ``remaining``: a bounded batch of the objects of its resources with crd storage in its workspace, those not yet
       being deleted first; read only while the binding is being deleted, and read after it.

@@ -1,7 +1,8 @@
 """Workspaces: each gets a logical cluster, mirrors its phase, and goes after it."""
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupVersionResource
@@ -33,6 +34,9 @@ SHARD_HASH_ANNOTATION = "internal.tenancy.kcp.io/shard"
 SHARD_NAME_ANNOTATION = "core.kcp.io/shard"
 TYPE_ANNOTATION = "internal.tenancy.kcp.io/type"
 OWNER_ANNOTATION = "experimental.tenancy.kcp.io/owner"
+
+# A user may write annotations: no name of a system cluster may come in that way.
+_CLUSTER_NAME: Final = re.compile("[a-z0-9]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,8 @@ def _named(workspace: Object, state: State) -> Object | None:
     """The Workspace with the name of its logical cluster to be; None if it has a good one."""
     annotations = annotations_of(workspace)
     foreign = state.logical_cluster is not None and not _owns(workspace, state.logical_cluster)
-    if state.shard is None or (annotations.get(CLUSTER_NAME_ANNOTATION) and not foreign):
+    good = _CLUSTER_NAME.fullmatch(annotations.get(CLUSTER_NAME_ANNOTATION, "")) is not None and not foreign
+    if state.shard is None or good:
         return None
     annotations = {
         **annotations,

@@ -372,3 +372,46 @@ def test_in_deletion_finalizers_of_others_are_left_alone(consumer):
     consumer.delete(AT)
     assert consumer.settled()["metadata"]["finalizers"] == ["example.com/hold"]
     assert consumer.look() == NOTHING
+
+
+HELD = "Some content has finalizers remaining: example.com/hold in 1 resource instances"
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "reason", "message"),
+    [
+        ((), "SomeResourcesRemain", f"Some resources are remaining: instances.{GROUP} has 1 resource instances"),
+        (
+            ("example.com/hold",),
+            "SomeFinalizersRemain",
+            f"Some resources are remaining: instances.{GROUP} has 1 resource instances; {HELD}",
+        ),
+    ],
+)
+def test_in_deletion_the_condition_says_what_is_left(consumer, finalizers, reason, message):
+    consumer.settled()
+    consumer.delete(AT)
+    instance = Target(GroupVersionResource(GROUP, "v1", "instances"), "consumer", "a")
+    binding = consumer.settled(remaining=(Remnant(instance, "6", deleting=True, finalizers=finalizers),))
+    found = next(c for c in binding["status"]["conditions"] if c["type"] == "BindingResourceDeleteSuccess")
+    assert (found["reason"], found["message"]) == (reason, message)
+
+
+def test_a_binding_that_was_never_bound_goes_at_once(consumer):
+    consumer.apply(consumer.look())
+    consumer.delete(AT)
+    (change,) = consumer.look(export=None).changes
+    assert isinstance(change, Update)
+
+
+@pytest.mark.parametrize(("path", "where"), [({"path": "root:p"}, "root:p:cloud"), ({}, "cloud")])
+def test_a_missing_export_is_named_as_it_is_referred_to(path, where):
+    binding = Consumer(reference={"export": {"name": "cloud"} | path}).settled(export=None)
+    assert binding["status"]["conditions"][0]["message"] == f"APIExport {where} not found"
+
+
+def test_of_several_versions_the_storage_version_counts(consumer):
+    schema = a_schema("instances")
+    schema["spec"]["versions"].insert(0, {"name": "v1beta1", "storage": False})
+    binding = consumer.settled(schemas=SCHEMAS | {f"v1.instances.{GROUP}": schema})
+    assert binding["status"]["boundResources"][0]["storageVersions"] == ["v1"]

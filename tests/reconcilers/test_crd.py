@@ -212,3 +212,8 @@ def test_a_crd_that_others_hold_says_that_its_instances_are_gone(world):
 def test_join_taken_lets_the_first_keep_a_name():
     joined = join_taken([TakenNames({"a": "first"}, {"A": "first"}), TakenNames({"a": "second", "b": "second"})])
     assert joined == TakenNames({"a": "first", "b": "second"}, {"A": "first"})
+
+
+def test_finalizers_of_others_stay_beside_ours(world):
+    world.objects[AT]["metadata"]["finalizers"] = ["example.com/hold"]
+    assert settled(world)["metadata"]["finalizers"] == ["example.com/hold", FINALIZER]

@@ -3,12 +3,14 @@ import re
 import pytest
 from plan_world import LATER, NOW, World, pure
 
-from kcpcache.reconcilers import default_api_bindings
+from kcpcache.meta.names import GroupVersionResource
+from kcpcache.reconcilers import api_binding, default_api_bindings, logical_cluster, workspace
 from kcpcache.reconcilers.api_binding import API_BINDINGS
 from kcpcache.reconcilers.default_api_bindings import INITIALIZER, DefaultBinding, State, binding_name
-from kcpcache.reconcilers.garbage import WAIT
+from kcpcache.reconcilers.garbage import WAIT, Remnant
 from kcpcache.reconcilers.logical_cluster import LOGICAL_CLUSTERS
 from kcpcache.reconcilers.plan import NOTHING, Create, Target, UpdateStatus
+from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES, Shard
 
 AT = Target(LOGICAL_CLUSTERS, "abc", "cluster")
 CLAIM = {"group": "", "resource": "configmaps", "verbs": ["get"]}
@@ -133,3 +135,50 @@ def test_the_five_characters_depend_on_workspace_and_export_and_on_nothing_else(
     names = {binding_name(*key) for key in [("a", "root", "x"), ("b", "root", "x"), ("a", "root:b", "x")]}
     assert len(names) == 3
     assert binding_name("a", "root", "x") in names
+
+
+TEAM = Target(WORKSPACES, "root", "team")
+EXPORT = {
+    "metadata": {"name": "cloud", "annotations": {"kcp.io/cluster": "provider"}},
+    "spec": {"resources": [], "permissionClaims": [CLAIM]},
+    "status": {"identityHash": "hash"},
+}
+
+
+def look_at_all(world):
+    """One pass of every reconciler that a workspace's life depends on; the first plan that changes something."""
+    team, obj = world.get(TEAM), world.get(AT)
+    named = bool(team and CLUSTER_NAME_ANNOTATION in team["metadata"]["annotations"])
+    default = Create(Target(GroupVersionResource("", "v1", "namespaces"), "abc", "default"), {"metadata": {}})
+    missing = (default,) if named and default.target not in world.objects else ()
+    initializers, shard = ("root:universal", INITIALIZER), Shard("root", "1pfxsevk", "https://host")
+    deleting = bool(obj and "deletionTimestamp" in obj["metadata"])
+    content = [at for at in world.objects if at.cluster == "abc" and at != AT] if deleting else []
+    remaining = tuple(
+        Remnant(at, meta["resourceVersion"], "deletionTimestamp" in meta, tuple(meta.get("finalizers", ())))
+        for at in content
+        if (meta := world.get(at)["metadata"])
+    )
+    yield workspace.reconcile(workspace.State(team, NOW, "root", "abc", shard, obj, initializers, missing))
+    yield logical_cluster.reconcile(logical_cluster.State(obj, NOW, "https://host", missing, remaining))
+    yield look(world, CLOUD)
+    for at in [at for at in world.objects if at.resource == API_BINDINGS]:
+        yield api_binding.reconcile(api_binding.State(world.get(at), "root:team", NOW, EXPORT))
+
+
+def live(world):
+    world.settle(lambda: next((plan for plan in look_at_all(world) if plan.changes), NOTHING), limit=40)
+
+
+def test_from_its_creation_to_its_end_a_workspace_needs_nothing_but_the_reconcilers():
+    world = World()
+    world.put(TEAM, {"spec": {"type": {"name": "universal", "path": "root"}}})
+    live(world)
+    assert world.get(TEAM)["status"]["phase"] == "Ready"
+    assert world.get(TEAM)["metadata"]["labels"] == {"tenancy.kcp.io/phase": "Ready"}
+    assert world.get(AT)["status"]["phase"] == "Ready"
+    (binding,) = [obj for at, obj in world.objects.items() if at.resource == API_BINDINGS]
+    assert binding["status"]["appliedPermissionClaims"][0]["resource"] == "configmaps"
+    world.delete(TEAM)
+    live(world)
+    assert world.objects == {}

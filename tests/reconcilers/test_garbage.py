@@ -191,3 +191,22 @@ def test_an_object_in_deletion_is_not_deleted_again(heap):
     heap.delete(target("child"))
     assert heap.get(target("child"))["metadata"]["deletionTimestamp"] == NOW
     assert garbage.reconcile(heap.state(target("child"))) == NOTHING
+
+
+def test_a_dependent_that_is_going_anyway_does_not_make_a_circle(heap):
+    heap.thing("owner")
+    heap.thing("child", "owner")
+    heap.thing("grandchild", "child", finalizers=["example.com/hold"])
+    heap.delete(target("grandchild"))
+    heap.begin("owner", "Foreground")
+    assert heap.collect() == ["child", "grandchild", "owner"]
+    assert heap.get(target("child"))["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] is True
+
+
+def test_only_owners_that_wait_are_freed_from_a_circle(heap):
+    heap.thing("a", "b")
+    heap.thing("b", "a", "gone")
+    heap.begin("a", "Foreground")
+    (change,) = garbage.reconcile(heap.state(target("b"))).changes
+    blocking = [ref["blockOwnerDeletion"] for ref in change.object["metadata"]["ownerReferences"]]
+    assert blocking == [False, True]

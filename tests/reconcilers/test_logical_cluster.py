@@ -168,3 +168,12 @@ def test_in_deletion_finalizers_of_others_are_left_alone(deleted):
     deleted.objects[AT]["metadata"]["finalizers"].append("example.com/hold")
     assert settled(deleted)["metadata"]["finalizers"] == ["example.com/hold"]
     assert look(deleted) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("initializers", "message"),
+    [((), "Bootstrap objects are still missing"), (("a:b", "c:d"), "Initializers still exist: [a:b c:d]")],
+)
+def test_what_is_waited_for_is_named(initializers, message):
+    obj = settled(a_world(*initializers, owner=OWNER))
+    assert [c["message"] for c in obj["status"]["conditions"]] == [message]

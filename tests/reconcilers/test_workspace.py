@@ -273,3 +273,10 @@ def test_the_status_is_only_ever_written_as_status(parent):
     parent.becomes("Initializing", "x")
     (change,) = parent.look().changes
     assert isinstance(change, UpdateStatus)
+
+
+@pytest.mark.parametrize("name", ["system:admin", "../x", "", "Upper"])
+def test_a_name_that_no_logical_cluster_can_get_is_replaced(parent, name):
+    parent.objects[AT]["metadata"]["annotations"][CLUSTER_NAME_ANNOTATION] = name
+    assert parent.settled()["spec"]["cluster"] == "fresh1"
+    assert {at.cluster for at in parent.objects} == {"parent", "fresh1"}
