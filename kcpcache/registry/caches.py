@@ -287,6 +287,11 @@ class Caches:
         for _, waiter in self._waiters:
             waiter.cancel()
 
+    async def failed(self) -> None:
+        """Runs as long as the store is followed; raises what ended that."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     def end_subscriptions(self) -> None:
         """Close every open watch; their readers end cleanly."""
         for cache in self.known():

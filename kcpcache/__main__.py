@@ -1,0 +1,5 @@
+"""``python -m kcpcache``."""
+
+from kcpcache.cli import main
+
+main()

@@ -1,0 +1,280 @@
+"""The composition root: constructs everything, wires it, runs it, and takes it down in the opposite order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import uvicorn
+from uvicorn.config import Config
+
+from kcpcache.admission.plugins import default_chain
+from kcpcache.api.app import create_app
+from kcpcache.api.protocol import Protocol
+from kcpcache.api.services import RequestFacts, Services
+from kcpcache.auth.authenticate import Authenticator, Credentials
+from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
+from kcpcache.auth.impersonate import impersonate, requested_user
+from kcpcache.auth.kubeconfig import admin_kubeconfig, server_url, write_kubeconfig
+from kcpcache.auth.rbac import Rbac
+from kcpcache.auth.source import CachedGate, CachedPolicies, CachedRbac
+from kcpcache.auth.tokens import load_static_tokens
+from kcpcache.auth.user import User
+from kcpcache.config import Settings
+from kcpcache.meta import conditions
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.logical_clusters import ROOT, LogicalClusters
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.serving import Serving
+from kcpcache.registry.system import SystemTypes, kcp_definitions
+from kcpcache.reviews import ReviewService
+from kcpcache.root_dir import DATABASE, KUBECONFIG, prepare_root_dir
+from kcpcache.runtime.apply import Applier
+from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
+from kcpcache.runtime.controllers.apis import ApiControllers
+from kcpcache.runtime.controllers.cache import CacheControllers
+from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
+from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
+from kcpcache.runtime.environment import Environment, ShardInfo
+from kcpcache.runtime.indexes import API_BINDINGS
+from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.virtual.views import Views
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 8
+_BACKLOG = 2048
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class StartError(Exception):
+    """The server cannot start; one line that says why and what to do."""
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one. Raises StartError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise StartError(
+            f"cannot listen on {address}:{port}: {error.strerror}; choose another --bind-address or --port"
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its own signal handlers: the order of shutdown is ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class Server:
+    """One process: store, caches, controllers, HTTP. ``run`` returns after SIGTERM or SIGINT, when all is down."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[str, Path], None]) -> None:
+        self.settings, self._on_ready = settings, on_ready
+        self.shutting_down = asyncio.Event()
+        self.root = prepare_root_dir(settings.root_dir)
+        self.socket = listen(settings.bind_address, settings.port)
+        self.url = server_url(settings.advertised_host, self.socket.getsockname()[1])
+
+    async def run(self) -> None:
+        """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.shutting_down.set)
+        with contextlib.closing(self.socket):
+            async with self._store() as store, self._caches(store) as caches:
+                await self._serve(store, caches)
+
+    @contextlib.asynccontextmanager
+    async def _store(self) -> AsyncIterator[SqliteStore]:
+        store = await SqliteStore.open(
+            self.root / DATABASE,
+            synchronous=self.settings.sqlite_synchronous,
+            history_seconds=self.settings.history_seconds,
+        )
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    @contextlib.asynccontextmanager
+    async def _caches(self, store: SqliteStore) -> AsyncIterator[Caches]:
+        caches = Caches(store)
+        try:
+            await caches.start()
+            yield caches
+        finally:
+            await caches.close()
+
+    async def _serve(self, store: SqliteStore, caches: Caches) -> None:
+        certificates = ensure_certificates(self.root, self._hosts(), utc_now())
+        cached_apis, shard = self.settings.cached_apis, ShardInfo(self.settings.shard_name, self.url, self.url)
+        system = SystemTypes(cached_apis=cached_apis)
+        clusters = LogicalClusters(caches)
+        await Bootstrap(caches, system, shard, utc_now, cached_apis=cached_apis).run()
+        serving = Serving(caches, system.base.values(), kcp_definitions())
+        lookup = Lookup(caches, clusters, system)
+        env = Environment(lookup, serving, Applier(caches, serving, system.definition, utc_now), shard, utc_now)
+        services = self._services(lookup, serving, certificates, store)
+        cache_side = CacheControllers(env)
+        controllers = (
+            *cache_side.controllers,
+            *ApiControllers(env, cache_side.bindings).controllers,
+            *WorkspaceControllers(env).controllers,
+            *LifecycleControllers(env).controllers,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]
+            running.append(tasks.create_task(caches.failed(), name="caches"))
+            try:
+                await self._serve_http(services, certificates, caches)
+            finally:
+                for task in running:
+                    task.cancel()
+
+    async def _serve_http(self, services: Services, certificates: Certificates, caches: Caches) -> None:
+        http = _Uvicorn(self._uvicorn_config(services, certificates))
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(http.serve(sockets=[self.socket]), name="http")
+            ready = tasks.create_task(self._announce(services, certificates), name="ready")
+            await self.shutting_down.wait()
+            log.info("shutting down")
+            ready.cancel()
+            caches.end_subscriptions()
+            http.should_exit = True
+            await serving
+
+    async def _announce(self, services: Services, certificates: Certificates) -> None:
+        """Write the kubeconfig, wait until the first workspace serves what it should, and say so."""
+        path = self.root / KUBECONFIG
+        port = self.socket.getsockname()[1]
+        write_kubeconfig(path, admin_kubeconfig(self.settings.advertised_host, port, certificates, self._own_ca()))
+        while any(check() is not None for check in services.ready_checks.values()):  # noqa: ASYNC110 -- many conditions
+            await asyncio.sleep(0.01)
+        self._on_ready(self.url, path)
+
+    def _own_ca(self) -> bytes | None:
+        return self.settings.tls_cert_file.read_bytes() if self.settings.tls_cert_file else None
+
+    def _hosts(self) -> tuple[str, ...]:
+        more = [self.settings.external_hostname] if self.settings.external_hostname else []
+        return serving_hosts(self.settings.bind_address, more)
+
+    def _services(self, lookup: Lookup, serving: Serving, certificates: Certificates, store: SqliteStore) -> Services:
+        source = CachedRbac(lookup)
+        rbac = Rbac(source)
+        source.keep_current(rbac)
+        authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
+        chain = default_chain(lookup, serving, authorizer, cached_apis=self.settings.cached_apis)
+        views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now)
+        return Services(
+            resolve_cluster=lookup.clusters.resolve,
+            snapshot=serving.snapshot,
+            view=views.view,
+            authenticate=self._authenticate(certificates, authorizer),
+            authorize=authorizer.authorize,
+            admission=lambda attributes, _options: chain.admission(attributes),
+            reviews=ReviewService(authorizer),
+            clock=utc_now,
+            shutting_down=self.shutting_down,
+            service_handlers={},
+            ready_checks={
+                "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,
+                "storage": lambda: None if store.healthy else store.why_unhealthy,
+                "bootstrap": lambda: _unbound(lookup),
+            },
+        )
+
+    def _authenticate(
+        self, certificates: Certificates, authorizer: Authorizer
+    ) -> "Callable[[RequestFacts], asyncio.Future[User]]":
+        authorities = [certificates.client_authority.certificate]
+        if self.settings.client_ca_file is not None:
+            authorities += load_authorities(self.settings.client_ca_file)
+        tokens = [load_static_tokens(self.settings.token_auth_file)] if self.settings.token_auth_file else []
+        authenticator = Authenticator(authorities, tokens)
+
+        async def authenticate(facts: RequestFacts) -> User:
+            headers = {name: value.decode("latin-1") for name, value in facts.headers}
+            user = await authenticator.authenticate(
+                Credentials(facts.certificate, headers.get(b"authorization"), headers.get(b"sec-websocket-protocol"))
+            )
+            pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in facts.headers)
+            wanted = requested_user(pairs)
+            return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
+
+        return authenticate  # type: ignore[return-value]
+
+    def _uvicorn_config(self, services: Services, certificates: Certificates) -> Config:
+        chain, key = self.settings.tls_cert_file, self.settings.tls_private_key_file
+        if (chain is None) != (key is None):
+            raise StartError("--tls-cert-file and --tls-private-key-file go together")
+        config = Config(
+            create_app(services),
+            http=Protocol,
+            loop="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=75,
+            backlog=_BACKLOG,
+        )
+        config.load()
+        config.ssl = _tls_context(
+            chain or certificates.serving.certificate_path,
+            key or certificates.serving.key_path,
+            self._client_authorities(certificates),
+        )
+        return config
+
+    def _client_authorities(self, certificates: Certificates) -> Iterable[bytes]:
+        yield certificates.client_authority.certificate_pem()
+        if self.settings.client_ca_file is not None:
+            yield self.settings.client_ca_file.read_bytes()
+
+
+def _tls_context(chain: Path, key: Path, client_authorities: Iterable[bytes]) -> ssl.SSLContext:
+    """TLS 1.2 and later; a client certificate is asked for and may be left out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(chain, key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"cannot use certificate {chain} with key {key}: {error}") from None
+    for pem in client_authorities:
+        context.load_verify_locations(cadata=pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _unbound(lookup: Lookup) -> str | None:
+    """Which of root's own bindings is still missing."""
+    for name in ROOT_BINDINGS:
+        binding = lookup.get(API_BINDINGS, ROOT, name)
+        if binding is None or not conditions.is_true(binding, "InitialBindingCompleted"):
+            return f"root is not yet bound to {name}"
+    return None if lookup.clusters.state(ROOT) == "ready" else "root is not ready"
