@@ -21,6 +21,9 @@ _BINDING = frozenset({"bind", "optMap", "optFlatMap"})
 _MAX_ITERATIONS = 10_000
 """cel-cpp ends an evaluation after so many."""
 
+_MAX_SEARCH = 10_000_000
+"""``regex_search`` ends a search after so many units."""
+
 RESERVED = frozenset(
     {
         *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
@@ -94,17 +97,19 @@ class Cost:
     growth_levels: int
     growth_per_level: int
     free_replacements: int
+    searches: int
 
     @property
     def flat(self) -> bool:
         """Whether the data's size hardly matters."""
-        return not self.macros and not self.free_replacements and self.growth_per_level <= 1
+        return not (self.macros or self.free_replacements or self.searches) and self.growth_per_level <= 1
 
     def of(self, nodes: int, longest: int) -> int:
         """The cost for data of so many values, whose longest string has so many characters."""
         iterations = min(_MAX_ITERATIONS, max(nodes, 1) ** min(self.macros, 4)) if self.macros else 1
         text: int = longest * self.growth_per_level**self.growth_levels * (longest + 1) ** self.free_replacements
-        return 50 + iterations * (2 + (self.calls + 1) * (10 + text // 10))
+        search = self.searches * min(1_000 + 50 * text, _MAX_SEARCH)
+        return 100 + iterations * (2 + (self.calls + 1) * (10 + text // 10) + search)
 
 
 def cost(expression: str) -> Cost:
@@ -120,6 +125,7 @@ def cost(expression: str) -> Cost:
         growth_levels=levels,
         growth_per_level=1 + -(-grows // levels),
         free_replacements=replaces,
+        searches=sum(name in {"find", "findAll"} for name in names),
     )
 
 

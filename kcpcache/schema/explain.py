@@ -20,14 +20,13 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.objects import Object
 from kcpcache.schema.formats import string_format
 from kcpcache.schema.patterns import PatternError, compile_pattern
-from kcpcache.schema.values import ABSENT, correlate, map_key, same, shown
+from kcpcache.schema.values import ABSENT, INT64, as_go_reads, correlate, map_key, same, shown
 
 NO_PATH = "<nil>"
 """What Kubernetes shows where an error has no field."""
 
 _MAX_ERRORS = 200
 _MAX_SAFE_FLOAT = 2.0**53
-_INT64 = range(-(2**63), 2**63)
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
@@ -83,7 +82,7 @@ def _wrong_type(path: str, types: list[str], found: str) -> FieldError:
 def _type(schema: Object, value: Any, path: str) -> Iterator[FieldError]:
     types = _types(schema)
     found = _TYPE_NAMES.get(type(value), "object")
-    if found == "integer" and value not in _INT64:
+    if found == "integer" and value not in INT64:
         found = "number"  # as Go reads it
     if not types or found in types:
         return
@@ -99,7 +98,7 @@ def _enum(schema: Object, value: Any, path: str) -> Iterator[FieldError]:
     options = schema.get("enum")
     if options and not any(_equal(value, option) for option in options):
         texts = [option if isinstance(option, str) else shown(option) for option in options]
-        yield field_not_supported(_named(path), value, texts)
+        yield field_not_supported(_named(path), as_go_reads(value), texts)
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -135,20 +134,21 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _number(schema: Object, value: float, path: str) -> Iterator[FieldError]:
+    given = as_go_reads(value)
     factor = schema.get("multipleOf")
     if factor and _exact(value) % _exact(factor):
-        yield field_invalid(_named(path), value, f"{path} in body should be a multiple of {factor}")
+        yield field_invalid(_named(path), given, f"{path} in body should be a multiple of {factor}")
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     if lowest is not None:
         exclusive = schema.get("exclusiveMinimum") is True
         if value < lowest or (exclusive and value == lowest):
             than = "greater than" if exclusive else "greater than or equal to"
-            yield field_invalid(_named(path), value, f"{path} in body should be {than} {_plain(lowest)}")
+            yield field_invalid(_named(path), given, f"{path} in body should be {than} {_plain(lowest)}")
     if highest is not None:
         exclusive = schema.get("exclusiveMaximum") is True
         if value > highest or (exclusive and value == highest):
             than = "less than" if exclusive else "less than or equal to"
-            yield field_invalid(_named(path), value, f"{path} in body should be {than} {_plain(highest)}")
+            yield field_invalid(_named(path), given, f"{path} in body should be {than} {_plain(highest)}")
 
 
 def _exact(number: float) -> Fraction:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
 from kcpcache.meta.objects import Object
-from kcpcache.schema.values import canonical, map_key
+from kcpcache.schema.values import as_go_reads, canonical, map_key
 
 Check: TypeAlias = Callable[[Any, str], Iterator[FieldError]]
 """Yields what is wrong with a value at a path."""
@@ -74,7 +74,7 @@ def _list_type(schema: Object) -> Check | None:
 def _set_check(value: Any, path: str) -> Iterator[FieldError]:
     if not isinstance(value, list) or len(value) <= 1:
         return
-    yield from (field_duplicate(f"{path}[{index}]", value[index]) for index in _repeated(value, canonical))
+    yield from (field_duplicate(f"{path}[{index}]", as_go_reads(value[index])) for index in _repeated(value, canonical))
 
 
 def _map_check(value: Any, path: str, keys: list[str]) -> Iterator[FieldError]:
@@ -82,7 +82,9 @@ def _map_check(value: Any, path: str, keys: list[str]) -> Iterator[FieldError]:
         return
     for index, item in enumerate(value):
         if item is not None and not isinstance(item, dict):
-            yield field_invalid(f"{path}[{index}]", item, "must be an object for an array of list-type map")
+            yield field_invalid(
+                f"{path}[{index}]", as_go_reads(item), "must be an object for an array of list-type map"
+            )
             return
     for index in _repeated([item or {} for item in value], lambda item: map_key(item, keys)):
         item = value[index] or {}

@@ -4,65 +4,119 @@
 backtracking can do (lookaround, backreferences) is refused by both.
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
-_SIZE_LIMIT_BYTES = 2 << 20
-_DFA_SIZE_LIMIT_BYTES = 4 << 20
+_SMALL_BYTES, _LARGE_BYTES = 128 << 10, 4 << 20
+_DFA_BYTES = 256 << 10
 _MAX_LENGTH = 10_000
 _MAX_REPEAT = 1000
+_POSIX_CLASS = re.compile(r"\[:(\w+):\]")
+_QUOTED = re.compile(r"\\Q(.*?)(?:\\E|\Z)|\\.", re.DOTALL)
 _SPECIAL = frozenset("\\.+*?()|[]{}^$#&-~")
+
+
+_POSIX = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "ascii": r"\x00-\x7F",
+    "blank": r"\t ",
+    "cntrl": r"\x00-\x1F\x7F",
+    "digit": "0-9",
+    "graph": "!-\\~",
+    "lower": "a-z",
+    "print": " -\\~",
+    "punct": r"!-/:-@\[-`\{-\~",
+    "space": r"\t\n\x0B\f\r ",
+    "upper": "A-Z",
+    "word": "0-9A-Za-z_",
+    "xdigit": "0-9A-Fa-f",
+}
+"""``[[:alpha:]]`` and its kin, as ranges."""
 
 
 class PatternError(ValueError):
     """The pattern is not a regular expression, or one too large."""
 
 
-@lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """A function that says whether a string contains a match. Raises PatternError."""
+    return _compile_small(pattern) or _compile_large(pattern)
+
+
+def is_large(pattern: str) -> bool:
+    """Whether the compiled expression takes more than 128 KiB (at most 4 MiB). Raises PatternError."""
+    return _compile_small(pattern) is None and _compile_large(pattern) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compile_small(pattern: str) -> Callable[[str], bool] | None:
+    return _engine(pattern, _SMALL_BYTES)
+
+
+@lru_cache(maxsize=16)
+def _compile_large(pattern: str) -> Callable[[str], bool]:
+    found = _engine(pattern, _LARGE_BYTES)
+    if found is None:
+        raise PatternError(f"error parsing regexp: `{pattern}` is invalid or too large")
+    return found
+
+
+def _engine(pattern: str, size_limit_bytes: int) -> Callable[[str], bool] | None:
     import jsonschema_rs
 
     if len(pattern) > _MAX_LENGTH:
         raise PatternError(f"expression is longer than {_MAX_LENGTH} characters")
-    translated = translate(pattern)
+    options = jsonschema_rs.RegexOptions(size_limit=size_limit_bytes, dfa_size_limit=_DFA_BYTES)
     try:
-        return jsonschema_rs.Draft7Validator({"pattern": translated}, pattern_options=pattern_options()).is_valid
+        # Draft 7 would hold the expression against ECMAScript's syntax first.
+        return jsonschema_rs.Draft202012Validator({"pattern": translate(pattern)}, pattern_options=options).is_valid
+    except PatternError:
+        raise
     except ValueError:
-        raise PatternError(f"error parsing regexp: `{pattern}` is invalid or too large") from None
+        return None
 
 
 def pattern_options() -> "jsonschema_rs.RegexOptions":  # type: ignore[name-defined] # noqa: F821
-    """The engine that never backtracks, with bounds on what one expression may cost in memory."""
+    """For a schema's validator: the engine that never backtracks, with bounds on each expression's memory."""
     import jsonschema_rs
 
-    return jsonschema_rs.RegexOptions(size_limit=_SIZE_LIMIT_BYTES, dfa_size_limit=_DFA_SIZE_LIMIT_BYTES)
+    return jsonschema_rs.RegexOptions(size_limit=_LARGE_BYTES, dfa_size_limit=_DFA_BYTES)
 
 
 def translate(pattern: str) -> str:
     """The same expression in the syntax of jsonschema-rs' engine. Raises PatternError on bad repeat counts."""
+    pattern = expand_quotes(pattern)
     parts: list[str] = []
     index = 0
     while index < len(pattern):
         char = pattern[index]
         if char == "\\":
-            piece, index = _escape(pattern, index)
+            piece, index = scan_escape(pattern, index)
         elif char == "[":
-            piece, index = _character_class(pattern, index)
+            piece, index = scan_class(pattern, index)
         elif char == "{":
-            piece, index = _repeat(pattern, index)
+            piece, index = scan_repeat(pattern, index)
         else:
             piece, index = ("\\}" if char == "}" else char), index + 1
         parts.append(piece)
     return "".join(parts)
 
 
-def _escape(pattern: str, start: int) -> tuple[str, int]:
+def expand_quotes(pattern: str) -> str:
+    r"""``\Qa.b\E`` written as ``a\.b``."""
+    return _QUOTED.sub(
+        lambda found: (
+            found[0] if found[1] is None else "".join(f"\\{char}" if char in _SPECIAL else char for char in found[1])
+        ),
+        pattern,
+    )
+
+
+def scan_escape(pattern: str, start: int) -> tuple[str, int]:
+    """The translation of the escape at ``start``, and where it ends."""
     following = pattern[start + 1 : start + 2]
-    if following == "Q":
-        end = pattern.find("\\E", start + 2)
-        literal = pattern[start + 2 :] if end < 0 else pattern[start + 2 : end]
-        return "".join(f"\\{c}" if c in _SPECIAL else c for c in literal), (len(pattern) if end < 0 else end + 2)
     if following in {"b", "B"}:
         return f"(?-u:\\{following})", start + 2
     if following in {"p", "P"} and pattern[start + 2 : start + 3] == "{":
@@ -75,7 +129,7 @@ def _escape(pattern: str, start: int) -> tuple[str, int]:
     return pattern[start : start + 2], start + 2
 
 
-def _repeat(pattern: str, start: int) -> tuple[str, int]:
+def scan_repeat(pattern: str, start: int) -> tuple[str, int]:
     """``{2,3}`` repeats; any other brace is itself in Go."""
     end = pattern.find("}", start)
     low, comma, high = pattern[start + 1 : end].partition(",") if end > 0 else ("", "", "")
@@ -86,7 +140,7 @@ def _repeat(pattern: str, start: int) -> tuple[str, int]:
     return pattern[start : end + 1], end + 1
 
 
-def _character_class(pattern: str, start: int) -> tuple[str, int]:
+def scan_class(pattern: str, start: int) -> tuple[str, int]:
     """The engine knows nested classes and set operations, Go does not: their characters are escaped."""
     index = start + 1
     parts = ["["]
@@ -98,11 +152,14 @@ def _character_class(pattern: str, start: int) -> tuple[str, int]:
         char = pattern[index]
         if char == "]" and not first:
             return "".join(parts) + "]", index + 1
-        if char == "[" and pattern[index + 1 : index + 2] == ":" and (end := pattern.find(":]", index)) > 0:
-            piece, index = pattern[index : end + 2], end + 2
+        posix = _POSIX_CLASS.match(pattern, index)
+        if posix is not None:
+            if posix[1] not in _POSIX:
+                raise PatternError(f"error parsing regexp: invalid character class range: `{posix[0]}`")
+            piece, index = _POSIX[posix[1]], posix.end()
         elif char == "\\":
             piece, index = (
-                _escape(pattern, index)
+                scan_escape(pattern, index)
                 if pattern[index + 1 : index + 2] not in {"b", "B"}
                 else (pattern[index : index + 2], index + 2)
             )

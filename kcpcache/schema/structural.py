@@ -6,16 +6,19 @@ KEP-1929). Further rules are in ``structural_keywords.py`` (each node's keywords
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
 from kcpcache.meta.objects import Object
-from kcpcache.schema.patterns import PatternError, compile_pattern
+from kcpcache.schema.patterns import PatternError, compile_pattern, is_large
 from kcpcache.schema.structural_defaults import check_defaults
 from kcpcache.schema.structural_keywords import check_keywords
 from kcpcache.schema.structural_shape import check_shape
 
 Level: TypeAlias = Literal["root", "item", "field"]
+
+_MAX_PATTERNS, _MAX_LARGE_PATTERNS = 1_000, 8
 
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
@@ -47,7 +50,7 @@ def check_structural(schema: Any, path: str) -> list[FieldError]:
     Raises nothing, whatever the JSON. Regular expressions and CEL rules are compiled in bounded time. Everything
     else in this package expects schemas that passed this.
     """
-    if errors := check_shape(schema, path):
+    if errors := check_shape(schema, path) or list(_pattern_bounds(schema, path)):
         return errors
     errors = sorted(
         [*_invariants(schema, "root", path), *_completeness(schema, schema, path, path)],
@@ -83,6 +86,32 @@ def _invariants(schema: Object, level: Level, path: str) -> Iterator[FieldError]
     yield from _value_validation(schema, path)
     yield from _types(schema, level, path)
     yield from _resource_fields(schema, level, path)
+
+
+def _pattern_bounds(schema: Object, path: str) -> Iterator[FieldError]:
+    """Expressions stay in memory as long as the schema: their number and size must not be the author's choice."""
+    patterns = set(_patterns(schema))
+    large = 0
+    if len(patterns) <= _MAX_PATTERNS:
+        for pattern in patterns:
+            with suppress(PatternError):  # named at its place, later
+                large += is_large(pattern)
+    if len(patterns) > _MAX_PATTERNS or large > _MAX_LARGE_PATTERNS:
+        yield field_forbidden(
+            path, f"must not have more than {_MAX_PATTERNS} patterns, or {_MAX_LARGE_PATTERNS} that are large"
+        )
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    if schema.get("pattern"):
+        yield schema["pattern"]
+    children = [schema.get("items"), schema.get("additionalProperties"), schema.get("not")]
+    children += (schema.get("properties") or {}).values()
+    for junctor in _JUNCTORS:
+        children += schema.get(junctor) or ()
+    for child in children:
+        if isinstance(child, dict):
+            yield from _patterns(child)
 
 
 def _extensions(schema: Object, path: str) -> Iterator[FieldError]:

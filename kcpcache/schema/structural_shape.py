@@ -5,6 +5,7 @@ from typing import Any
 
 from kcpcache.meta.errors import FieldError, field_invalid, field_type_invalid
 from kcpcache.meta.objects import Object
+from kcpcache.schema.values import as_go_reads
 
 _MAX_DEPTH = 64
 _MAX_ERRORS = 100
@@ -37,7 +38,7 @@ def check_shape(schema: Any, path: str) -> list[FieldError]:
 
 
 def _wrong(path: str, value: Any, wanted: str) -> FieldError:
-    return field_type_invalid(path, value, f"must be {wanted}")
+    return field_type_invalid(path, as_go_reads(value), f"must be {wanted}")
 
 
 def _schema(schema: Any, path: str, depth: int) -> Iterator[FieldError]:
@@ -69,7 +70,7 @@ def _scalars(schema: Object, path: str) -> Iterator[FieldError]:
         elif keyword in _COUNTS and (not isinstance(value, int) or value < 0 or value >= 2**63):
             yield _wrong(f"{path}.{keyword}", value, "a non-negative integer")
         elif keyword == "multipleOf" and value <= 0:
-            yield field_invalid(f"{path}.{keyword}", value, "must be greater than 0")
+            yield field_invalid(f"{path}.{keyword}", as_go_reads(value), "must be greater than 0")
 
 
 def _lists(schema: Object, path: str) -> Iterator[FieldError]:

@@ -39,7 +39,7 @@ def compile_validator(schema: Object) -> Validator:
     """
     import jsonschema_rs
 
-    is_valid = jsonschema_rs.Draft7Validator(
+    is_valid = jsonschema_rs.Draft202012Validator(
         json_schema(schema),
         formats={f"kube-{name}": check for name, check in STRING_FORMATS.items()},
         validate_formats=True,
@@ -60,7 +60,7 @@ def compile_validator(schema: Object) -> Validator:
 
 
 def json_schema(schema: Object) -> Object:
-    """The JSON Schema (draft 7) that accepts what Kubernetes accepts under this structural schema."""
+    """The JSON Schema (draft 2020-12) that accepts what Kubernetes accepts under this structural schema."""
     out: Object = {key: schema[key] for key in _COPIED if schema.get(key) is not None}
     if options := schema.get("enum"):
         out["enum"] = options

@@ -10,6 +10,9 @@ from kcpcache.meta.objects import Object
 ABSENT: Any = object()
 """Stands for a value that is not there, where None is JSON's null."""
 
+INT64 = range(-(2**63), 2**63)
+"""Kubernetes' integers; larger ones are read as floating point."""
+
 _CANONICAL = orjson.OPT_SORT_KEYS
 
 
@@ -19,6 +22,16 @@ def canonical(value: Any) -> bytes:
         return orjson.dumps(value, option=_CANONICAL)
     except TypeError:  # integers over 64 bits, or deeper than orjson goes
         return repr(value).encode(errors="replace")
+
+
+def as_go_reads(value: Any) -> Any:
+    """The value that messages show: integers over 64 bits are floating point, or text beyond that."""
+    if not isinstance(value, int) or value in INT64:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return str(value)
 
 
 def shown(value: Any) -> str:

@@ -233,4 +233,4 @@ def test_growing_strings_are_bounded():
 def test_equal_data_at_many_places_shares_one_budget():
     schema = fields(a={"type": "array", "items": INTEGER | {"x-kubernetes-validations": [{"rule": "self > 0"}]}})
     assert errors(schema, {"a": [1] * 1000}) == []
-    assert "cost budget" in errors(schema, {"a": [1] * 500_000})[0]
+    assert "cost budget" in errors(schema, {"a": [1] * 150_000})[0]

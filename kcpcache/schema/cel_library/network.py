@@ -1,0 +1,153 @@
+"""``ip``, ``cidr`` and ``url`` with their methods."""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from kcpcache.schema.cel_library.messages import cel_type, message
+
+_MAX_URL_LENGTH = 64 * 1024
+_MAX_IP_LENGTH = 64
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _address(text: str) -> _Address:
+    if len(text) > _MAX_IP_LENGTH:
+        raise ValueError("IP Address parse error: too long")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f'IP Address "{text}" parse error during conversion from string') from None
+    if "%" in text or (address.version == 6 and address.ipv4_mapped):  # noqa: PLR2004 - IPv6
+        raise ValueError(f'IP Address "{text}": zones and IPv4-mapped addresses are not allowed')
+    return address
+
+
+def _interface(text: str) -> tuple[_Address, _Network]:
+    address, slash, bits = text.partition("/")
+    if not slash or not bits.isdecimal() or len(text) > _MAX_IP_LENGTH:
+        raise ValueError("network address parse error during conversion from string")
+    found = _address(address)
+    try:
+        return found, ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("network address parse error during conversion from string") from None
+
+
+def _url(text: str) -> SplitResult:
+    if len(text) > _MAX_URL_LENGTH or any(c <= " " or c == "\x7f" for c in text):
+        raise ValueError("URL parse error during conversion from string")
+    parts = urlsplit(text)
+    _ = parts.port
+    if not parts.scheme and not text.startswith("/"):
+        raise ValueError("URL parse error during conversion from string: invalid URI for request")
+    return parts
+
+
+def _succeeds(parse: Callable[[str], Any]) -> Callable[[str], bool]:
+    def succeeded(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return succeeded
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _hostname(parts: SplitResult) -> str:
+    """As written, without port and without the brackets of IPv6."""
+    host = _host(parts)
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _canonical(text: str) -> bool:
+    return str(_address(text)) == text
+
+
+def _is_global_unicast(address: _Address) -> bool:
+    return (
+        not (address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local)
+        and str(address) != "255.255.255.255"
+    )
+
+
+def _contains_ip(network: Any, address: str) -> bool:
+    return _address(address) in _interface(network.text)[1]
+
+
+def _contains_cidr(network: Any, inner: str) -> bool:
+    ours, theirs = _interface(network.text)[1], _interface(inner)[1]
+    return ours.version == theirs.version and theirs.subnet_of(ours)  # type: ignore[arg-type]
+
+
+def functions(cel: Any) -> list[Any]:
+    """The declarations, for ``CelExtension``."""
+    kind = cel.Type
+    # cel-cpp tells no two message types apart when it calls: what shares functions shares a type.
+    network, url = cel_type(cel, "Network"), cel_type(cel, "URL")
+    text = kind.STRING
+    names: dict[str, list[Any]] = {}
+
+    def declare(name: str, result: Any, parameters: list[Any], impl: Any, *, member: bool = True) -> None:
+        overloads = names.setdefault(name, [])
+        label = f"kubernetes_{name.replace('.', '_')}_{len(overloads)}_{'member' if member else 'function'}"
+        overloads.append(cel.Overload(label, result, parameters, member, impl=impl))
+
+    # Addresses
+    declare("ip", network, [text], lambda source: message("Network", str(_address(source))), member=False)
+    declare("isIP", kind.BOOL, [text], _succeeds(_address), member=False)
+    declare("ip.isCanonical", kind.BOOL, [text], _canonical, member=False)
+    declare("family", kind.INT, [network], lambda value: _address(value.text).version)
+    declare("isUnspecified", kind.BOOL, [network], lambda value: _address(value.text).is_unspecified)
+    declare("isLoopback", kind.BOOL, [network], lambda value: _address(value.text).is_loopback)
+    declare("isGlobalUnicast", kind.BOOL, [network], lambda value: _is_global_unicast(_address(value.text)))
+    declare("isLinkLocalUnicast", kind.BOOL, [network], lambda value: _address(value.text).is_link_local)
+    declare("isLinkLocalMulticast", kind.BOOL, [network], lambda value: _link_local_multicast(_address(value.text)))
+    declare("string", text, [network], lambda value: value.text, member=False)
+
+    # Networks
+    declare("cidr", network, [text], lambda source: message("Network", _cidr_text(source)), member=False)
+    declare("isCIDR", kind.BOOL, [text], _succeeds(_interface), member=False)
+    declare("prefixLength", kind.INT, [network], lambda value: _interface(value.text)[1].prefixlen)
+    declare("ip", network, [network], lambda value: message("Network", str(_interface(value.text)[0])))
+    declare("masked", network, [network], lambda value: message("Network", str(_interface(value.text)[1])))
+    declare("containsIP", kind.BOOL, [network, text], _contains_ip)
+    declare("containsIP", kind.BOOL, [network, network], lambda outer, inner: _contains_ip(outer, inner.text))
+    declare("containsCIDR", kind.BOOL, [network, text], _contains_cidr)
+    declare("containsCIDR", kind.BOOL, [network, network], lambda outer, inner: _contains_cidr(outer, inner.text))
+
+    # URLs
+    declare("url", url, [text], lambda source: message("URL", (_url(source), source)[1]), member=False)
+    declare("isURL", kind.BOOL, [text], _succeeds(_url), member=False)
+    declare("getScheme", text, [url], lambda value: _url(value.text).scheme)
+    declare("getHost", text, [url], lambda value: _host(_url(value.text)))
+    declare("getHostname", text, [url], lambda value: _hostname(_url(value.text)))
+    declare("getPort", text, [url], lambda value: str(_url(value.text).port or ""))
+    declare("getEscapedPath", text, [url], lambda value: _url(value.text).path)
+    declare(
+        "getQuery",
+        kind.Map(text, kind.List(text)),
+        [url],
+        lambda value: parse_qs(_url(value.text).query, keep_blank_values=True),
+    )
+    return [cel.FunctionDecl(name, overloads) for name, overloads in names.items()]
+
+
+def _cidr_text(source: str) -> str:
+    address, network = _interface(source)
+    return f"{address}/{network.prefixlen}"
+
+
+def _link_local_multicast(address: _Address) -> bool:
+    block = "224.0.0.0/24" if address.version == 4 else "ff02::/16"  # noqa: PLR2004 - IPv4
+    return address in ipaddress.ip_network(block)

@@ -1,0 +1,96 @@
+"""``format.dns1123Label().validate(x)`` and its kin: an optional list of what is wrong with a text.
+
+Python cannot return CEL's optionals; ``hasValue`` and ``value`` are therefore defined for the result,
+which is a message that holds the errors.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from kcpcache.meta import names
+from kcpcache.schema.cel_library.messages import cel_type, message
+from kcpcache.schema.formats import STRING_FORMATS
+
+_Validate = Callable[[str], list[str]]
+
+
+_DNS1035_LABEL = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+_DNS1035_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_MAX_LABEL_BYTES = 63
+
+
+def _dns1035_label_errors(text: str) -> list[str]:
+    errors = [f"must be no more than {_MAX_LABEL_BYTES} bytes"] if len(text.encode()) > _MAX_LABEL_BYTES else []
+    return errors if _DNS1035_LABEL.fullmatch(text) else [*errors, _DNS1035_TEXT]
+
+
+def _named(name: str) -> _Validate:
+    check = STRING_FORMATS[name]
+    return lambda text: [] if check(text) else [f"invalid {name}"]
+
+
+def _prefix(validate: _Validate) -> _Validate:
+    """For ``generateName``: a trailing hyphen is as good as what will follow it."""
+    return lambda text: validate(f"{text[:-1]}a" if text.endswith("-") and len(text) > 1 else text)
+
+
+_FORMATS: dict[str, _Validate] = {
+    "dns1123Label": names.dns1123_label_errors,
+    "dns1123Subdomain": names.dns1123_subdomain_errors,
+    "dns1035Label": _dns1035_label_errors,
+    "qualifiedName": names.qualified_name_errors,
+    "dns1123LabelPrefix": _prefix(names.dns1123_label_errors),
+    "dns1123SubdomainPrefix": _prefix(names.dns1123_subdomain_errors),
+    "dns1035LabelPrefix": _prefix(_dns1035_label_errors),
+    "labelValue": names.label_value_errors,
+    "uri": _named("uri"),
+    "uuid": _named("uuid"),
+    "byte": _named("byte"),
+    "date": _named("date"),
+    "datetime": _named("datetime"),
+}
+
+
+def functions(cel: Any) -> list[Any]:
+    """The declarations, for ``CelExtension``."""
+    kind = cel.Type
+    form = cel_type(cel, "Format")
+
+    def declare(name: str, result: Any, parameters: list[Any], impl: Any, *, member: bool = True) -> Any:
+        overload = cel.Overload(f"kubernetes_{name.replace('.', '_')}", result, parameters, member, impl=impl)
+        return cel.FunctionDecl(name, [overload])
+
+    return [
+        *(declare(f"format.{name}", form, [], _maker(name), member=False) for name in _FORMATS),
+        declare("format.named", form, [kind.STRING], _find, member=False),
+        declare("validate", form, [form, kind.STRING], _validate),
+        declare("hasValue", kind.BOOL, [form], lambda found: bool(found.text)),
+        declare("value", kind.DYN, [form], _value),
+    ]
+
+
+def _maker(name: str) -> Callable[[], Any]:
+    return lambda: message("Format", name)
+
+
+def _find(name: str) -> Any:
+    return message("Format", name if name in _FORMATS else "")
+
+
+def _validate(form: Any, text: str) -> Any:
+    errors = _FORMATS[form.text](text)
+    return message("Format", orjson.dumps(errors).decode() if errors else "")
+
+
+def _value(found: Any) -> Any:
+    """The errors of a result, or the format that ``format.named`` found."""
+    if not found.text:
+        raise ValueError("optional.none() dereference")
+    return orjson.loads(found.text) if found.text.startswith("[") else found

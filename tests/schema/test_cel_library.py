@@ -1,0 +1,71 @@
+"""Kubernetes' CEL libraries, after their documentation; each line is a rule that must be true."""
+
+import pytest
+
+from kcpcache.schema.cel_environment import environment
+
+TRUE = [
+    "'abc 123 d45'.find('[0-9]+') == '123' && 'abc'.find('[0-9]+') == ''",
+    "'123 abc 456'.findAll('[0-9]+') == ['123', '456'] && '1 2 3'.findAll('[0-9]', 2) == ['1', '2']",
+    "quantity('1Gi').isGreaterThan(quantity('1G')) && quantity('1k') == quantity('1000')",
+    "quantity('500m').isLessThan(quantity('1')) && quantity('1').compareTo(quantity('1000m')) == 0",
+    "quantity('1.5').add(quantity('500m')).asInteger() == 2 && quantity('2').sub(1).sign() == 1",
+    "isQuantity('1e3') && isQuantity('-5') && !isQuantity('1Zi') && !isQuantity('')",
+    "quantity('50k').isInteger() && !quantity('1.5').isInteger()",
+    "quantity('1.5').asApproximateFloat() == 1.5 && quantity('0.1n') == quantity('1n')",
+    "ip('10.0.0.1').family() == 4 && ip('::1').family() == 6 && ip('::1').isLoopback()",
+    "isIP('::1') && !isIP('1.2.3') && !isIP('::ffff:1.2.3.4') && !isIP('fe80::1%eth0')",
+    "ip.isCanonical('::1') && !ip.isCanonical('0::1') && string(ip('0::1')) == '::1'",
+    "ip('224.0.0.1').isLinkLocalMulticast() && ip('169.254.1.1').isLinkLocalUnicast()",
+    "ip('0.0.0.0').isUnspecified() && ip('8.8.8.8').isGlobalUnicast() && ip('::1') == ip('0::1')",
+    "cidr('10.0.0.0/8').containsIP('10.1.1.1') && !cidr('10.0.0.0/8').containsIP(ip('11.0.0.1'))",
+    "cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16') && !cidr('10.0.0.0/8').containsCIDR(cidr('10.0.0.0/7'))",
+    "cidr('10.0.0.1/8').ip() == ip('10.0.0.1') && cidr('10.0.0.1/8').masked() == cidr('10.0.0.0/8')",
+    "cidr('10.0.0.0/8').prefixLength() == 8 && isCIDR('::/0') && !isCIDR('10.0.0.0') && !isCIDR('1.1.1.1/33')",
+    "url('https://user@a.b:80/x%20y?q=1&q=2#f').getHost() == 'a.b:80'",
+    "url('https://a.b:80/x').getHostname() == 'a.b' && url('https://[::1]:80/').getHostname() == '::1'",
+    "url('https://a.b:80/x').getPort() == '80' && url('https://a.b/x').getPort() == ''",
+    "url('https://a.b/x%20y').getEscapedPath() == '/x%20y' && url('/path').getScheme() == ''",
+    "url('https://a.b/?q=1&q=2').getQuery() == {'q': ['1', '2']}",
+    "isURL('https://a.b') && isURL('/abs') && !isURL('../rel') && !isURL('a b')",
+    "semver('1.2.3').isLessThan(semver('1.10.0')) && semver('1.0.0-rc.1').isLessThan(semver('1.0.0'))",
+    "semver('1.0.0-2').isLessThan(semver('1.0.0-a')) && semver('1.0.0+x').compareTo(semver('1.0.0')) == 0",
+    "isSemver('1.2.3') && !isSemver('v1.2') && isSemver('v1.2', true) && semver('v1.2', true).minor() == 2",
+    "semver('1.2.3').major() == 1 && semver('1.2.3').patch() == 3",
+    "!format.dns1123Label().validate('my-name').hasValue()",
+    "format.dns1123Label().validate('My-Name').value()[0].startsWith('a lowercase RFC 1123 label')",
+    "format.dns1123SubdomainPrefix().validate('a.b-').hasValue() == false",
+    "format.dns1035Label().validate('1a').hasValue() && format.labelValue().validate('a b').hasValue()",
+    "format.named('uuid').hasValue() && !format.named('nothing').hasValue()",
+    "format.named('date').value().validate('x').value() == ['invalid date']",
+]
+
+
+def value_of(rule):
+    return environment().compile(rule).eval(data={"self": {}}).value()
+
+
+@pytest.mark.parametrize("rule", TRUE)
+def test_the_library_answers_as_documented(rule):
+    assert value_of(rule) is True
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "quantity('x') == quantity('1')",
+        "quantity('1.5').asInteger() == 1",
+        "ip('x') == ip('::1')",
+        "cidr('x') == cidr('::/0')",
+        "url('../x').getHost() == ''",
+        "semver('1.2') == semver('1.2.0')",
+        "quantity('1').isLessThan(semver('1.0.0'))",
+        "[1, 'a'].isSorted()",
+        "dyn([]).min() == 1",
+        "'a'.find('(') == ''",
+        "format.named('nothing').value() == 1",
+        "quantity('1e999999999') == quantity('1')",
+    ],
+)
+def test_what_cannot_be_answered_is_an_error(rule):
+    assert isinstance(value_of(rule), str)

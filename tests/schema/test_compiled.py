@@ -1,0 +1,42 @@
+import gc
+import weakref
+
+from kcpcache.schema.compiled import compile_schema, schema_hash
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "default": "x"}}}
+
+
+def test_equal_schemas_share_one_object():
+    other_order = {"properties": {"a": {"default": "x", "type": "string"}}, "type": "object"}
+    first = compile_schema(SCHEMA)
+    assert compile_schema(other_order) is first
+    assert compile_schema({"type": "object"}) is not first
+
+
+def test_the_hash_is_of_the_content():
+    assert compile_schema(SCHEMA).hash == schema_hash(dict(reversed(SCHEMA.items())))
+    assert len(compile_schema(SCHEMA).hash) == 64
+    assert schema_hash({"a": True}) != schema_hash({"a": 1})
+
+
+def test_nobodys_schemas_are_forgotten():
+    reference = weakref.ref(compile_schema({"type": "object", "description": "short-lived"}))
+    gc.collect()
+    assert reference() is None
+
+
+def test_the_given_dict_may_change_afterwards():
+    given = {"type": "object", "properties": {"a": {"type": "string"}}}
+    compiled = compile_schema(given)
+    given["properties"].clear()
+    assert compiled.prune({"a": "x"}) == []
+
+
+def test_the_parts_work_together():
+    compiled = compile_schema(SCHEMA)
+    obj = {"b": 1}
+    compiled.default(obj)
+    assert compiled.prune(obj) == ["b"]
+    assert obj == {"a": "x"}
+    assert compiled.validate(obj) == []
+    assert [error.path for error in compiled.validate({"a": 1})] == ["a"]

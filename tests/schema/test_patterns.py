@@ -1,0 +1,133 @@
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kcpcache.schema.patterns import PatternError, compile_pattern
+from kcpcache.schema.regex_search import SearchLimitError, find_all
+from kcpcache.schema.structural import check_structural
+
+
+@pytest.mark.parametrize(
+    ("pattern", "match", "other"),
+    [
+        ("b+", "abc", "ac"),
+        ("^a$", "a", "a\n"),
+        (r"^\d$", "1", "٣"),
+        (r"^\w$", "a", "é"),
+        (r"^\pL$", "é", "1"),
+        (r"^\p{Greek}{2}$", "αβ", "ab"),
+        ("^(?i)ab$", "AB", "ac"),
+        ("^(?P<name>a)$", "a", "b"),
+        ("^[[:alpha:][:digit:]]+$", "a1", "_"),
+        ("^[^[:space:]]$", "a", " "),
+        (r"^[\w-.]+$", "a-.", "/"),
+        ("^[a&&b]+$", "a&b", "c"),
+        ("^[a[b]+$", "[ab", "c"),
+        ("^a{,2}$", "a{,2}", "aa"),
+        ("^a{$", "a{", "a"),
+        ("^{}$", "{}", ""),
+        (r"^\Qa.b{\E$", "a.b{", "axb{"),
+        (r"\bfoo\b", "a foo", "afoo"),
+        (r"^\x{61}\x62$", "ab", "a"),
+        (r"^[]a]$", "]", "b"),
+        (r"^\/\-\_$", "/-_", ""),
+    ],
+)
+def test_the_syntax_is_gos(pattern, match, other):
+    matches = compile_pattern(pattern)
+    assert matches(match)
+    assert not matches(other)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(", "a)", "[a", "(?=a)", r"(a)\1", "a{1001}", "(a{1000}){1000}", "*", "[[:nope:]]", "x" * 20_000],
+)
+def test_what_go_refuses_or_what_is_too_large_is_refused(pattern):
+    with pytest.raises(PatternError):
+        compile_pattern(pattern)
+
+
+def test_matching_takes_linear_time():
+    begin = time.process_time()
+    assert not compile_pattern("^(a+)+$")("a" * 1_000_000 + "b")
+    assert time.process_time() - begin < 5
+
+
+def test_schemas_cannot_hoard_large_patterns():
+    def schema(count):
+        properties = {str(i): {"type": "string", "pattern": rf"^\pL{{{i},60}}$"} for i in range(1, count + 1)}
+        return {"type": "object", "properties": properties}
+
+    assert check_structural(schema(3), "s") == []
+    (error,) = check_structural(schema(20), "s")
+    assert error.message == "s: Forbidden: must not have more than 1000 patterns, or 8 that are large"
+
+
+SEARCHES = [
+    ("a+", "baaab", ["aaa"]),
+    ("a+?", "aa", ["a", "a"]),
+    ("(a|ab)(c|bcd)", "abcd", ["abcd"]),
+    ("a|ab", "ab", ["a"]),
+    ("a*", "baac", ["", "aa", ""]),
+    ("", "ab", ["", "", ""]),
+    ("^a", "aa", ["a"]),
+    ("(?m)^a$", "a\nb\na", ["a", "a"]),
+    ("(?i)AB", "xaB", ["aB"]),
+    ("(?i:a)b", "Ab aB", ["Ab"]),
+    ("(?s).", "\n", ["\n"]),
+    (r"\bfoo\b", "foo afoo foo", ["foo", "foo"]),
+    (r"\Boo\b", "foo", ["oo"]),
+    ("a{2,3}", "aaaaa", ["aaa", "aa"]),
+    ("(?U)a{2,3}", "aaaaa", ["aa", "aa"]),
+    ("(?:ab){2}", "ababab", ["abab"]),
+    ("(?P<x>a)b", "ab", ["ab"]),
+    (r"\Qa.b\E+", "a.bb axb", ["a.bb"]),
+    (r"\x41\x{42}", "AB", ["AB"]),
+    (r"\pL+", "éa1", ["éa"]),
+    ("[[:digit:]]+", "a12b3", ["12", "3"]),
+    (r"\d+\z", "1 2", ["2"]),
+    ("a{", "a{", ["a{"]),
+    ("()|a", "a", ["", ""]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text", "expected"), SEARCHES)
+def test_searches_find_what_go_finds(pattern, text, expected):
+    assert find_all(pattern, text) == expected
+
+
+def test_searches_stop_at_the_limit():
+    assert find_all("a", "aaa", 2) == ["a", "a"]
+    assert find_all("a", "aaa", 0) == []
+
+
+SIMPLE = st.recursive(
+    st.sampled_from(["a", "b", "[ab]", "[^a]", "."]),
+    lambda inner: st.one_of(
+        st.builds("({}|{})".format, inner, inner),
+        st.builds("{}{}".format, inner, inner),
+        st.builds("({}){}".format, inner, st.sampled_from(["*", "+", "?", "*?", "+?", "??", "{1,2}", "{2}"])),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SIMPLE, st.text("abc", max_size=8))
+def test_the_first_match_is_the_one_that_backtracking_finds(pattern, text):
+    expected = re.search(pattern, text)
+    assert find_all(pattern, text, 1) == ([expected.group()] if expected else [])
+
+
+def test_searches_that_take_too_long_are_ended():
+    with pytest.raises(SearchLimitError):
+        find_all("(" + "a?" * 400 + ")*b$", "a" * 20_000 + "b")
+
+
+def test_programs_do_not_grow_without_bound():
+    with pytest.raises(PatternError):
+        find_all("((a{30}){30}){30}|b", "b")
