@@ -29,7 +29,7 @@ def field_set(configuration: Object, node: Node) -> FieldSet:
 
 
 def _walk(value: Any, node: Node, path: str, errors: list[str]) -> FieldSet | None:
-    """The set at and below one place: ``{}`` for a leaf, None for a list without items."""
+    """The set at and below one place: ``{}`` for a leaf, None where nothing is owned (a keyed list without items)."""
     if value is None:
         return {}
     if isinstance(value, dict):
@@ -37,7 +37,7 @@ def _walk(value: Any, node: Node, path: str, errors: list[str]) -> FieldSet | No
             errors.append(_unexpected(value, node, path))
             return {}
         owned = _walk_fields(value, node, path, errors)
-        return owned if node.granular else {}
+        return (owned or None) if value and node.granular else {}
     if isinstance(value, list):
         if not node.accepts_list:
             errors.append(_unexpected(value, node, path))

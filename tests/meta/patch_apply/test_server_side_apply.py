@@ -43,6 +43,12 @@ def test_an_object_without_a_field_to_own_has_no_managed_fields():
     assert "managedFields" not in world.live["metadata"]
 
 
+def test_a_keyed_list_without_items_is_not_owned_nor_is_what_holds_nothing_else():
+    world = World().update("u", {"set": ["x"]}).apply("a", {"set": []})
+    assert world.spec == {"set": ["x"]}
+    assert world.owners() == {"u"}
+
+
 def test_two_managers_share_a_field_when_they_apply_the_same_value():
     world = World().apply("a", {"replicas": 1}).apply("b", {"replicas": 1})
     assert world.owned("a") == world.owned("b") == {".spec.replicas"}
