@@ -257,3 +257,19 @@ def test_a_refusal_speaks_as_kube_apiserver_does(attributes, reason, text):
 def test_a_refusal_names_the_resource_in_its_details():
     details = forbid(get(), Decision(False)).status()["details"]
     assert details == {"name": "x", "group": "g", "kind": "things"}
+
+
+def test_a_policy_sees_an_accounts_groups_in_its_home_only():  # P11
+    access = subject("User", "system:kcp:serviceaccount:ws:default:robot")
+    everything = cluster_role("all", [rule(["*"], ["*"], ["*"]), path_rule(["*"], ["*"])])
+    world = World().add("ws", everything, bound("all", access)).add("other", everything, bound("all", access))
+    world.add("provider", READ, bound("reader", subject("Group", "apis.kcp.io:binding:robots")))
+
+    class Everywhere:
+        def provider(self, *_):
+            return "provider"
+
+    decide = authorizer(world, Everywhere(), other="ready").authorize
+    user = User(ROBOT, groups=("robots", "system:authenticated"), extra=robot("ws").extra)
+    assert decide(get(user)).allowed
+    assert not decide(get(user, "other")).allowed

@@ -19,6 +19,7 @@ ALICE = User("alice", groups=("devs", "system:authenticated"))
 READ = [rule(["get"], [""], ["configmaps"])]
 EVERYTHING = [rule(["*"], ["*"], ["*"]), path_rule(["*"], ["*"])]
 ROBOT = "system:serviceaccount:default:robot"
+ALICE_HERSELF = subject("User", "alice")
 
 
 def robot(home):
@@ -244,3 +245,14 @@ def test_a_policys_user_is_looked_up_in_the_providers_cluster():
     rbac = Rbac(world)
     assert rbac.allows(User("apis.kcp.io:binding:alice"), get(cluster="consumer"), "provider").allowed
     assert not rbac.allows(User("apis.kcp.io:binding:alice"), get(cluster="consumer")).allowed
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_path_and_a_resource_never_share_a_decision(first):
+    world = World().add(
+        "ws", cluster_role("r", [path_rule(["get"], ["*"])]), cluster_role_binding("b", "r", [ALICE_HERSELF])
+    )
+    rbac = Rbac(world)
+    for is_resource in (first, not first):
+        attributes = Attributes(user=ALICE, verb="get", cluster="ws", path="/x", is_resource=is_resource)
+        assert rbac.allows(ALICE, attributes).allowed is not is_resource
