@@ -42,10 +42,16 @@ _TYPES: Mapping[str, tuple[type, str]] = {
     "selfLink": (str, "string"),
 }
 
+_ITEMS: Mapping[str, tuple[type, str]] = {
+    "finalizers": (str, "string"),
+    "ownerReferences": (dict, "object"),
+    "managedFields": (dict, "object"),
+}
+
 
 def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
     """Fields of the wrong JSON type: nothing else may look at the metadata before this is empty."""
-    errors = []
+    errors: list[FieldError] = []
     for key, value in metadata.items():
         kind, text = _TYPES.get(key, (object, ""))
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
@@ -56,17 +62,12 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
                 for k, v in value.items()
                 if not isinstance(v, str)
             ]
-        elif key == "finalizers":
+        elif isinstance(value, list) and key in _ITEMS:
+            item, text = _ITEMS[key]
             errors += [
-                field_type_invalid("metadata.finalizers", v, "must be of type string")
-                for v in value or ()
-                if not isinstance(v, str)
-            ]
-        elif key in {"ownerReferences", "managedFields"}:
-            errors += [
-                field_type_invalid(f"metadata.{key}", v, "must be of type object")
-                for v in value or ()
-                if not isinstance(v, dict)
+                field_type_invalid(f"metadata.{key}[{index}]", v, f"must be of type {text}")
+                for index, v in enumerate(value)
+                if not isinstance(v, item)
             ]
     return errors
 

@@ -18,6 +18,10 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 class Rules(Protocol):
     """A type's peculiarities, beyond what its schema says. All are plain functions on dicts."""
 
+    def prepare_update(self, new: Object, old: Object) -> None:
+        """Put back, in place, what an ordinary update (not of a subresource) may not change."""
+        ...
+
     def default(self, obj: Object) -> None:
         """Fill in what is missing, in place."""
         ...
@@ -33,6 +37,9 @@ class Rules(Protocol):
 
 class NoRules:
     """A type of which its schema says everything."""
+
+    def prepare_update(self, new: Object, old: Object) -> None:
+        """Nothing to put back."""
 
     def default(self, obj: Object) -> None:
         """Nothing to fill in."""

@@ -145,6 +145,8 @@ class Serving:
                 if bound_definition is None or bound_definition.group_resource in taken:
                     continue
                 taken.add(bound_definition.group_resource)
+                if entry.deleting:
+                    bound_definition = _without_create(bound_definition)
                 if bound.virtual:
                     yield ProjectedResource(bound_definition, bound.source)
                 else:
@@ -159,8 +161,7 @@ class Serving:
             return None
         definition = definition_of_crd(crd)
         if entry.deleting:
-            verbs = tuple(verb for verb in definition.verbs if verb != "create")
-            definition = replace(definition, verbs=verbs)
+            definition = _without_create(definition)
         self._crd_definitions[entry.uid] = (entry.revision, definition)
         return definition
 
@@ -181,6 +182,11 @@ class Serving:
             if now is None or not _same_objects(now, resource):
                 watch.close()
                 watches.pop(watch, None)
+
+
+def _without_create(definition: ResourceDefinition) -> ResourceDefinition:
+    """What is going away takes nothing new."""
+    return replace(definition, verbs=tuple(verb for verb in definition.verbs if verb != "create"))
 
 
 def _same_objects(one: Resource, other: Resource) -> bool:

@@ -146,6 +146,8 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name, why)
         self._prune(new, options)
         new = self._kept_by_server(new, old, subresource)
+        if not subresource:
+            self.definition.rules.prepare_update(new, old)
         await admission.mutate("UPDATE", new, old)
         self._default(new)
         if subresource in _WRITTEN_BY:

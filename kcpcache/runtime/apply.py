@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object, metadata
+from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, UpdateStatus
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
@@ -63,20 +63,20 @@ class Applier:
     async def _apply(self, change: Change, target: Target) -> None:
         view, options = self.view(target), WriteOptions(field_manager=FIELD_MANAGER)
         if isinstance(change, Create):
-            await view.create(target.namespace, change.object, options, NO_ADMISSION)
+            await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)
         elif isinstance(change, Delete):
-            wanted = DeleteOptions(
+            how = DeleteOptions(
                 resource_version=change.resource_version,
                 propagation_policy=change.propagation_policy,  # type: ignore[arg-type]
             )
-            await self._delete(view, target, wanted)
+            await self._delete(view, target, how)
         else:
             subresource = "status" if isinstance(change, UpdateStatus) else ""
-            wanted_object = change.object
+            wanted = change.object  # parts of it are shared with the caches: the write gets a copy
             await view.update(
                 target.namespace,
                 target.name,
-                lambda _live: wanted_object,
+                lambda _live: copy(wanted),
                 options,
                 NO_ADMISSION,
                 subresource=subresource,

@@ -5,6 +5,7 @@ from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, nested
 from kcpcache.meta.selectors import label_selector_errors
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES
+from kcpcache.registry.resource import NoRules
 
 _SELECTOR_KEYS = {"matchLabels", "matchExpressions"}
 _BUILTIN_GROUPS = frozenset(resource.group for resource in BUILTIN_RESOURCES)
@@ -29,11 +30,8 @@ def normalize(obj: Object) -> None:
     selector["matchLabels"] = {**labels, **short}
 
 
-class CachedResourceRules:
+class CachedResourceRules(NoRules):
     """See ``registry.resource.Rules``."""
-
-    def default(self, obj: Object) -> None:
-        """Nothing: the controller fills in version and identity."""
 
     def validate(self, obj: Object) -> list[FieldError]:
         """A selector that can be evaluated, and a resource that is the user's own."""
