@@ -189,12 +189,13 @@ class Rbac:
         return self._policies.get(SYSTEM_ADMIN_CLUSTER) or self._compile(SYSTEM_ADMIN_CLUSTER)
 
     def _compile(self, cluster: str) -> _Policy:
-        policy = self._policies[cluster] = _Policy()
+        policy = _Policy()
         for binding in self._source.cluster_role_bindings(cluster):
             name = binding["roleRef"]["name"]
             rules = self._cluster_role(policy, cluster, name)
             text = f'ClusterRoleBinding "{name_of(binding)}"'
             _add(policy.cluster_wide, binding, rules, text, "")
+        self._policies[cluster] = policy  # only when it is whole
         return policy
 
     def _compile_namespace(self, policy: _Policy, cluster: str, namespace: str) -> _Bindings:
