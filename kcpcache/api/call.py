@@ -1,0 +1,78 @@
+"""One request on one resource, with everything found that its verb needs."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from kcpcache.api.decoding import Body, decode_body
+from kcpcache.api.exchange import Exchange
+from kcpcache.api.negotiation import Form
+from kcpcache.api.options import include_object
+from kcpcache.api.paths import RequestInfo
+from kcpcache.api.services import Services, Workspace
+from kcpcache.api.shapes import Shaper, shaper
+from kcpcache.auth.attributes import Attributes
+from kcpcache.meta.errors import BadRequestError
+from kcpcache.registry.catalog import Resource
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
+
+CREATED: Final = 201
+OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A resource request, authenticated, authorised and resolved."""
+
+    exchange: Exchange
+    info: RequestInfo
+    services: Services
+    workspace: Workspace
+    attributes: Attributes
+    resource: Resource
+    version: ServedVersion
+    view: View
+    form: Form
+
+    @property
+    def definition(self) -> ResourceDefinition:
+        """What the resource is."""
+        return self.resource.definition
+
+    def shaper(self) -> Shaper:
+        """Makes answers in the form that was negotiated."""
+        include = include_object(self.info) if self.form.shape == "table" else "Metadata"
+        return shaper(self.definition, self.version, self.form, include, self.services.clock)
+
+    def admission(self, options: WriteOptions | DeleteOptions) -> Admission:
+        """The admission of this write."""
+        return self.workspace.admission(self.attributes, options)
+
+    async def decode(self, options: WriteOptions) -> Body:
+        """The object in the body. Fields that stand twice are refused or warned about, as ``options`` say.
+
+        Raises what ``read_body`` and ``decode_body`` raise.
+        """
+        data = await self.exchange.body()
+        content_type = self.exchange.header(b"content-type")
+        strict = options.field_validation != "Ignore"
+        builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
+        body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
+        self.complain(body.complaints, options)
+        return body
+
+    def complain(self, complaints: list[str], options: WriteOptions) -> None:
+        """What strict decoding found: raises BadRequestError, or becomes a warning, or is ignored."""
+        if not complaints or options.field_validation == "Ignore":
+            return
+        if options.field_validation == "Strict":
+            kind = self.definition.kind
+            raise BadRequestError(
+                f'{kind} in version "{self.version.name}" cannot be handled as a {kind}: '
+                f"strict decoding error: {', '.join(complaints)}"
+            )
+        options.warnings += complaints
+
+    async def respond_item(self, status: int, item: Item) -> None:
+        """Answer with one object."""
+        await self.exchange.respond(status, self.shaper().item(item))

@@ -1,0 +1,136 @@
+"""One HTTP request and its answer, over ASGI."""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from kcpcache.api.body import Receive, read_body
+from kcpcache.api.negotiation import accepts_gzip
+from kcpcache.meta.errors import StatusError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+GZIP_ABOVE_BYTES: Final = 128 * 1024
+_GZIP: Final = zlib.MAX_WBITS | 16
+_FASTEST: Final = 1
+_JSON: Final = (b"content-type", b"application/json")
+_NO_CACHE: Final = (b"cache-control", b"no-cache, private")
+_MOST_WARNING_BYTES: Final = 4096
+_CLOSE: Final = (b"connection", b"close")
+_ENTITY_TOO_LARGE: Final = 413
+
+
+class Exchange:
+    """Reads the request, sends the answer once. ``warnings`` become ``Warning`` headers of the answer."""
+
+    __slots__ = ("_receive", "_send", "headers", "method", "scope", "started", "warnings")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.method: str = scope["method"]
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.started = False
+        self.warnings: list[str] = []
+
+    def header(self, name: bytes) -> str:
+        """A header by its lower-case name, or ""."""
+        found = self.headers.get(name)
+        return found.decode("latin-1") if found else ""
+
+    async def body(self) -> bytes:
+        """The request's body. Raises what ``read_body`` raises."""
+        return await read_body(self._receive, self.headers)
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone away. Only after the body has been read, or where there is none."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def respond(
+        self, status: int, body: bytes, *, headers: Iterable[Header] = (), content_type: Header = _JSON
+    ) -> None:
+        """Send the whole answer; compressed where it is large and the client likes that."""
+        more: list[Header] = []
+        if len(body) > GZIP_ABOVE_BYTES and accepts_gzip(self.header(b"accept-encoding")):
+            compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+            body = compressor.compress(body) + compressor.flush()
+            more = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+        length = (b"content-length", b"%d" % len(body))
+        await self.start(status, (content_type, length, *more, *headers))
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def respond_json(self, status: int, value: Any, *, headers: Iterable[Header] = ()) -> None:
+        """Send ``value`` as JSON."""
+        await self.respond(status, orjson.dumps(value), headers=headers)
+
+    async def respond_error(self, error: StatusError) -> None:
+        """Send the Status of an error."""
+        headers = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
+        if error.code == _ENTITY_TOO_LARGE:
+            headers.append(_CLOSE)  # the rest of the body is not worth reading
+        await self.respond_json(error.code, error.status(), headers=headers)
+
+    async def respond_chunks(self, status: int, chunks: Iterator[bytes]) -> None:
+        """Send a large answer piece by piece, with the event loop free in between; a small one as a whole."""
+        first, size = [], 0
+        for chunk in chunks:
+            first.append(chunk)
+            size += len(chunk)
+            if size > GZIP_ABOVE_BYTES:
+                break
+        else:
+            await self.respond(status, b"".join(first))
+            return
+        if accepts_gzip(self.header(b"accept-encoding")):
+            await self.start(status, (_JSON, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
+            await self._send_compressed(first, chunks)
+            return
+        await self.start(status, (_JSON,))
+        await self.write(b"".join(first))
+        for chunk in chunks:
+            await asyncio.sleep(0)  # send alone does not let others run
+            await self.write(chunk)
+        await self.finish()
+
+    async def _send_compressed(self, first: list[bytes], chunks: Iterator[bytes]) -> None:
+        compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+        for source in (first, chunks):
+            for chunk in source:
+                if small := compressor.compress(chunk):
+                    await self.write(small)
+                await asyncio.sleep(0)
+        await self._send({"type": "http.response.body", "body": compressor.flush(), "more_body": False})
+
+    async def start(self, status: int, headers: Iterable[Header]) -> None:
+        """Send status and headers."""
+        self.started = True
+        sent = [*headers, _NO_CACHE]
+        if self.warnings:
+            sent += _warning_headers(self.warnings)
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a piece of the answer; waits while the client does not read."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self) -> None:
+        """End an answer that was sent piece by piece."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _warning_headers(warnings: Iterable[str]) -> Iterator[Header]:
+    """``Warning: 299 - "…"``, each once, 4 KiB in all as in kube-apiserver."""
+    left = _MOST_WARNING_BYTES
+    for warning in dict.fromkeys(warnings):
+        text = "".join(c if c.isprintable() else " " for c in warning).replace("\\", "\\\\").replace('"', '\\"')
+        value = f'299 - "{text}"'.encode()
+        left -= len(value)
+        if left < 0:
+            return
+        yield b"warning", value

@@ -1,0 +1,289 @@
+"""Kubernetes requests: path, user, authorisation, resource, verb; and every error as a Status."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import structlog
+
+from kcpcache.api import discovery, openapi, openapi_v2, patches, resources, scale
+from kcpcache.api.body import ClientGoneError, Receive
+from kcpcache.api.call import OK, Call
+from kcpcache.api.exchange import Exchange, Scope, Send
+from kcpcache.api.health import HEALTH_PATHS, health, version
+from kcpcache.api.negotiation import negotiate
+from kcpcache.api.paths import WILDCARD, RequestInfo, parse
+from kcpcache.api.protocol import connection_of
+from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
+from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
+from kcpcache.auth.attributes import Attributes
+from kcpcache.auth.authorize import forbid
+from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
+from kcpcache.meta.errors import (
+    BadRequestError,
+    InternalError,
+    MethodNotAllowedError,
+    StatusError,
+    TimeoutStatusError,
+    method_not_allowed,
+    path_not_found,
+)
+from kcpcache.registry.catalog import ProjectedResource, Resource
+from kcpcache.registry.resource import ServedVersion
+
+log = structlog.get_logger(__name__)
+
+REQUEST_SECONDS: Final = 60.0
+"""How long anything but a watch may take."""
+
+Verb: TypeAlias = Callable[[Call], Awaitable[None]]
+_VERBS: Final[Mapping[str, Verb]] = {
+    "get": resources.get,
+    "list": resources.list_objects,
+    "create": resources.create,
+    "update": resources.update,
+    "patch": patches.patch,
+    "delete": resources.delete,
+    "deletecollection": resources.delete_collection,
+}
+_SCALE_VERBS: Final[Mapping[str, Verb]] = {
+    "get": scale.get_scale,
+    "update": scale.update_scale,
+    "patch": scale.patch_scale,
+}
+_READS: Final = frozenset({"get", "list", "watch"})
+_COLLECTION_OF_ALL: Final = frozenset({"list", "watch"})
+_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class KubernetesHandler:
+    """The ASGI application behind all Kubernetes paths. One per process; ``end_watches`` is for shutdown."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.open_watches = OpenWatches()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises nothing but cancellation, before or after the first byte."""
+        exchange = Exchange(scope, receive, send)
+        try:
+            info = parse(scope["raw_path"], scope["query_string"], exchange.method)
+            if info.verb == "watch":
+                await self._serve(exchange, info)
+                return
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self._serve(exchange, info)
+        except ClientGoneError:
+            return
+        except SlowClientError:
+            connection_of(scope).abort()
+        except Exception as error:  # noqa: BLE001 -- the one place where errors become answers
+            await respond_error(exchange, error)
+
+    def end_watches(self) -> None:
+        """End every open watch cleanly, and those that are still to come."""
+        self.open_watches.end()
+
+    async def _serve(self, exchange: Exchange, info: RequestInfo) -> None:
+        if info.verb == "options":
+            raise MethodNotAllowedError("the server does not allow this method on the requested resource")
+        user, workspace, cluster = await self._enter(exchange, info)
+        attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
+        authorize = self.services.authorize if workspace is None else workspace.authorize
+        if authorize is not None:
+            decision = authorize(attributes)
+            if not decision.allowed:
+                raise forbid(attributes, decision)
+        if workspace is None:
+            workspace = self._workspace(info, cluster, user)
+        if info.is_resource:
+            await self._serve_resource(exchange, info, workspace, attributes)
+        else:
+            await self._serve_path(exchange, info, workspace)
+
+    async def _enter(self, exchange: Exchange, info: RequestInfo) -> tuple[User, Workspace | None, str]:
+        """Who asks, and the virtual workspace if it is one, and the logical cluster."""
+        resolve = self.services.resolve_cluster
+        cluster = info.cluster if info.cluster == WILDCARD else resolve(info.cluster) or info.cluster
+        connection = connection_of(exchange.scope)
+        facts = RequestFacts(exchange.scope["headers"], connection.certificate, cluster)
+        user = await self.services.authenticate(facts)
+        if info.service is not None:
+            handler = self.services.service_handlers.get(info.service.name)
+            if handler is None:
+                raise path_not_found()
+            workspace = await handler.enter(info, user)
+            return user, workspace, workspace.cluster
+        if not info.explicit_cluster and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
+            cluster = resolve(own[0]) or own[0]  # a ServiceAccount without a cluster in the URL is at home
+        return user, None, cluster
+
+    def _workspace(self, info: RequestInfo, cluster: str, user: User) -> Workspace:
+        """An ordinary workspace, or all of them. Raises NotFoundError for one that is not there."""
+        services = self.services
+        if cluster != WILDCARD and services.resolve_cluster(cluster) is None:
+            raise path_not_found()
+        snapshot = services.snapshot(cluster)
+
+        def find(asked: RequestInfo, metadata_only: bool) -> tuple[Resource, ServedVersion] | None:
+            if services.find is not None:
+                return services.find(cluster, asked, metadata_only)
+            return find_in(snapshot, asked)
+
+        return Workspace(
+            cluster=cluster,
+            user=user,
+            snapshot=snapshot,
+            find=find,
+            view=lambda resource, served: services.view(cluster, resource, served),
+            admission=services.admission,
+            authorize=services.authorize,
+        )
+
+    async def _serve_resource(
+        self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes
+    ) -> None:
+        call = self._call(exchange, info, workspace, attributes)
+        if info.verb == "watch":
+            await self._watch(call, HttpStream(exchange))
+            return
+        await verb_of(call)(call)
+
+    def _call(self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes) -> Call:
+        """Everything that the verb needs. Raises NotFoundError, MethodNotAllowedError, NotAcceptableError."""
+        form = negotiate(exchange.header(b"accept"), streaming=info.verb == "watch")
+        found = workspace.find(info, form.shape == "metadata")
+        if found is None:
+            raise path_not_found()
+        resource, served = found
+        check_call(info, workspace.cluster, resource, served)
+        if served.deprecation_warning:
+            exchange.warnings.append(served.deprecation_warning)
+        return Call(
+            exchange=exchange,
+            info=info,
+            services=self.services,
+            workspace=workspace,
+            attributes=attributes,
+            resource=resource,
+            version=served,
+            view=workspace.view(resource, served),
+            form=form,
+        )
+
+    async def _watch(self, call: Call, stream: Stream) -> None:
+        await watch(call, self.open_watches, stream)
+
+    async def _serve_path(self, exchange: Exchange, info: RequestInfo, workspace: Workspace) -> None:
+        """What is no resource: discovery, OpenAPI, health, version."""
+        if info.verb not in {"get", "head"}:
+            raise MethodNotAllowedError("the server does not allow this method on the requested resource")
+        path = info.path
+        if discovery.is_discovery(path):
+            await discovery.respond(exchange, info, workspace.snapshot)
+        elif path == "/openapi/v3" or path.startswith("/openapi/v3/"):
+            await openapi.respond(exchange, info, workspace.snapshot)
+        elif path == "/openapi/v2":
+            await openapi_v2.respond(exchange, workspace.snapshot)
+        elif path == "/version":
+            await exchange.respond_json(OK, version())
+        elif path in HEALTH_PATHS:
+            services = self.services
+            found = health(
+                path,
+                services.ready_checks,
+                verbose="verbose" in info.query,
+                shutting_down=services.shutting_down.is_set(),
+            )
+            await exchange.respond(found.status, found.text.encode(), content_type=_TEXT)
+        elif path == "/":
+            await exchange.respond_json(OK, {"paths": _root_paths(workspace)})
+        else:
+            raise path_not_found()
+
+
+def _root_paths(workspace: Workspace) -> list[str]:
+    paths = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    for group, versions in workspace.snapshot.groups.items():
+        base = f"/apis/{group}" if group else "/api"
+        paths += [*([base] if group else []), *(f"{base}/{name}" for name in versions)]
+    return sorted(paths)
+
+
+def attributes_of(info: RequestInfo, user: User, cluster: str) -> Attributes:
+    """The request as authorisation sees it."""
+    if not info.is_resource:
+        return Attributes(user=user, verb=info.verb, cluster=cluster, path=info.path, is_resource=False)
+    return Attributes(
+        user=user,
+        verb=info.verb,
+        cluster=cluster,
+        group=info.group,
+        version=info.version,
+        resource=info.resource,
+        subresource=info.subresource,
+        namespace=info.authorized_namespace,
+        name=info.authorized_name,
+    )
+
+
+def check_call(info: RequestInfo, cluster: str, resource: Resource, served: ServedVersion) -> None:
+    """That the path fits the resource, and the verb too. Raises NotFoundError, MethodNotAllowedError."""
+    definition, verb = resource.definition, info.verb
+    if info.namespace and not definition.namespaced:
+        raise path_not_found()
+    if isinstance(resource, ProjectedResource) and verb not in _READS:
+        bound = resource.bound
+        raise MethodNotAllowedError(
+            f"{verb} is not supported: {definition.group_resource} is read-only here. Its objects come from APIExport "
+            f'"{bound.export}" of logical cluster "{bound.cluster}", bound by APIBinding "{bound.binding}"; '
+            "change them in that workspace",
+            group=definition.group,
+            kind=definition.plural,
+            name=info.name,
+        )
+    if cluster == WILDCARD and verb not in _COLLECTION_OF_ALL:
+        raise MethodNotAllowedError(f"{verb} needs a workspace: over all of them there is only list and watch")
+    if definition.namespaced and not info.namespace and verb not in _COLLECTION_OF_ALL:
+        if info.name:
+            raise path_not_found()
+        raise method_not_allowed(definition.group, definition.plural, verb)
+    if info.subresource:
+        verbs = served.subresources.get(info.subresource)
+        if verbs is None:
+            raise path_not_found()
+        if verb not in verbs or (verb not in definition.verbs and "create" not in verbs):
+            raise method_not_allowed(definition.group, f"{definition.plural}/{info.subresource}", verb)
+    elif verb not in definition.verbs:
+        raise method_not_allowed(definition.group, definition.plural, verb)
+
+
+def verb_of(call: Call) -> Verb:
+    """The function that does what is asked. Raises MethodNotAllowedError."""
+    verbs = _SCALE_VERBS if call.info.subresource == "scale" else _VERBS
+    found = verbs.get(call.info.verb)
+    if found is None:
+        raise method_not_allowed(call.info.group, call.info.resource, call.info.verb)
+    return found
+
+
+async def respond_error(exchange: Exchange, error: Exception) -> None:
+    """The Status for an error, whatever it is; after the first byte, nothing but a log line."""
+    found = status_error(error)
+    if isinstance(found, InternalError) and not isinstance(error, StatusError):
+        log.error("a request failed", path=exchange.scope.get("path"), method=exchange.method, exc_info=error)
+    if exchange.started:
+        connection_of(exchange.scope).abort()
+        return
+    await exchange.respond_error(found)
+
+
+def status_error(error: Exception) -> StatusError:
+    """What a client is told of an error: nothing of the server's inside."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, TimeoutError):
+        return TimeoutStatusError(f"the server could not answer within {REQUEST_SECONDS:.0f} seconds")
+    if isinstance(error, RecursionError):
+        return BadRequestError("the object is nested too deeply")
+    return InternalError("an internal error occurred; the server's log says more")

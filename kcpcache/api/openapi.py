@@ -1,0 +1,100 @@
+"""``/openapi/v3``: an index of group versions, and one document for each, kept by content."""
+
+import hashlib
+from collections import OrderedDict
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from kcpcache.api.exchange import Exchange
+from kcpcache.api.health import KUBERNETES_VERSION
+from kcpcache.api.negotiation import negotiate
+from kcpcache.api.openapi_components import Components
+from kcpcache.api.openapi_paths import paths_of
+from kcpcache.api.paths import RequestInfo
+from kcpcache.meta.errors import path_not_found
+from kcpcache.meta.objects import Object
+from kcpcache.registry.catalog import Snapshot, fingerprint
+
+_MOST_DOCUMENTS: Final = 256
+_OK, _NOT_MODIFIED = 200, 304
+_PREFIX: Final = "/openapi/v3"
+
+_hashes: "WeakKeyDictionary[Snapshot, dict[str, str]]" = WeakKeyDictionary()
+_documents: "OrderedDict[str, bytes]" = OrderedDict()
+
+
+async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> None:
+    """Answer the index or one document. Raises NotFoundError, NotAcceptableError."""
+    negotiate(exchange.header(b"accept"))
+    name = info.path.removeprefix(_PREFIX).lstrip("/")
+    if not name:
+        await exchange.respond_json(_OK, index(snapshot))
+        return
+    digest = group_version_hashes(snapshot).get(name)
+    if digest is None:
+        raise path_not_found()
+    tag = f'"{digest}"'.encode()
+    headers = ((b"etag", tag), (b"vary", b"Accept"))
+    if exchange.headers.get(b"if-none-match") == tag:
+        await exchange.respond(_NOT_MODIFIED, b"", headers=headers)
+        return
+    await exchange.respond(_OK, document(snapshot, name, digest), headers=headers)
+
+
+def index(snapshot: Snapshot) -> Object:
+    """Each group version's URL. It begins with ``/openapi/v3``: clients put the workspace's path before that."""
+    hashes = group_version_hashes(snapshot)
+    return {"paths": {name: {"serverRelativeURL": f"{_PREFIX}/{name}?hash={hashes[name]}"} for name in hashes}}
+
+
+def group_version_hashes(snapshot: Snapshot) -> dict[str, str]:
+    """``api/v1`` or ``apis/<group>/<version>`` → a hash of all that its document says."""
+    found = _hashes.get(snapshot)
+    if found is None:
+        found = _hashes[snapshot] = {
+            _name(group, version): _hash(snapshot, group, version)
+            for group, versions in snapshot.groups.items()
+            for version in versions
+        }
+    return found
+
+
+def _name(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
+def _hash(snapshot: Snapshot, group: str, version: str) -> str:
+    digest = hashlib.sha256(f"{group}/{version}".encode())
+    for resource, _ in snapshot.of_version(group, version):
+        digest.update(f"{resource.definition.origin}{fingerprint(resource)}".encode())
+    return digest.hexdigest().upper()
+
+
+def document(snapshot: Snapshot, name: str, digest: str) -> bytes:
+    """The document of a group version, encoded; shared by all workspaces that serve the same."""
+    found = _documents.get(digest)
+    if found is not None:
+        _documents.move_to_end(digest)
+        return found
+    *_, version = name.split("/")
+    group = name.split("/")[1] if name.startswith("apis/") else ""
+    found = _documents[digest] = orjson.dumps(_document(snapshot, group, version))
+    if len(_documents) > _MOST_DOCUMENTS:
+        _documents.popitem(last=False)
+    return found
+
+
+def _document(snapshot: Snapshot, group: str, version: str) -> Object:
+    components = Components()
+    paths: Object = {}
+    for resource, served in snapshot.of_version(group, version):
+        paths |= paths_of(resource.definition, served, components)
+    major, minor = KUBERNETES_VERSION
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": f"v{major}.{minor}.0"},
+        "paths": paths,
+        "components": {"schemas": components.closure()},
+    }

@@ -1,0 +1,113 @@
+"""``/openapi/v2``: one Swagger document for a whole workspace, made of the same parts as ``/openapi/v3``.
+
+kubectl up to 1.28 reads it, as protobuf; see ``openapi_protobuf``.
+"""
+
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from kcpcache.api.exchange import Exchange
+from kcpcache.api.health import KUBERNETES_VERSION
+from kcpcache.api.negotiation import media_ranges, negotiate
+from kcpcache.api.openapi_components import REFERENCE, Components, custom_name
+from kcpcache.api.openapi_paths import paths_of
+from kcpcache.api.openapi_protobuf import encode_document
+from kcpcache.meta.objects import Object
+from kcpcache.registry.catalog import Snapshot
+from kcpcache.schema.openapi import published_v2
+
+PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_JSON: Final = "application/json"
+_OK, _NOT_MODIFIED = 200, 304
+_documents: "WeakKeyDictionary[Snapshot, dict[str, bytes]]" = WeakKeyDictionary()
+
+
+async def respond(exchange: Exchange, snapshot: Snapshot) -> None:
+    """Answer in the format that is asked for. Raises NotAcceptableError."""
+    accept = exchange.header(b"accept")
+    wanted = next((r.type for r in media_ranges(accept) if r.type in {PROTOBUF, _JSON, "*/*"}), "")
+    protobuf = wanted == PROTOBUF
+    if not protobuf:
+        negotiate(accept)
+    tag = f'"{snapshot.hash}{"-pb" if protobuf else ""}"'.encode()
+    headers = ((b"etag", tag), (b"vary", b"Accept"))
+    if exchange.headers.get(b"if-none-match") == tag:
+        await exchange.respond(_NOT_MODIFIED, b"", headers=headers)
+        return
+    kind = PROTOBUF if protobuf else _JSON
+    documents = _documents.setdefault(snapshot, {})
+    body = documents.get(kind)
+    if body is None:
+        made = document(snapshot)
+        body = documents[kind] = encode_document(made) if protobuf else orjson.dumps(made)
+    await exchange.respond(_OK, body, headers=headers, content_type=(b"content-type", kind.encode()))
+
+
+def document(snapshot: Snapshot) -> Object:
+    """The Swagger 2.0 document of everything that the snapshot serves."""
+    components = Components()
+    paths: Object = {}
+    custom: Object = {}
+    for group, versions in snapshot.groups.items():
+        for version in versions:
+            for resource, served in snapshot.of_version(group, version):
+                definition = resource.definition
+                paths |= paths_of(definition, served, components)
+                if definition.origin != "builtin":
+                    name = custom_name(group, version, definition.kind)
+                    custom[name] = published_v2(served.schema.schema, (group, version, definition.kind))
+    definitions = {name: to_v2(schema) for name, schema in components.closure().items()}
+    major, minor = KUBERNETES_VERSION
+    return {
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": f"v{major}.{minor}.0"},
+        "paths": {
+            path: {method: _operation(method, found) for method, found in item.items()} for path, item in paths.items()
+        },
+        "definitions": definitions | custom,
+    }
+
+
+def to_v2(value: Any) -> Any:
+    """A schema with its references in Swagger's place; an ``allOf`` around a single one is not needed there."""
+    if isinstance(value, list):
+        return [to_v2(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: to_v2(child) for key, child in value.items() if key != "allOf"}
+    parts: list[Any] = value.get("allOf") or []
+    if len(parts) == 1 and set(parts[0]) == {"$ref"}:
+        found |= to_v2(parts[0])
+    if isinstance(found.get("$ref"), str):
+        found["$ref"] = found["$ref"].replace(REFERENCE, "#/definitions/")
+    return found
+
+
+def _parameter(parameter: Object) -> Object:
+    """A parameter whose type stands beside its name."""
+    schema: Object = parameter["schema"]
+    return {key: value for key, value in parameter.items() if key != "schema"} | schema
+
+
+def _operation(method: str, found: Any) -> Any:
+    if method == "parameters":
+        return [_parameter(parameter) for parameter in found]
+    body = found.get("requestBody")
+    parameters = [_parameter(parameter) for parameter in found["parameters"]]
+    operation = {key: value for key, value in found.items() if key not in {"requestBody", "parameters", "responses"}}
+    operation["produces"] = [_JSON]
+    operation["consumes"] = list(body["content"]) if body else ["*/*"]
+    if body:
+        schema = to_v2(next(iter(body["content"].values()))["schema"])
+        parameters.insert(0, {"name": "body", "in": "body", "required": body["required"], "schema": schema})
+    operation["parameters"] = parameters
+    operation["responses"] = {code: _response(response) for code, response in found["responses"].items()}
+    return operation
+
+
+def _response(response: Object) -> Object:
+    found = {"description": response["description"]}
+    content = response.get("content")
+    return found | {"schema": to_v2(content[_JSON]["schema"])} if content else found

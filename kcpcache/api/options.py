@@ -1,0 +1,210 @@
+"""Query parameters and DeleteOptions as the registry's options, refused as kube-apiserver refuses them."""
+
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+from kcpcache.api.paths import RequestInfo
+from kcpcache.meta.errors import (
+    BadRequestError,
+    FieldError,
+    InvalidError,
+    field_forbidden,
+    field_invalid,
+    field_not_supported,
+    field_required,
+    field_too_long,
+)
+from kcpcache.meta.objects import Object
+from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
+from kcpcache.registry.view import DeleteOptions, ListOptions, WriteOptions
+
+_INT64_MAX: Final = 2**63 - 1
+_MOST_DIGITS: Final = 19
+_MANAGER_BYTES: Final = 128
+_MATCHES: Final = ("NotOlderThan", "Exact")
+_POLICIES: Final = ("Foreground", "Background", "Orphan")
+_VALIDATIONS: Final = ("", "Ignore", "Warn", "Strict")
+_LIST_OPTIONS, _DELETE_OPTIONS = "ListOptions", "DeleteOptions"
+
+
+def _refuse(kind: str, errors: list[FieldError]) -> None:
+    if errors:
+        raise InvalidError("meta.k8s.io", kind, "", errors)
+
+
+def number(info: RequestInfo, parameter: str) -> int | None:
+    """A parameter that is not negative; None where it is not given. Raises BadRequestError."""
+    text = info.value(parameter)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or int(text) > _INT64_MAX:
+        raise BadRequestError(f"invalid value for {parameter}: {text[:40]!r} is not a number between 0 and 2^63-1")
+    return int(text)
+
+
+def resource_version(text: str) -> str:
+    """A resourceVersion that a client named, as it is. Raises BadRequestError where it is not a decimal number."""
+    if text and (not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or int(text) > _INT64_MAX):
+        raise BadRequestError(f"invalid resource version {text[:40]!r}: it must be a decimal number")
+    return text
+
+
+def list_options(info: RequestInfo) -> ListOptions:
+    """What a list, watch or deletecollection selects.
+
+    Raises BadRequestError, and InvalidError for parameters that exclude each other (as ``ValidateListOptions``).
+    """
+    if not info.query:
+        return ListOptions(namespace=info.namespace)
+    watch = info.verb == "watch"
+    match: Any = info.value("resourceVersionMatch")
+    version = resource_version(info.value("resourceVersion"))
+    token = info.value("continue")
+    initial = info.flag("sendInitialEvents")
+    if initial is None:
+        _refuse(_LIST_OPTIONS, _match_errors(match, version, token, watch=watch))
+    else:
+        _refuse(_LIST_OPTIONS, _initial_events_errors(match, watch=watch))
+    if token and version not in {"", "0"}:
+        raise BadRequestError("specifying resource version is not allowed when using continue")
+    return ListOptions(
+        namespace=info.namespace,
+        label_selector=parse_label_selector(info.value("labelSelector")),
+        field_selector=parse_field_selector(info.value("fieldSelector")),
+        resource_version=version,
+        resource_version_match=match,
+        limit=0 if watch else number(info, "limit") or 0,
+        continue_token="" if watch else token,
+        allow_watch_bookmarks=bool(info.flag("allowWatchBookmarks")),
+        send_initial_events=initial,
+    )
+
+
+def _match_errors(match: str, version: str, token: str, *, watch: bool) -> list[FieldError]:
+    path = "resourceVersionMatch"
+    if not match:
+        return []
+    errors = []
+    if watch:
+        errors.append(
+            field_forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+        )
+    if not version:
+        errors.append(field_forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+    if token:
+        errors.append(field_forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
+    if match not in _MATCHES:
+        errors.append(field_not_supported(path, match, ["Exact", "NotOlderThan", ""]))
+    if match == "Exact" and version == "0":
+        errors.append(field_forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    return errors
+
+
+def _initial_events_errors(match: str, *, watch: bool) -> list[FieldError]:
+    if not watch:
+        return [field_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]
+    why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    if not match:
+        return [field_forbidden("resourceVersionMatch", why)]
+    return [] if match == "NotOlderThan" else [field_not_supported("resourceVersionMatch", match, ["NotOlderThan"])]
+
+
+def write_options(info: RequestInfo, user_agent: str, *, apply: bool = False) -> WriteOptions:
+    """How to write. The field manager is that of the query, else the client's name in ``User-Agent``.
+
+    ``apply``: for a server-side apply, which must name its manager. Raises InvalidError.
+    """
+    kind = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(
+        info.verb, "CreateOptions"
+    )
+    if not info.query and not apply:
+        return WriteOptions(field_manager=_manager_of(user_agent), field_validation="Warn")
+    errors = _dry_run_errors(info.query.get("dryRun") or [])
+    manager = info.value("fieldManager")
+    if len(manager.encode()) > _MANAGER_BYTES:
+        errors.append(field_too_long("fieldManager", _MANAGER_BYTES))
+    elif not manager.isprintable():
+        errors.append(field_invalid("fieldManager", manager, "should only contain printable characters"))
+    if apply and not manager:
+        errors.append(field_required("fieldManager", "is required for apply patch"))
+    if info.verb == "patch" and not apply and info.flag("force") is not None:
+        errors.append(field_forbidden("force", "may not be specified for non-apply patch"))
+    validation: Any = info.value("fieldValidation")
+    if validation not in _VALIDATIONS:
+        errors.append(field_not_supported("fieldValidation", validation, _VALIDATIONS))
+    _refuse(kind, errors)
+    return WriteOptions(
+        dry_run=bool(info.value("dryRun")),
+        field_manager=manager or _manager_of(user_agent),
+        field_validation=validation or "Warn",
+        applied=apply,
+    )
+
+
+def _dry_run_errors(values: list[Any]) -> list[FieldError]:
+    if all(value in {"All", ""} for value in values if isinstance(value, str)):
+        return []
+    return [field_not_supported("dryRun", values, ["All"])]
+
+
+@lru_cache(maxsize=1024)
+def _manager_of(user_agent: str) -> str:
+    """What kube calls ``prefixFromUserAgent``: what is before the slash, as far as it is printable."""
+    name = user_agent.partition("/")[0].strip()
+    return "".join(c for c in name if c.isprintable()).encode()[:_MANAGER_BYTES].decode(errors="ignore") or "unknown"
+
+
+def delete_options(info: RequestInfo, body: Object) -> DeleteOptions:
+    """How to delete: a ``DeleteOptions`` body ({} where there is none), completed by the query.
+
+    Raises InvalidError and BadRequestError.
+    """
+    kind = body.get("kind")
+    if kind not in {None, "", _DELETE_OPTIONS}:
+        raise BadRequestError(f'the body of a delete must be of kind {_DELETE_OPTIONS}, not "{kind}"')
+    preconditions = body.get("preconditions")
+    preconditions = preconditions if isinstance(preconditions, dict) else {}
+    dry_run = body.get("dryRun") or info.query.get("dryRun") or []
+    errors = _dry_run_errors(dry_run if isinstance(dry_run, list) else [dry_run])
+    policy: Any = body.get("propagationPolicy") or info.value("propagationPolicy")
+    orphan = body.get("orphanDependents", info.flag("orphanDependents"))
+    if policy and orphan is not None:
+        errors.append(
+            field_invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set")
+        )
+    elif policy and policy not in _POLICIES:
+        errors.append(field_not_supported("propagationPolicy", policy, [*_POLICIES, "nil"]))
+    _refuse(_DELETE_OPTIONS, errors)
+    if orphan is not None:
+        policy = "Orphan" if orphan else "Background"
+    grace = body.get("gracePeriodSeconds", number(info, "gracePeriodSeconds"))
+    return DeleteOptions(
+        dry_run=bool(dry_run and dry_run != [""]),
+        propagation_policy=policy,
+        uid=_text(preconditions, "uid"),
+        resource_version=_text(preconditions, "resourceVersion"),
+        grace_period_seconds=grace if isinstance(grace, int) else None,
+    )
+
+
+def _text(preconditions: Object, key: str) -> str:
+    value = preconditions.get(key) or ""
+    if not isinstance(value, str):
+        raise BadRequestError(f"preconditions.{key} must be a string")
+    return value
+
+
+IncludeObject = Literal["Metadata", "None", "Object"]
+
+
+def include_object(info: RequestInfo) -> IncludeObject:
+    """What the rows of a Table carry. Raises BadRequestError."""
+    match info.value("includeObject"):
+        case "" | "Metadata":
+            return "Metadata"
+        case "None":
+            return "None"
+        case "Object":
+            return "Object"
+        case other:
+            raise BadRequestError(f"unrecognized includeObject value: {other[:40]!r}")

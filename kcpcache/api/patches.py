@@ -1,0 +1,138 @@
+"""PATCH in its four kinds. A patch without a resourceVersion is applied again where another writer was faster."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from kcpcache.api.call import Call
+from kcpcache.api.decoding import decode_yaml_object, media_type
+from kcpcache.api.json_body import decode_json, duplicate_fields
+from kcpcache.api.options import write_options
+from kcpcache.api.resources import authorize_create, respond_written
+from kcpcache.meta import managed_fields
+from kcpcache.meta.errors import BadRequestError, UnsupportedMediaTypeError, not_found
+from kcpcache.meta.names import api_version
+from kcpcache.meta.objects import Object, copy, metadata, timestamp
+from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
+from kcpcache.meta.patch.merge_patch import apply_merge_patch
+from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
+from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.view import WriteOptions
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+Patch: TypeAlias = Callable[[Object], Object]
+
+
+def patch_types(definition: ResourceDefinition, *, scale: bool = False) -> tuple[str, ...]:
+    """The content types that a PATCH of this resource takes, in kube's order."""
+    if scale:
+        return (JSON_PATCH, MERGE_PATCH)
+    if definition.origin == "builtin":
+        return (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
+    return (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+
+
+def checked_patch_type(call: Call, *, scale: bool = False) -> str:
+    """The request's content type. Raises UnsupportedMediaTypeError with the ones that there are."""
+    kind = media_type(call.exchange.header(b"content-type"))
+    allowed = patch_types(call.definition, scale=scale)
+    if kind not in allowed:
+        raise UnsupportedMediaTypeError(
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(allowed)
+        )
+    return kind
+
+
+async def patch(call: Call) -> None:
+    """The object (or its status, …) changed by the body."""
+    kind = checked_patch_type(call)
+    options = write_options(call.info, call.exchange.header(b"user-agent"), apply=kind == APPLY_PATCH)
+    data = await call.exchange.body()
+    change = await _apply_change(call, data, options) if kind == APPLY_PATCH else _change(call, kind, data, options)
+    written = await call.view.update(
+        call.info.namespace,
+        call.info.name,
+        change,
+        options,
+        call.admission(options),
+        subresource=call.info.subresource,
+        create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
+    )
+    await respond_written(call, written, options)
+
+
+def _change(call: Call, kind: str, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:
+    apply = patch_function(call, kind, data, options)
+
+    def change(live: Object | None) -> Object:
+        if live is None:
+            raise not_found(call.info.group, call.info.resource, call.info.name)
+        version = metadata(live).get("resourceVersion")
+        return _unpinned(apply(live), version)
+
+    return change
+
+
+def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
+    """A function that patches an object of its caller's. Raises BadRequestError for what is no such patch."""
+    document = decode_json(data)
+    call.complain([f'duplicate field "{path}"' for path in duplicate_fields(data, document)], options)
+    schema = call.version.schema.schema
+
+    def apply(live: Object) -> Object:
+        patched: Any
+        if kind == JSON_PATCH:
+            patched = apply_json_patch(live, copy(document))
+        elif kind == MERGE_PATCH:
+            patched = apply_merge_patch(live, copy(document))
+        else:
+            patched = apply_strategic_merge_patch(live, copy(document), schema)
+        if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
+            raise PatchRejectedError("the patched object is not an object with metadata")
+        return patched
+
+    return apply
+
+
+async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:
+    """A server-side apply (KEP-555) of the configuration in ``data``, which is YAML."""
+    body = await decode_yaml_object(data)
+    call.complain(body.complaints, options)
+    configuration, info = body.object, call.info
+    given = configuration.get("metadata")
+    if given is not None and not isinstance(given, dict):
+        raise BadRequestError("metadata must be an object")
+    version = api_version(info.group, info.version)
+    force = bool(info.flag("force"))
+    now = timestamp(call.services.clock())
+
+    def change(live: Object | None) -> Object:
+        if live is None:
+            authorize_create(call)
+        applied = managed_fields.apply(
+            live,
+            configuration,
+            manager=options.field_manager,
+            schema=call.version.schema.schema,
+            api_version=version,
+            force=force,
+            now=now,
+            subresource=info.subresource,
+        )
+        return applied if live is None else _unpinned(applied, metadata(live).get("resourceVersion"))
+
+    return change
+
+
+def _unpinned(patched: Object, live_version: object) -> Object:
+    """Without the resourceVersion that was only carried along: only one that the patch names is a precondition.
+
+    One that the patch names and that is the live one may go too: a later attempt meets another live one.
+    """
+    meta = metadata(patched)
+    if meta.get("resourceVersion") == live_version:
+        meta.pop("resourceVersion", None)
+    return patched

@@ -1,0 +1,164 @@
+"""The verbs on objects: get, list, create, update, delete, deletecollection. Watch and patch have their own modules."""
+
+from typing import Final
+
+from kcpcache.api.call import CREATED, OK, Call
+from kcpcache.api.decoding import decode_body
+from kcpcache.api.options import delete_options, list_options, resource_version, write_options
+from kcpcache.auth.authorize import forbid
+from kcpcache.meta.errors import method_not_allowed
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.registry.view import WriteOptions, Written
+
+_RBAC, _EVENTS_GROUP = "rbac.authorization.k8s.io", "events.k8s.io"
+CREATED_BY_UPDATE: Final = frozenset(
+    {
+        GroupResource("", "events"),
+        GroupResource("", "limitranges"),
+        GroupResource("", "resourcequotas"),
+        GroupResource("coordination.k8s.io", "leases"),
+        GroupResource(_EVENTS_GROUP, "events"),
+        *(GroupResource(_RBAC, p) for p in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")),
+    }
+)
+"""Types of which a PUT may create the object (their strategies' ``AllowCreateOnUpdate`` in Kubernetes)."""
+
+
+async def get(call: Call) -> None:
+    """One object, or (subresource ``status`` and the like) the same object."""
+    info = call.info
+    version = resource_version(info.value("resourceVersion"))
+    item = await call.view.get(info.namespace, info.name, resource_version=version)
+    await call.respond_item(OK, item)
+
+
+async def list_objects(call: Call) -> None:
+    """A list, piece by piece."""
+    shaper = call.shaper()
+    listing = await call.view.list(list_options(call.info))
+    await call.exchange.respond_chunks(OK, shaper.chunks(listing))
+
+
+async def create(call: Call) -> None:
+    """A new object: 201."""
+    info, shaper = call.info, call.shaper()
+    if info.subresource or call.definition.verbs == ("create",):
+        await _review(call)
+        return
+    options = write_options(info, call.exchange.header(b"user-agent"))
+    body = await call.decode(options)
+    written = await call.view.create(info.namespace, body.object, options, call.admission(options))
+    call.exchange.warnings += options.warnings
+    await call.exchange.respond(CREATED, shaper.item(written.item))
+
+
+async def _review(call: Call) -> None:
+    """What is answered and never stored."""
+    info = call.info
+    if info.subresource and "create" not in call.version.subresources.get(info.subresource, ()):
+        raise method_not_allowed(info.group, f"{info.resource}/{info.subresource}", "create")
+    options = write_options(info, "")
+    obj = (await call.decode(options)).object
+    found = await call.services.reviews.review(info, obj, call.workspace.user, call.workspace.cluster)
+    call.exchange.warnings += options.warnings
+    await call.exchange.respond_json(CREATED, found)
+
+
+async def update(call: Call) -> None:
+    """The object (or its status, …) replaced by the body."""
+    info = call.info
+    options = write_options(info, call.exchange.header(b"user-agent"))
+    body = (await call.decode(options)).object
+    pinned = bool(metadata(body).get("resourceVersion"))
+
+    def change(live: Object | None) -> Object:
+        if live is None:
+            authorize_create(call)
+        if info.subresource == "finalize" and live is not None:
+            return _with_finalizers(live, body)
+        # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
+        return body if pinned else copy(body)
+
+    written = await call.view.update(
+        info.namespace,
+        info.name,
+        change,
+        options,
+        call.admission(options),
+        subresource=info.subresource,
+        create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
+    )
+    await respond_written(call, written, options)
+
+
+def _with_finalizers(live: Object, body: Object) -> Object:
+    """``/finalize`` writes ``spec.finalizers`` and nothing else."""
+    spec = body.get("spec")
+    finalizers = spec.get("finalizers") if isinstance(spec, dict) else None
+    given = metadata(body)
+    changed = {**live, "spec": {**(live.get("spec") or {}), "finalizers": copy(finalizers or [])}}
+    pinned = {key: given[key] for key in ("resourceVersion", "uid", "name") if given.get(key)}
+    rest = {key: value for key, value in metadata(live).items() if key != "resourceVersion"}
+    return {**changed, "metadata": {**rest, **pinned}}
+
+
+def authorize_create(call: Call) -> None:
+    """A write that turns out to create needs the verb ``create`` as well. Raises ForbiddenError."""
+    if call.workspace.authorize is None:
+        return
+    attributes = call.attributes
+    wanted = type(attributes)(
+        user=attributes.user,
+        verb="create",
+        cluster=attributes.cluster,
+        group=attributes.group,
+        version=attributes.version,
+        resource=attributes.resource,
+        namespace=attributes.namespace,
+        name=attributes.name,
+    )
+    decision = call.workspace.authorize(wanted)
+    if not decision.allowed:
+        raise forbid(wanted, decision)
+
+
+async def respond_written(call: Call, written: Written, options: WriteOptions) -> None:
+    """Answer an update or patch."""
+    call.exchange.warnings += options.warnings
+    await call.respond_item(CREATED if written.created else OK, written.item)
+
+
+async def delete(call: Call) -> None:
+    """Delete one object: a Status where it is gone, the object where finalizers hold it."""
+    info = call.info
+    options = delete_options(info, await _delete_body(call))
+    written = await call.view.delete(info.namespace, info.name, options, call.admission(options))
+    if not written.deleted:
+        await call.respond_item(OK, written.item)
+        return
+    named = {"name": info.name, "group": info.group, "kind": info.resource, "uid": written.item.entry.uid}
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in named.items() if value},
+    }
+    await call.exchange.respond_json(OK, status)
+
+
+async def delete_collection(call: Call) -> None:
+    """Delete what the query selects; the answer lists what was deleted."""
+    options = delete_options(call.info, await _delete_body(call))
+    shaper = call.shaper()
+    listing = await call.view.delete_collection(list_options(call.info), options, call.admission(options))
+    await call.exchange.respond_chunks(OK, shaper.chunks(listing))
+
+
+async def _delete_body(call: Call) -> Object:
+    data = await call.exchange.body()
+    if not data:
+        return {}
+    content_type = call.exchange.header(b"content-type")
+    return (await decode_body(data, content_type, protobuf_allowed=True, strict=False)).object

@@ -1,0 +1,222 @@
+"""Watches: a stream of JSON lines that begins at once and ends cleanly."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+import orjson
+import structlog
+
+from kcpcache.api.call import OK, Call
+from kcpcache.api.exchange import Exchange
+from kcpcache.api.options import list_options, number
+from kcpcache.api.shapes import CHUNK_BYTES, Shaper
+from kcpcache.meta.errors import InternalError, StatusError
+from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
+
+log = structlog.get_logger(__name__)
+
+BOOKMARK_SECONDS: Final = 55.0
+LONGEST_SECONDS: Final = 24 * 3600
+SHORTEST_DEFAULT_SECONDS, LONGEST_DEFAULT_SECONDS = 1800, 3600
+SEND_SECONDS: Final = 30.0
+"""A client that does not read for so long is cut off."""
+COLLECT_ABOVE_WATCHES: Final = 1000
+COLLECT_SECONDS: Final = 0.02
+"""With many watchers, each waits a little for more events, so that a burst costs one write, not many."""
+_OPENINGS: Final = {
+    "ADDED": b'{"type":"ADDED","object":',
+    "MODIFIED": b'{"type":"MODIFIED","object":',
+    "DELETED": b'{"type":"DELETED","object":',
+}
+_BOOKMARK: Final = b'{"type":"BOOKMARK","object":'
+_ERROR: Final = b'{"type":"ERROR","object":'
+_END: Final = b"}\n"
+
+
+class SlowClientError(Exception):
+    """The client stopped reading; the connection is to be cut."""
+
+
+class Stream(Protocol):
+    """Where a watch's frames go."""
+
+    async def start(self) -> None:
+        """Send what comes before the first frame."""
+        ...
+
+    async def write(self, frames: bytes) -> None:
+        """Send frames, each ended by a newline. Waits while the client does not read."""
+        ...
+
+    async def finish(self) -> None:
+        """End the stream cleanly."""
+        ...
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone away."""
+        ...
+
+
+class OpenWatches:
+    """All watches that are being streamed, so that shutdown can end them. Used on the event loop."""
+
+    def __init__(self) -> None:
+        self._open: set[Watch] = set()
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def holding(self, watch: Watch) -> Iterator[None]:
+        """Know the watch for the duration, and close it in the end."""
+        self._open.add(watch)
+        if self._ended:
+            watch.close()
+        try:
+            yield
+        finally:
+            self._open.discard(watch)
+            watch.close()
+
+    def end(self) -> None:
+        """End every watch, those that are open and those to come."""
+        self._ended = True
+        for watch in tuple(self._open):
+            watch.close()
+
+
+class HttpStream:
+    """A chunked HTTP answer."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def start(self) -> None:
+        """See ``Stream``."""
+        await self._exchange.start(OK, ((b"content-type", b"application/json"),))
+
+    async def write(self, frames: bytes) -> None:
+        """See ``Stream``."""
+        await self._exchange.write(frames)
+
+    async def finish(self) -> None:
+        """See ``Stream``."""
+        await self._exchange.finish()
+
+    async def disconnected(self) -> None:
+        """See ``Stream``."""
+        await self._exchange.disconnected()
+
+
+async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
+    """Stream changes until the time is up, the client goes, the view ends the watch, or the server shuts down.
+
+    Errors before the first byte are raised. Afterwards they are the last event, of type ERROR. Raises
+    SlowClientError where the client does not read.
+    """
+    shaper, options = call.shaper(), list_options(call.info)
+    seconds = number(call.info, "timeoutSeconds") or random.uniform(  # noqa: S311 -- spreads load, hides nothing
+        SHORTEST_DEFAULT_SECONDS, LONGEST_DEFAULT_SECONDS
+    )
+    seconds = min(seconds, LONGEST_SECONDS)
+    found = await call.view.watch(options)
+    with open_watches.holding(found):
+        gone = asyncio.create_task(_close_when_gone(stream, found), name="watch-disconnect")
+        try:
+            await _Streaming(found, shaper, options, stream, lambda: len(open_watches)).run(seconds)
+        finally:
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await gone
+
+
+async def _close_when_gone(stream: Stream, found: Watch) -> None:
+    await stream.disconnected()
+    found.close()
+
+
+class _Streaming:
+    """One watch on its way to one client."""
+
+    def __init__(
+        self, found: Watch, shaper: Shaper, options: ListOptions, stream: Stream, count: Callable[[], int]
+    ) -> None:
+        self._watch, self._shaper, self._stream, self._count = found, shaper, stream, count
+        self._bookmarks = options.allow_watch_bookmarks
+        self._clock = asyncio.get_running_loop().time
+
+    async def run(self, seconds: float) -> None:
+        await self._stream.start()
+        try:
+            timed_out = await self._forward(self._clock() + seconds)
+            if timed_out and self._bookmarks:
+                await self._send(self._bookmark(self._watch.bookmark()))
+        except StatusError as error:
+            await self._send(_error_frame(error))
+        except (asyncio.CancelledError, SlowClientError):
+            raise
+        except Exception:
+            log.exception("a watch failed")
+            await self._send(_error_frame(InternalError("an internal error ended the watch")))
+        await self._stream.finish()
+
+    async def _forward(self, end: float) -> bool:
+        """Whether the time is up; False where the watch was ended."""
+        next_bookmark = self._clock() + BOOKMARK_SECONDS
+        while True:
+            now = self._clock()
+            if now >= end:
+                return True
+            if self._bookmarks and now >= next_bookmark:
+                await self._send(self._bookmark(self._watch.bookmark()))
+                next_bookmark = now + BOOKMARK_SECONDS
+            until = min(end, next_bookmark) if self._bookmarks else end
+            try:
+                events = await self._watch.next(max(until - now, 0.0))
+                await self._send_all(events)
+            except StopAsyncIteration:
+                return False
+            if events and self._count() > COLLECT_ABOVE_WATCHES:
+                await asyncio.sleep(COLLECT_SECONDS)
+
+    async def _send_all(self, events: Sequence[WatchEvent | Bookmark]) -> None:
+        """One write for what came at once, but none much larger than 64 KiB."""
+        parts: list[bytes] = []
+        size = 0
+        for event in events:
+            size += self._add(event, parts)
+            if size >= CHUNK_BYTES:
+                await self._send(b"".join(parts))
+                await asyncio.sleep(0)  # send alone does not let others run
+                parts.clear()
+                size = 0
+        if parts:
+            await self._send(b"".join(parts))
+
+    def _add(self, event: WatchEvent | Bookmark, parts: list[bytes]) -> int:
+        if isinstance(event, Bookmark):
+            if self._bookmarks or event.initial:
+                parts.append(self._bookmark(event))
+                return len(parts[-1])
+            return 0
+        shown = self._shaper.item(event.item)
+        parts += (_OPENINGS[event.type], shown, _END)
+        return len(shown)
+
+    def _bookmark(self, bookmark: Bookmark) -> bytes:
+        return b"".join((_BOOKMARK, self._shaper.bookmark(bookmark), _END))
+
+    async def _send(self, frames: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._stream.write(frames)
+        except TimeoutError:
+            raise SlowClientError from None
+
+
+def _error_frame(error: StatusError) -> bytes:
+    return b"".join((_ERROR, orjson.dumps(error.status()), _END))
