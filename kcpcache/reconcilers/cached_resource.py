@@ -28,7 +28,8 @@ from kcpcache.meta.virtual_resources import (
 from kcpcache.reconcilers import identity
 from kcpcache.reconcilers.plan import NOTHING, Change, Create, Plan, Target, Update, UpdateStatus
 
-_ALL_CONDITIONS: Final = (IDENTITY_VALID, RESOURCE_VALID, REPLICATION_STARTED)
+_PRECONDITIONS: Final = (IDENTITY_VALID, RESOURCE_VALID)
+_ALL_CONDITIONS: Final = (*_PRECONDITIONS, REPLICATION_STARTED)
 _RETRY_GENERATION_AFTER: Final = timedelta(seconds=5)
 
 
@@ -175,9 +176,8 @@ def _resource_problem(state: State, cached_resource: Object) -> _Problem | None:
 
 def _mark_replication(state: State, obj: Object) -> None:
     """True stays True while nothing stops replication: a restart counts its first pass anew, but takes nothing back."""
-    stopped = next(
-        (c for c in (conditions.get(obj, k) for k in _ALL_CONDITIONS[:2]) if c and c["status"] != "True"), None
-    )
+    judged = [c for c in obj["status"]["conditions"] if c["type"] in _PRECONDITIONS]
+    stopped = next((c for c in judged if c["status"] != "True"), None)
     if stopped is not None:
         reason, message = stopped["reason"], stopped["message"]
         conditions.mark_false(obj, REPLICATION_STARTED, reason, stopped["severity"], message, now=state.now)
@@ -185,8 +185,7 @@ def _mark_replication(state: State, obj: Object) -> None:
         conditions.mark_true(obj, REPLICATION_STARTED, now=state.now)
     else:
         # Not known yet; what an earlier stop left there is no longer the reason.
-        kept = [c for c in nested(obj, "status", "conditions") or () if c.get("type") != REPLICATION_STARTED]
-        obj["status"]["conditions"] = kept
+        obj["status"]["conditions"] = [c for c in obj["status"]["conditions"] if c["type"] != REPLICATION_STARTED]
 
 
 def _count(state: State, obj: Object) -> None:

@@ -455,6 +455,15 @@ def test_other_finalizers_are_kept_and_then_left_alone(ready):
     assert ready.decide() == Plan()
 
 
+def test_finalizers_and_annotations_of_others_are_kept_when_its_own_are_added():
+    provider = Provider(annotations={"mine": "x"})
+    provider.write(lambda owner: owner["metadata"].update(finalizers=["example.com/mine"]))
+    provider.settle()
+    found = provider.owner["metadata"]
+    assert found["finalizers"] == ["example.com/mine", FINALIZER]
+    assert found["annotations"]["mine"] == "x"
+
+
 def test_deleted_before_it_had_a_finalizer_it_is_left_alone():
     provider = Provider()
     provider.write(lambda owner: owner["metadata"].update(deletionTimestamp=NOW))
