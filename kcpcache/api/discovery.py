@@ -20,7 +20,7 @@ from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 AGGREGATED_VERSIONS: Final = ("v2", "v2beta1")
 _GROUP: Final = "apidiscovery.k8s.io"
 _AGGREGATED_KIND: Final = "APIGroupDiscoveryList"
-_OK, _NOT_MODIFIED = 200, 304
+_OK: Final = 200
 _SEPARATE_KINDS: Final = {
     "scale": ("autoscaling", "v1", "Scale"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
@@ -50,9 +50,9 @@ async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> 
 
 
 async def _respond_aggregated(exchange: Exchange, body: bytes, tag: bytes, version: str) -> None:
-    headers = ((b"etag", tag), (b"vary", b"Accept"), (b"cache-control", b"public"))
+    headers = ((b"etag", tag), (b"vary", b"Accept"))
     if exchange.headers.get(b"if-none-match") == tag:
-        await exchange.respond(_NOT_MODIFIED, b"", headers=headers)
+        await exchange.respond_not_modified(headers)
         return
     content_type = f"application/json;g={_GROUP};v={version};as={_AGGREGATED_KIND}".encode()
     await exchange.respond(_OK, body, headers=headers, content_type=(b"content-type", content_type))

@@ -23,7 +23,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 _MOST_WARNING_BYTES: Final = 4096
 _CLOSE: Final = (b"connection", b"close")
-_ENTITY_TOO_LARGE: Final = 413
+_NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
 
 
 class Exchange:
@@ -69,6 +69,11 @@ class Exchange:
         """Send ``value`` as JSON."""
         await self.respond(status, orjson.dumps(value), headers=headers)
 
+    async def respond_not_modified(self, headers: Iterable[Header]) -> None:
+        """304: what the client has is current. No length or type: caches would take them for the document's."""
+        await self.start(_NOT_MODIFIED, headers)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def respond_error(self, error: StatusError) -> None:
         """Send the Status of an error."""
         headers = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
@@ -110,7 +115,9 @@ class Exchange:
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send status and headers."""
         self.started = True
-        sent = [*headers, _NO_CACHE]
+        sent = [*headers]
+        if status != _NOT_MODIFIED:
+            sent.append(_NO_CACHE)
         if self.warnings:
             sent += _warning_headers(self.warnings)
         await self._send({"type": "http.response.start", "status": status, "headers": sent})

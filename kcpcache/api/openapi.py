@@ -18,7 +18,7 @@ from kcpcache.meta.objects import Object
 from kcpcache.registry.catalog import Snapshot, fingerprint
 
 _MOST_DOCUMENTS: Final = 256
-_OK, _NOT_MODIFIED = 200, 304
+_OK: Final = 200
 _PREFIX: Final = "/openapi/v3"
 
 _hashes: "WeakKeyDictionary[Snapshot, dict[str, str]]" = WeakKeyDictionary()
@@ -38,7 +38,7 @@ async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> 
     tag = f'"{digest}"'.encode()
     headers = ((b"etag", tag), (b"vary", b"Accept"))
     if exchange.headers.get(b"if-none-match") == tag:
-        await exchange.respond(_NOT_MODIFIED, b"", headers=headers)
+        await exchange.respond_not_modified(headers)
         return
     await exchange.respond(_OK, document(snapshot, name, digest), headers=headers)
 

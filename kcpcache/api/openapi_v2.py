@@ -20,7 +20,7 @@ from kcpcache.schema.openapi import published_v2
 
 PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _JSON: Final = "application/json"
-_OK, _NOT_MODIFIED = 200, 304
+_OK: Final = 200
 _documents: "WeakKeyDictionary[Snapshot, dict[str, bytes]]" = WeakKeyDictionary()
 
 
@@ -34,7 +34,7 @@ async def respond(exchange: Exchange, snapshot: Snapshot) -> None:
     tag = f'"{snapshot.hash}{"-pb" if protobuf else ""}"'.encode()
     headers = ((b"etag", tag), (b"vary", b"Accept"))
     if exchange.headers.get(b"if-none-match") == tag:
-        await exchange.respond(_NOT_MODIFIED, b"", headers=headers)
+        await exchange.respond_not_modified(headers)
         return
     kind = PROTOBUF if protobuf else _JSON
     documents = _documents.setdefault(snapshot, {})
