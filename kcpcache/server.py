@@ -15,7 +15,7 @@ from uvicorn.config import Config
 
 from kcpcache.admission.plugins import default_chain
 from kcpcache.api.app import create_app
-from kcpcache.api.protocol import Protocol
+from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.services import RequestFacts, Services
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
@@ -231,9 +231,9 @@ class Server:
             raise StartError("--tls-cert-file and --tls-private-key-file go together")
         config = Config(
             create_app(services),
-            http=Protocol,
+            http=KubernetesProtocol,
             loop="none",
-            lifespan="off",
+            lifespan="on",
             access_log=False,
             log_config=None,
             server_header=False,

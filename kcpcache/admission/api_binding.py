@@ -8,7 +8,7 @@ from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, name_of, nested
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.system import builtin_definitions
-from kcpcache.virtual.resolution import API_EXPORTS
+from kcpcache.registry.virtual_sources import API_EXPORTS
 
 
 class MayBind(MutateNothing):

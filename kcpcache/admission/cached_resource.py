@@ -13,7 +13,7 @@ from kcpcache.meta.virtual_resources import (
 )
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.serving import Serving
-from kcpcache.virtual.resolution import REFERENCE_ALLOWED_ANNOTATION
+from kcpcache.registry.virtual_sources import REFERENCE_ALLOWED_ANNOTATION
 
 
 class OneCachedResource(MutateNothing):

@@ -18,7 +18,9 @@ from kcpcache.meta.objects import Object
 from kcpcache.registry.catalog import Snapshot
 from kcpcache.schema.openapi import published_v2
 
-PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Clients ask for it with an ``@`` before ``v1.0``, which no answer may have: Go cannot parse that."""
+_ASKED_FOR: Final = (PROTOBUF, PROTOBUF.replace(".v1.0", "@v1.0"))
 _JSON: Final = "application/json"
 _OK: Final = 200
 _documents: "WeakKeyDictionary[Snapshot, dict[str, bytes]]" = WeakKeyDictionary()
@@ -27,8 +29,8 @@ _documents: "WeakKeyDictionary[Snapshot, dict[str, bytes]]" = WeakKeyDictionary(
 async def respond(exchange: Exchange, snapshot: Snapshot) -> None:
     """Answer in the format that is asked for. Raises NotAcceptableError."""
     accept = exchange.header(b"accept")
-    wanted = next((r.type for r in media_ranges(accept) if r.type in {PROTOBUF, _JSON, "*/*"}), "")
-    protobuf = wanted == PROTOBUF
+    wanted = next((r.type for r in media_ranges(accept) if r.type in {*_ASKED_FOR, _JSON, "*/*"}), "")
+    protobuf = wanted in _ASKED_FOR
     if not protobuf:
         negotiate(accept)
     tag = f'"{snapshot.hash}{"-pb" if protobuf else ""}"'.encode()

@@ -21,7 +21,7 @@ from kcpcache.registry.view import (
     WriteOptions,
     Written,
 )
-from kcpcache.virtual.resolution import Source
+from kcpcache.registry.virtual_sources import Source
 
 
 class ReadOnlyView:

@@ -9,8 +9,8 @@ from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import View
+from kcpcache.registry.virtual_sources import resolve
 from kcpcache.virtual.projection import ProjectedView
-from kcpcache.virtual.resolution import resolve
 
 
 class Views:

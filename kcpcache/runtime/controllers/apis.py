@@ -16,12 +16,12 @@ from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
 from kcpcache.registry.serving import BoundResource, bound_resources
 from kcpcache.registry.stored_view import storage_prefix
+from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either, first_plan
 from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, Name
 from kcpcache.runtime.remnants import batch, stored_caches
 from kcpcache.storage.keys import registry_prefix
-from kcpcache.virtual.resolution import API_EXPORTS
 
 SCHEMAS = GroupVersionResource("apis.kcp.io", "v1alpha1", "apiresourceschemas")
 EXPORT_SLICES = GroupVersionResource("apis.kcp.io", "v1alpha1", "apiexportendpointslices")

@@ -28,11 +28,11 @@ from kcpcache.reconcilers.cached_resource_endpoint_slice import Shard
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import version_priority
+from kcpcache.registry.virtual_sources import API_EXPORTS, cached_resource_of, endpoint_slice_of, reference_allowed
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.replication import Replication
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, ConsumerIndex, Name
-from kcpcache.virtual.resolution import API_EXPORTS, cached_resource_of, endpoint_slice_of, reference_allowed
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 SECRETS = GroupVersionResource("", "v1", "secrets")

@@ -16,13 +16,13 @@ from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES
 from kcpcache.registry import workspace_types
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
+from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.registry.workspace_types import WORKSPACE_TYPES
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.indexes import API_BINDINGS, Name
 from kcpcache.runtime.remnants import batch, stored_caches
 from kcpcache.runtime.shard_hash import shard_hash
-from kcpcache.virtual.resolution import API_EXPORTS
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
