@@ -70,10 +70,8 @@ def cache_prefix(shard: str, group: str, version: str, resource: str, identity: 
     The version keeps two CachedResources of one group-resource apart. Raises ValueError where a part cannot
     be in a key, or the identity is empty.
     """
-    if not identity:
-        raise ValueError(f"the cache key of {resource} needs an identity")
     where = f"{CACHE}{_segment(shard, 'shard')}/{_group(group)}/{_segment(version, 'version')}"
-    return f"{where}/{_resource(resource, identity)}/"
+    return f"{where}/{_resource(resource, _segment(identity, 'identity'))}/"
 
 
 def cluster_prefix(resource_prefix: str, cluster: str) -> str:

@@ -24,7 +24,7 @@ class Compaction:
 
     Each row says which one it replaced, so a step walks the log and needs no search. What a step has reached
     is in the file; a stopped process goes on where it was. Time is what the store was open, summed up over
-    its life: neither the wall clock's jumps nor a long stop take history away from watches.
+    its life (but for idle time at a run's end): neither the wall clock's jumps nor a long stop take history away.
     """
 
     def __init__(self, connection: apsw.Connection, *, history_seconds: float, now: Callable[[], float]) -> None:

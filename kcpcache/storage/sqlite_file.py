@@ -19,15 +19,16 @@ APPLICATION_ID = 0x6B637063
 
 MIGRATIONS: tuple[str, ...] = (
     # ``meta``: ``revision`` is the newest ever used, ``compacted`` the oldest readable, ``swept`` how far
-    # compaction has removed rows. ``log``: every write; ``previous`` is the revision it replaced, 0 for none;
-    # the value comes last, so that reading the other columns never touches its overflow pages. ``live``: where
-    # each key's newest entry is. ``mark``: what the revision was at a time, in seconds the store was open.
+    # compaction has removed rows; ``probes`` is there to be changed. ``log``: every write; ``previous`` is the
+    # revision it replaced, 0 for none; the value comes last, so that reading the other columns never touches
+    # its overflow pages. ``live``: where each key's newest entry is. ``mark``: what the revision was at a time,
+    # in seconds the store was open.
     """
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 0),
-        revision INTEGER NOT NULL, compacted INTEGER NOT NULL, swept INTEGER NOT NULL
+        revision INTEGER NOT NULL, compacted INTEGER NOT NULL, swept INTEGER NOT NULL, probes INTEGER NOT NULL
     ) STRICT;
-    INSERT INTO meta VALUES (0, 0, 0, 0);
+    INSERT INTO meta VALUES (0, 0, 0, 0, 0);
     CREATE TABLE log (
         revision INTEGER PRIMARY KEY,
         key TEXT NOT NULL, previous INTEGER NOT NULL, deleted INTEGER NOT NULL, value BLOB

@@ -213,26 +213,31 @@ class Writer:
 
     def _probe(self) -> None:
         with write_transaction(self._connection):
-            self._connection.execute("UPDATE meta SET swept = swept")
+            self._connection.execute("UPDATE meta SET probes = probes + 1")
         self.why_unhealthy = ""
 
     def _obey(self, order: Order) -> None:
         revision = Revision(0)
-        if order.verb == "compact":
-            order.outcome = self._attempt(lambda: self._compaction.compact(order.revision))
-            if order.outcome is None:
-                self._until_swept.append(order)
-                return
-        elif order.verb == "bump":
-            order.outcome = self._attempt(lambda: self._compaction.bump(order.revision))
-            revision = order.revision if order.outcome is None else revision
-        elif order.verb == "probe":
-            order.outcome = self._attempt(self._probe)
-        else:
+        if order.verb == "stop":
             self._stopped = True
             # What is left to sweep is swept after the next start; it can no longer be read already.
             self._deliver(self._until_swept, (), revision)
+        else:
+            order.outcome = self._attempt(lambda: self._carry_out(order))
+        if order.verb == "compact" and order.outcome is None:
+            self._until_swept.append(order)
+            return
+        if order.verb == "bump" and order.outcome is None:
+            revision = order.revision
         self._deliver((order,), (), revision)
+
+    def _carry_out(self, order: Order) -> None:
+        if self.why_unhealthy or order.verb == "probe":
+            self._probe()
+        if order.verb == "compact":
+            self._compaction.compact(order.revision)
+        elif order.verb == "bump":
+            self._compaction.bump(order.revision)
 
     def _keep_house(self) -> None:
         if self._stopped:
