@@ -134,6 +134,8 @@ def _merge_list(current: list[Any] | None, patch: list[Any], order: list[Any] | 
             replace = True
         else:
             raise _unknown_directive(item[_PATCH])
+    for item in items:
+        _key_of(item, key)
     if replace:
         return _arranged(_plain_items(items), order, items, key) if order else _plain_items(items)
     return _arranged(_merge_items(server, items, key, node.item), order or items, current, key)
@@ -146,7 +148,7 @@ def _merge_items(server: list[Any], items: list[Any], key: str, node: Node) -> l
         if key in item:
             places.setdefault(_identity(item[key]), index)
     for item in items:
-        identity = _identity(_key_of(item, key))
+        identity = _identity(item[key])
         place = places.get(identity)
         if place is None:
             places[identity] = len(merged)

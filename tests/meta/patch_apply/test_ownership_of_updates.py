@@ -183,6 +183,16 @@ def test_appliers_do_not_count_towards_the_ten():
     assert len(world.entries) == 15
 
 
+def test_ancient_changes_that_a_client_made_young_still_take_the_oldest_up():
+    sent = [entry(f"u{index:02}", {"f:spec": {f"f:x{index}": {}}}) for index in range(10)]
+    sent.append(entry("ancient-changes", {"f:spec": {"f:old": {}}}, time="2027-01-01T00:00:00Z"))
+    world = World().update("u", {"image": "i"}, metadata={"managedFields": sent})
+    assert len(world.entries) == 10
+    assert {".spec.old", ".spec.x0", ".spec.x1"} <= world.owned("ancient-changes")
+    everything = {path for each in world.entries for path in world.owned(each["manager"])}
+    assert everything == {".spec", ".spec.image", ".spec.old", *(f".spec.x{index}" for index in range(10))}
+
+
 def test_ancient_changes_are_kept_by_version():
     world = World()
     for index in range(14):

@@ -254,6 +254,11 @@ def test_an_item_that_an_update_put_there_outlives_what_an_applier_adds_to_it():
     assert world.spec["items"] == [{"name": "n", "value": "1"}]
 
 
+def test_an_item_that_stays_keeps_its_keys():
+    world = World().apply("a", {"ports": [{"port": 80, "protocol": "TCP", "name": "x"}]})
+    assert world.apply("a", {"ports": [{"port": 80}]}).spec["ports"] == [{"port": 80, "protocol": "TCP"}]
+
+
 def test_an_atomic_list_is_replaced_whole():
     world = World().apply("a", {"args": ["x", "y"]}).apply("a", {"args": ["z"]})
     assert world.spec["args"] == ["z"]

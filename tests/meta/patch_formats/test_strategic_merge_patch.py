@@ -207,6 +207,7 @@ def test_metadata_merges_owner_references_by_uid_and_finalizers_as_a_set():
     ("patch", "message"),
     [
         ({"merging": [{"value": "1"}]}, "does not contain declared merge key: name"),
+        ({"merging": [{"value": "1"}, {"$patch": "replace"}]}, "does not contain declared merge key: name"),
         ({"merging": [{"$patch": "delete"}]}, "does not contain declared merge key: name"),
         ({"merging": [{"$patch": "merge", "name": "a"}]}, 'unknown patch type: "merge"'),
         ({"free": {"$patch": "merge"}}, 'unknown patch type: "merge"'),
