@@ -65,7 +65,7 @@ class Reader:
 
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:
         """The entry. Raises NotFoundError."""
-        await self._wait(resource_version)
+        await self.wait(resource_version)
         entry = self.cache.get(self.scope, name, namespace)
         if entry is None:
             raise not_found(self.definition.group, self.definition.plural, name)
@@ -75,13 +75,13 @@ class Reader:
         """The entries that match, at one revision."""
         match = self.matcher(options)
         if options.continue_token:
-            revision, start = _decode_continue(options.continue_token)
+            revision, start = decode_continue(options.continue_token)
             if revision < 0:  # the token of an expired list goes on with the newest state
                 await self.caches.fresh()
                 revision = self.caches.revision
         else:
             exact = options.resource_version_match == "Exact"
-            await self._wait("" if exact else options.resource_version)
+            await self.wait("" if exact else options.resource_version)
             revision, start = (int(options.resource_version) if exact else self.caches.revision), ""
         if self._unchanged_since(revision):
             found, remaining = self._page(self._entries(options.namespace, start), match, options.limit)
@@ -113,7 +113,8 @@ class Reader:
                 fields[label] = _field_text(nested(obj, *path.split(".")))
         return fields
 
-    async def _wait(self, resource_version: str) -> None:
+    async def wait(self, resource_version: str) -> None:
+        """Return once the caches are as new as asked for. Raises TimeoutStatusError for a revision too far ahead."""
         if resource_version == "0":
             return
         if not resource_version:
@@ -157,7 +158,7 @@ class Reader:
 
     def _listing(self, found: Entries, rest: Entries, revision: int, options: ListOptions) -> Listing:
         selected = bool(options.label_selector or options.field_selector)
-        token = _encode_continue(revision, self._position(rest[0])) if rest else ""
+        token = encode_continue(revision, self._position(rest[0])) if rest else ""
         remaining = len(rest) if rest and not selected else None
         return Listing([Segment([self.adapt(e) for e in found], self.seen_in)], revision, token, remaining)
 
@@ -190,13 +191,13 @@ class Reader:
             following = page.next_start
             if options.limit and len(found) == options.limit:
                 listing = self._listing(found, [], revision, options)
-                token = _encode_continue(revision, following.removeprefix(base))
+                token = encode_continue(revision, following.removeprefix(base))
                 remaining = None if match else page.remaining
                 return Listing(listing.segments, revision, token, remaining)
 
     def _expired(self, revision: int, start: str, options: ListOptions) -> ExpiredError:
         if options.continue_token:
-            return ExpiredError(_TOO_OLD, continue_token=_encode_continue(-1, start))
+            return ExpiredError(_TOO_OLD, continue_token=encode_continue(-1, start))
         return ExpiredError(f"The resourceVersion for the provided list is too old: {revision}")
 
     def _decode(self, stored: StoredEntry) -> Entry:
@@ -210,7 +211,7 @@ class Reader:
         if initial is None:
             initial = resource_version in {"", "0"}
         if initial or resource_version in {"", "0"}:
-            await self._wait(resource_version)
+            await self.wait(resource_version)
             watch = CacheWatch(self, match, options.namespace)
             if initial:
                 entries, _ = self._page(self._entries(options.namespace, ""), match, 0)
@@ -219,7 +220,7 @@ class Reader:
         return await self._resume(int(resource_version), match, options.namespace)
 
     async def _resume(self, after: int, match: Match | None, namespace: str) -> "CacheWatch":
-        await self._wait(str(after))
+        await self.wait(str(after))
         watch = CacheWatch(self, match, namespace)
         recent = self.cache.recent(after)
         if recent is None:
@@ -335,12 +336,14 @@ def _field_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _encode_continue(revision: int, start: str) -> str:
+def encode_continue(revision: int, start: str) -> str:
+    """A token for the page that begins at key ``start`` of the snapshot at ``revision`` (negative: of the newest)."""
     token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
-def _decode_continue(token: str) -> tuple[int, str]:
+def decode_continue(token: str) -> tuple[int, str]:
+    """The inverse of ``encode_continue``. Raises BadRequestError."""
     try:
         found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         revision, start = found["rv"], found["start"]
