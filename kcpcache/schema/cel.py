@@ -10,14 +10,15 @@ from typing import Any
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
 from kcpcache.meta.objects import Object
+from kcpcache.schema.cel_cost import Cost, Size, cost, measure
 from kcpcache.schema.cel_environment import OLD_VARIABLE, compile_expression, environment
-from kcpcache.schema.cel_text import Cost, cost, measure, uses_old_self
+from kcpcache.schema.cel_text import uses_old_self
 from kcpcache.schema.cel_value import align, compile_converter
 from kcpcache.schema.field_path import valid_field_path
 from kcpcache.schema.values import ABSENT, correlate, map_key, same
 
-_BUDGET = 10_000_000
-"""For all rules of one object, in the units of ``cel_text.Cost``: about a second."""
+_BUDGET = 20_000_000
+"""For all rules of one object, in the units of ``cel_cost``: about two seconds."""
 _MAX_MESSAGE_LENGTH = 5_000
 _OVER_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _RUNTIME_ERRORS = (
@@ -178,7 +179,7 @@ def _evaluator(schema: Object, rules: list[Rule]) -> _Check:
 
     def evaluate(value: Any, position: _Position, run: _Run) -> Iterator[FieldError]:
         has_old = position.old is not ABSENT and position.old is not None
-        size = (1, 0) if flat else measure(value)
+        size = Size() if flat else measure(value)
         data = {"self": convert(value) if convert else value, OLD_VARIABLE: {}}
         if transitions and has_old:
             old = align(schema, value, position.old)
@@ -188,7 +189,7 @@ def _evaluator(schema: Object, rules: list[Rule]) -> _Check:
         for rule in rules:
             if rule.uses_old_self and not has_old and not rule.optional_old_self:
                 continue
-            run.spend(rule.cost.of(*size))
+            run.spend(rule.cost.of(size))
             error = _evaluate(rule, activation, position.path, shown)
             if error is not None and (rule.uses_old_self or not position.unchanged):
                 yield error
