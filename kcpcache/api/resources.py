@@ -75,8 +75,6 @@ async def update(call: Call) -> None:
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
-        if info.subresource == "finalize" and live is not None:
-            return _with_finalizers(live, body)
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
         return body if pinned else copy(body)
 
@@ -90,17 +88,6 @@ async def update(call: Call) -> None:
         create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
     )
     await respond_written(call, written, options)
-
-
-def _with_finalizers(live: Object, body: Object) -> Object:
-    """``/finalize`` writes ``spec.finalizers`` and nothing else."""
-    spec = body.get("spec")
-    finalizers = spec.get("finalizers") if isinstance(spec, dict) else None
-    given = metadata(body)
-    changed = {**live, "spec": {**(live.get("spec") or {}), "finalizers": copy(finalizers or [])}}
-    pinned = {key: given[key] for key in ("resourceVersion", "uid", "name") if given.get(key)}
-    rest = {key: value for key, value in metadata(live).items() if key != "resourceVersion"}
-    return {**changed, "metadata": {**rest, **pinned}}
 
 
 def authorize_create(call: Call) -> None:

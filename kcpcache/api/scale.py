@@ -7,7 +7,6 @@ from kcpcache.api.options import resource_version, write_options
 from kcpcache.api.patches import checked_patch_type, patch_function
 from kcpcache.meta.errors import (
     BadRequestError,
-    FieldError,
     InvalidError,
     conflict,
     field_invalid,
@@ -105,15 +104,13 @@ def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
     if live is None:
         raise not_found(info.group, info.resource, info.name)
     _check_identity(call, scale)
-    spec = scale.get("spec") or {}
+    spec = scale.get("spec", {})
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise BadRequestError("spec.replicas of a Scale must be an integer")
-    errors: list[FieldError] = []
     if not 0 <= replicas <= _MOST_REPLICAS:
-        errors.append(field_invalid("spec.replicas", replicas, "must be greater than or equal to 0"))
-    if errors:
-        raise InvalidError(SCALE_GROUP, SCALE_KIND, info.name, errors)
+        wrong = field_invalid("spec.replicas", replicas, "must be greater than or equal to 0, and fit into 32 bits")
+        raise InvalidError(SCALE_GROUP, SCALE_KIND, info.name, [wrong])
     asked = metadata(scale)
     uid = asked.get("uid")
     if uid and uid != metadata(live).get("uid"):

@@ -1,0 +1,281 @@
+import gzip
+
+import orjson
+import pytest
+
+CM = "/api/v1/namespaces/default/configmaps"
+CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
+JSON = {"content-type": "application/json"}
+
+
+async def test_create_answers_201_with_the_object_and_get_shows_it_in_its_cluster(world):
+    created = await world.create("a", data={"k": "v"})
+    response = await world.client.get(f"{CM}/a")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == created
+    assert created["kind"] == "ConfigMap"
+    assert created["metadata"]["annotations"]["kcp.io/cluster"] == "root"
+
+
+async def test_clusters_are_apart_and_found_by_path_and_by_name(world):
+    await world.create("a")
+    assert (await world.client.get(f"/clusters/root{CM}/a")).status_code == 200
+    assert (await world.client.get(f"/clusters/ws{CM}/a")).status_code == 404
+    assert (await world.client.get(f"/clusters/root:ws{CM}")).json()["items"] == []
+    assert (await world.client.get(f"/clusters/nowhere{CM}")).status_code == 404
+
+
+async def test_a_wildcard_lists_all_clusters_and_does_nothing_else(world):
+    await world.create("a")
+    await world.client.post(f"/clusters/ws{CM}", json={"metadata": {"name": "b"}})
+    items = (await world.client.get("/clusters/*/api/v1/configmaps")).json()["items"]
+    assert [item["metadata"]["annotations"]["kcp.io/cluster"] for item in items] == ["root", "ws"]
+    for method, path in (("GET", f"{CM}/a"), ("POST", CM), ("DELETE", f"{CM}/a"), ("PUT", f"{CM}/a")):
+        response = await world.client.request(method, f"/clusters/*{path}", json={})
+        assert response.status_code == 405
+
+
+async def test_update_replaces_and_an_old_resource_version_conflicts(world):
+    created = await world.create("a", data={"k": "1"})
+    updated = await world.client.put(f"{CM}/a", json={**created, "data": {"k": "2"}})
+    assert (updated.status_code, updated.json()["data"]) == (200, {"k": "2"})
+    stale = await world.client.put(f"{CM}/a", json={**created, "data": {"k": "3"}})
+    assert (stale.status_code, stale.json()["reason"]) == (409, "Conflict")
+
+
+async def test_an_update_creates_only_types_that_kubernetes_lets_it_create(world):
+    assert (await world.client.put(f"{CM}/new", json={"metadata": {"name": "new"}})).status_code == 404
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases/new"
+    created = await world.client.put(leases, json={"metadata": {"name": "new"}, "spec": {}})
+    assert created.status_code == 201, created.text
+    world.denied.add(("create", "leases"))
+    other = await world.client.put(leases.replace("new", "other"), json={"metadata": {"name": "other"}})
+    assert other.status_code == 403
+
+
+async def test_delete_answers_a_status_with_the_uid_or_the_object_that_finalizers_hold(world):
+    created = await world.create("a")
+    status = (await world.client.delete(f"{CM}/a")).json()
+    assert status["status"] == "Success"
+    assert status["details"] == {"name": "a", "kind": "configmaps", "uid": created["metadata"]["uid"]}
+    held = {"metadata": {"name": "b", "finalizers": ["example.com/hold"]}}
+    await world.client.post(CM, json=held)
+    answer = (await world.client.delete(f"{CM}/b")).json()
+    assert answer["kind"] == "ConfigMap"
+    assert answer["metadata"]["deletionTimestamp"]
+
+
+async def test_delete_options_come_in_the_body_or_in_the_query(world):
+    created = await world.create("a")
+    wrong = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}}
+    assert (await world.client.request("DELETE", f"{CM}/a", json=wrong)).status_code == 409
+    assert (await world.client.delete(f"{CM}/a?propagationPolicy=Sideways")).status_code == 422
+    assert (await world.client.delete(f"{CM}/a?dryRun=All")).status_code == 200
+    assert (await world.client.get(f"{CM}/a")).status_code == 200
+    right = {"preconditions": {"uid": created["metadata"]["uid"]}}
+    assert (await world.client.request("DELETE", f"{CM}/a", json=right)).status_code == 200
+    both = {"propagationPolicy": "Orphan", "orphanDependents": True}
+    assert (await world.client.request("DELETE", f"{CM}/a", json=both)).status_code == 422
+
+
+async def test_deletecollection_deletes_what_the_selector_matches_and_lists_it(world):
+    await world.create("a", metadata={"name": "a", "labels": {"x": "1"}})
+    await world.create("b")
+    response = await world.client.delete(f"{CM}?labelSelector=x=1")
+    assert [item["metadata"]["name"] for item in response.json()["items"]] == ["a"]
+    assert [item["metadata"]["name"] for item in (await world.client.get(CM)).json()["items"]] == ["b"]
+
+
+async def test_a_list_has_its_kind_its_revision_and_pages_that_fit_together(world):
+    for name in "abc":
+        await world.create(name)
+    first = (await world.client.get(f"{CM}?limit=2")).json()
+    assert first["kind"] == "ConfigMapList"
+    assert first["apiVersion"] == "v1"
+    assert first["metadata"]["remainingItemCount"] == 1
+    second = (await world.client.get(CM, params={"limit": 2, "continue": first["metadata"]["continue"]})).json()
+    names = [item["metadata"]["name"] for item in first["items"] + second["items"]]
+    assert names == ["a", "b", "c"]
+    assert "continue" not in second["metadata"]
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=x",
+        "limit=-1",
+        f"limit={'9' * 40}",
+        "resourceVersion=x",
+        "resourceVersion=-5",
+        "continue=nonsense",
+        "labelSelector=a%3D%3D%3D",
+        "fieldSelector=%3D",
+        "fieldSelector=spec.unknown%3D1",
+        "continue=x&resourceVersion=5",
+    ],
+)
+async def test_list_parameters_that_cannot_be_read_are_a_bad_request(world, query):
+    response = await world.client.get(f"{CM}?{query}")
+    assert (response.status_code, response.json()["kind"]) == (400, "Status")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "resourceVersionMatch=Exact",
+        "resourceVersionMatch=Exact&resourceVersion=0",
+        "resourceVersionMatch=Sometimes&resourceVersion=1",
+        "resourceVersionMatch=NotOlderThan&resourceVersion=1&continue=x",
+        "sendInitialEvents=true",
+        "watch=1&resourceVersionMatch=NotOlderThan&resourceVersion=1",
+        "watch=1&sendInitialEvents=true",
+        "watch=1&sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=1",
+    ],
+)
+async def test_list_parameters_that_exclude_each_other_are_invalid(world, query):
+    response = await world.client.get(f"{CM}?{query}")
+    assert (response.status_code, response.json()["reason"]) == (422, "Invalid")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("dryRun=Some", "dryRun"),
+        ("fieldValidation=Perhaps", "fieldValidation"),
+        (f"fieldManager={'m' * 129}", "fieldManager"),
+        ("fieldManager=a%0ab", "fieldManager"),
+    ],
+)
+async def test_write_options_are_checked(world, query, field):
+    response = await world.client.post(f"{CM}?{query}", json={"metadata": {"name": "a"}})
+    assert response.status_code == 422
+    assert [cause["field"] for cause in response.json()["details"]["causes"]] == [field]
+
+
+async def test_a_dry_run_answers_and_stores_nothing(world):
+    response = await world.client.post(f"{CM}?dryRun=All", json={"metadata": {"name": "a"}})
+    assert response.status_code == 201
+    assert (await world.client.get(f"{CM}/a")).status_code == 404
+
+
+async def test_unknown_and_repeated_fields_are_warned_about_refused_or_ignored(world):
+    def body(name: str) -> bytes:
+        return b'{"metadata":{"name":"%b"},"spec":{"cronSpec":"a","cronSpec":"b","extra":1}}' % name.encode()
+
+    warned = await world.client.post(CT, content=body("a"), headers=JSON)
+    assert warned.status_code == 201
+    assert warned.headers.get_list("warning") == [
+        r'299 - "duplicate field \"spec.cronSpec\""',
+        r'299 - "unknown field \"spec.extra\""',
+    ]
+    strict = await world.client.post(f"{CT}?fieldValidation=Strict", content=body("b"), headers=JSON)
+    assert strict.status_code == 400
+    assert 'strict decoding error: duplicate field "spec.cronSpec"' in strict.json()["message"]
+    ignored = await world.client.post(f"{CT}?fieldValidation=Ignore", content=body("c"), headers=JSON)
+    assert "warning" not in ignored.headers
+
+
+async def test_a_yaml_body_is_as_good_as_json(world):
+    headers = {"content-type": "application/yaml"}
+    response = await world.client.post(CM, content="metadata:\n  name: a\ndata:\n  k: v\n", headers=headers)
+    assert (response.status_code, response.json()["data"]) == (201, {"k": "v"})
+
+
+async def test_a_deprecated_version_says_so_in_every_answer(world):
+    response = await world.client.get("/apis/stable.example.com/v1beta1/namespaces/default/crontabs")
+    assert response.headers["warning"] == r'299 - "use \"v1\", please"'
+
+
+async def test_status_and_spec_are_written_apart(world):
+    created = await world.cron_tab("a", replicas=1)
+    changed = {**created, "spec": {"replicas": 9}, "status": {"replicas": 5}}
+    assert (await world.client.put(f"{CT}/a/status", json=changed)).json()["spec"] == {"replicas": 1}
+    found = (await world.client.get(f"{CT}/a/status")).json()
+    assert (found["spec"], found["status"]) == ({"replicas": 1}, {"replicas": 5})
+
+
+async def test_scale_shows_and_writes_the_replicas_of_any_object(world):
+    await world.cron_tab("a", replicas=1)
+    scale = (await world.client.get(f"{CT}/a/scale")).json()
+    assert (scale["kind"], scale["apiVersion"], scale["spec"]) == ("Scale", "autoscaling/v1", {"replicas": 1})
+    put = await world.client.put(f"{CT}/a/scale", json={**scale, "spec": {"replicas": 2}})
+    assert (put.status_code, put.json()["spec"]) == (200, {"replicas": 2})
+    stale = await world.client.put(f"{CT}/a/scale", json={**scale, "spec": {"replicas": 7}})
+    assert stale.status_code == 409
+    patched = await world.client.patch(
+        f"{CT}/a/scale", content=b'{"spec":{"replicas":3}}', headers={"content-type": "application/merge-patch+json"}
+    )
+    assert patched.json()["spec"] == {"replicas": 3}
+    assert (await world.client.get(f"{CT}/a")).json()["spec"] == {"replicas": 3}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"spec": {"replicas": -1}}, 422),
+        ({"spec": {"replicas": 2**31}}, 422),
+        ({"spec": {"replicas": "3"}}, 400),
+        ({"spec": {"replicas": True}}, 400),
+        ({"spec": []}, 400),
+        ({"kind": "CronTab", "apiVersion": "v1", "spec": {}}, 400),
+        ({"metadata": {"name": "other"}}, 400),
+        ({"metadata": []}, 400),
+        ({"metadata": {"uid": "other"}, "spec": {"replicas": 1}}, 409),
+    ],
+)
+async def test_a_scale_that_cannot_be_is_refused(world, body, code):
+    await world.cron_tab("a", replicas=1)
+    assert (await world.client.put(f"{CT}/a/scale", json=body)).status_code == code
+
+
+async def test_finalize_writes_a_namespace_s_finalizers_and_nothing_else(world):
+    made = await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns"}})
+    assert made.status_code == 201, made.text
+    body = {"metadata": {"name": "ns", "labels": {"x": "1"}}, "spec": {"finalizers": ["example.com/a"]}}
+    found = (await world.client.put("/api/v1/namespaces/ns/finalize", json=body)).json()
+    assert "example.com/a" in found["spec"]["finalizers"]
+    assert "x" not in found["metadata"].get("labels", {})
+
+
+async def test_reviews_and_tokens_are_answered_and_not_stored(world):
+    url = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    response = await world.client.post(f"/clusters/root:ws{url}", json={"spec": {}}, headers={"x-user": "jane"})
+    assert response.status_code == 201
+    assert response.json()["status"] == {"resource": "selfsubjectaccessreviews", "user": "jane", "cluster": "ws"}
+    assert (await world.client.get(url)).status_code == 405
+    token = await world.client.post("/api/v1/namespaces/default/serviceaccounts/a/token", json={})
+    assert token.status_code == 201
+
+
+async def test_a_large_list_comes_in_pieces_compressed_where_that_is_accepted(world):
+    for index in range(40):
+        await world.create(f"n{index:02}", data={"k": "x" * 10_000})
+    plain = await world.client.get(CM, headers={"accept-encoding": "identity"})
+    assert "content-length" not in plain.headers
+    assert "content-encoding" not in plain.headers
+    assert [item["metadata"]["name"] for item in plain.json()["items"]] == [f"n{index:02}" for index in range(40)]
+    async with world.client.stream("GET", CM, headers={"accept-encoding": "gzip"}) as packed:
+        assert packed.headers["content-encoding"] == "gzip"
+        raw = b"".join([chunk async for chunk in packed.aiter_raw()])
+    assert orjson.loads(gzip.decompress(raw)) == plain.json()
+
+
+async def test_a_small_answer_is_not_compressed(world):
+    await world.create("a")
+    response = await world.client.get(CM, headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in response.headers
+    assert response.headers["content-length"]
+
+
+async def test_a_request_with_a_compressed_body_is_understood(world):
+    body = gzip.compress(b'{"metadata":{"name":"a"}}')
+    response = await world.client.post(CM, content=body, headers={**JSON, "content-encoding": "gzip"})
+    assert response.status_code == 201
+
+
+async def test_head_is_get_without_a_body(world):
+    await world.create("a")
+    assert (await world.client.head(f"{CM}/a")).status_code == 200
+    assert (await world.client.head(f"{CM}/b")).status_code == 404
