@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from uvicorn.config import Config
 from kcpcache.admission.plugins import default_chain
 from kcpcache.api.app import create_app
 from kcpcache.api.protocol import KubernetesProtocol
-from kcpcache.api.services import RequestFacts, Services
+from kcpcache.api.replication import ReplicationHandler
+from kcpcache.api.services import RequestFacts, ServiceHandler, Services
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
@@ -197,13 +198,21 @@ class Server:
             reviews=ReviewService(authorizer),
             clock=utc_now,
             shutting_down=self.shutting_down,
-            service_handlers={},
+            service_handlers=self._virtual_workspaces(lookup, serving, views, authorizer),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,
                 "storage": lambda: None if store.healthy else store.why_unhealthy,
                 "bootstrap": lambda: _unbound(lookup),
             },
         )
+
+    def _virtual_workspaces(
+        self, lookup: Lookup, serving: Serving, views: Views, authorizer: Authorizer
+    ) -> Mapping[str, ServiceHandler]:
+        if not self.settings.cached_apis:
+            return {}
+        shard = self.settings.shard_name
+        return {"replication": ReplicationHandler(lookup, serving, views, authorizer, shard=shard)}
 
     def _authenticate(
         self, certificates: Certificates, authorizer: Authorizer

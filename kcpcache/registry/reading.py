@@ -222,26 +222,33 @@ class Reader:
     async def _resume(self, after: int, match: Match | None, namespace: str) -> "CacheWatch":
         await self.wait(str(after))
         watch = CacheWatch(self, match, namespace)
-        recent = self.cache.recent(after)
-        if recent is None:
-            try:
-                recent = await self._history(after, self.caches.revision)
-            except CompactedError:
-                watch.close()
-                raise ExpiredError(f"too old resource version: {after}") from None
-        watch.replay(event for event in recent if self.scope in {WILDCARD, event.cluster})
+        try:
+            watch.replay(await self.history(after, self.caches.revision))
+        except ExpiredError:
+            watch.close()
+            raise
         return watch
 
-    async def _history(self, after: int, until: int) -> Events:
+    async def history(self, after: int, until: int) -> Events:
+        """The scope's events above ``after``, up to ``until``: the newest revision the caches show at the call.
+
+        Raises ExpiredError.
+        """
+        recent = self.cache.recent(after)
+        if recent is not None:
+            return [event for event in recent if self.scope in {WILDCARD, event.cluster}]
         prefix = self.cache.prefix if self.scope == WILDCARD else f"{self.cache.prefix}{self.scope}/"
         found: Events = []
         events = self.caches.store.watch(prefix, after=Revision(after))
-        async with contextlib.aclosing(events):  # type: ignore[type-var]
-            async for event in events:
-                if isinstance(event, Event) and event.revision <= until:
-                    found.append(self._cache_event(event))
-                elif event.revision >= until:
-                    return found
+        try:
+            async with contextlib.aclosing(events):  # type: ignore[type-var]
+                async for event in events:
+                    if isinstance(event, Event) and event.revision <= until:
+                        found.append(self._cache_event(event))
+                    elif event.revision >= until:
+                        return found
+        except CompactedError:
+            raise ExpiredError(f"too old resource version: {after}") from None
         return found
 
     def _cache_event(self, event: Event) -> CacheEvent:

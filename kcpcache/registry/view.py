@@ -175,6 +175,14 @@ class Admission:
     validate: Admit
 
 
+async def _admit(operation: Operation, new: Object | None, old: Object | None) -> None:
+    """Refuses nothing and changes nothing."""
+
+
+NO_ADMISSION = Admission(mutate=_admit, validate=_admit)
+"""For controllers, which write what they decided, and for views that are read-only."""
+
+
 class View(Protocol):
     """Verbs over one resource. ``cluster`` is the logical cluster that it is seen in, or ``*``.
 

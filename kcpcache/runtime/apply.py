@@ -5,25 +5,18 @@ from datetime import datetime
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.meta.objects import copy, metadata
 from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, UpdateStatus
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
-from kcpcache.registry.view import Admission, DeleteOptions, Operation, WriteOptions
+from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
 from kcpcache.storage.keys import cache_prefix, object_key
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 FIELD_MANAGER = "kcpcache"
-
-
-async def _admit(operation: Operation, new: Object | None, old: Object | None) -> None:
-    """Controllers write what they decided; admission is for users."""
-
-
-NO_ADMISSION = Admission(mutate=_admit, validate=_admit)
 
 
 class Applier:

@@ -18,8 +18,8 @@ from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, ROOT, SYSTE
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.system import BOOTSTRAP_EXPORTS, SystemTypes, kcp_manifests
-from kcpcache.registry.view import WriteOptions
-from kcpcache.runtime.apply import FIELD_MANAGER, NO_ADMISSION
+from kcpcache.registry.view import NO_ADMISSION, WriteOptions
+from kcpcache.runtime.apply import FIELD_MANAGER
 from kcpcache.runtime.environment import ShardInfo
 
 NAMESPACE = "kcp-system"

@@ -1,0 +1,60 @@
+"""Who consumes a CachedResource: the records in the cache store, as a resource of their own that nobody is served."""
+
+from dataclasses import dataclass
+
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object
+from kcpcache.meta.virtual_resources import CONSUMER, CONSUMERS
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.entry import Entry
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.virtual_sources import Source
+from kcpcache.schema.compiled import compile_schema
+from kcpcache.storage.keys import cache_prefix
+
+_VERSION = ServedVersion(CONSUMERS.version, compile_schema({"type": "object"}))
+_DEFINITION = ResourceDefinition(
+    group=CONSUMERS.group,
+    plural=CONSUMERS.resource,
+    singular="consumer",
+    kind=CONSUMER,
+    list_kind=f"{CONSUMER}List",
+    namespaced=False,
+    versions=(_VERSION,),
+    storage_version=CONSUMERS.version,
+    origin="system",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One record: the logical cluster that sees the objects, and the APIExport through which it does."""
+
+    cluster: str
+    binding: str
+    cached_resource: str
+    resource: GroupResource
+    export: tuple[str, str]
+    export_identity_hash: str
+
+
+def consumer_of(entry: Entry) -> Consumer:
+    """The record in an entry."""
+    spec: Object = entry.object()["spec"]
+    resource, export = spec["resource"], spec["export"]
+    return Consumer(
+        cluster=spec["consumer"]["cluster"],
+        binding=spec["consumer"]["binding"],
+        cached_resource=spec["cachedResource"]["name"],
+        resource=GroupResource(resource["group"], resource["resource"]),
+        export=(export["cluster"], export["name"]),
+        export_identity_hash=export["identityHash"],
+    )
+
+
+def consumer_reader(caches: Caches, shard: str, source: Source) -> Reader:
+    """Reads the records of a source's provider and identity; those of other CachedResources may be among them."""
+    group, version, resource = CONSUMERS
+    cache = caches.of(cache_prefix(shard, group, version, resource, source.identity_hash))
+    return Reader(caches, cache, _DEFINITION, _VERSION, scope=source.provider)

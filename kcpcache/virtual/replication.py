@@ -1,0 +1,276 @@
+"""The Replication virtual workspace over ``*``: one copy of each object per bound consumer (behaviour §5).
+
+A consumer that comes or goes changes the view without changing an object. It is therefore a record in the cache store,
+and so has a revision there: its batch of events ends with a bookmark at that revision.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
+from kcpcache.registry.caches import CacheEvent, Caches, Subscription
+from kcpcache.registry.entry import Entry
+from kcpcache.registry.reading import Match, Reader, decode_continue, encode_continue
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
+from kcpcache.registry.virtual_sources import Source
+from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
+from kcpcache.virtual.projection import ReadOnlyView
+
+WATCH_EVENTS = 65_536
+Wanted = Callable[[Consumer], bool]
+
+
+class ReplicationView(ReadOnlyView):
+    """All consumers of one CachedResource at once. ``wanted`` says which consumers the caller may see."""
+
+    cluster = WILDCARD
+
+    def __init__(
+        self,
+        caches: Caches,
+        definition: ResourceDefinition,
+        version: ServedVersion,
+        source: Source,
+        *,
+        shard: str,
+        wanted: Wanted,
+    ) -> None:
+        self.definition, self.version = definition, version
+        self.origin = f"CachedResource {source.cached_resource} of logical cluster {source.provider}"
+        cache = caches.of(source.prefix(shard))
+        self._copies = Reader(caches, cache, definition, version, scope=source.provider)
+        self._records = consumer_reader(caches, shard, source)
+        self._caches, self._source, self._wanted_by_caller = caches, source, wanted
+
+    async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
+        """Raises MethodNotAllowedError: one object is seen by many consumers."""
+        raise MethodNotAllowedError("get needs a workspace: over all of them there is only list and watch")
+
+    async def list(self, options: ListOptions) -> Listing:
+        """See ``view.View``. In order of the consumers, and for each in order of the names."""
+        revision, start = await self._snapshot(options)
+        at = str(revision)
+        copies = await self._copies.list(
+            ListOptions(
+                label_selector=options.label_selector,
+                field_selector=options.field_selector,
+                resource_version=at,
+                resource_version_match="Exact",
+            )
+        )
+        records = await self._records.list(ListOptions(resource_version=at, resource_version_match="Exact"))
+        consumers = sorted({c.cluster for c in self._consumers(item.entry for item in records.items())})
+        entries = [item.entry for item in copies.items()]
+        return _page(consumers, entries, start, revision, options)
+
+    async def watch(self, options: ListOptions) -> "ReplicationWatch":
+        """See ``view.View``."""
+        match = self._copies.matcher(options)
+        initial = options.send_initial_events
+        fresh = options.resource_version in {"", "0"}
+        await self._copies.wait(options.resource_version)
+        if initial or fresh:
+            watch = ReplicationWatch(self, match)
+            if initial or (initial is None and fresh):
+                watch.begin(bookmark=initial is True)
+            return watch
+        return await self._resume(int(options.resource_version), match)
+
+    async def _resume(self, after: int, match: Match | None) -> "ReplicationWatch":
+        """Replay what happened above ``after``, on the state as it was then."""
+        watch = ReplicationWatch(self, match, replaying=True)
+        until = self._caches.revision
+        try:
+            copies = await self._copies.history(after, until)
+            records = await self._records.history(after, until)
+        except ExpiredError:
+            watch.close()
+            raise
+        watch.replay(sorted([*copies, *records], key=lambda event: event.revision))
+        return watch
+
+    async def _snapshot(self, options: ListOptions) -> tuple[int, str]:
+        """The revision to list at, and where to go on."""
+        if options.continue_token:
+            revision, start = decode_continue(options.continue_token)
+            if revision < 0:
+                await self._caches.fresh()
+                revision = self._caches.revision
+            return revision, start
+        if options.resource_version_match == "Exact":
+            return int(options.resource_version), ""
+        await self._copies.wait(options.resource_version)
+        return self._caches.revision, ""
+
+    def _consumers(self, entries: Iterable[Entry]) -> Iterator[Consumer]:
+        for entry in entries:
+            found = consumer_of(entry)
+            if self.shows(found):
+                yield found
+
+    def shows(self, consumer: Consumer) -> bool:
+        """Whether the record is of this CachedResource, and of a consumer that the caller may see."""
+        return (
+            consumer.cached_resource == self._source.cached_resource
+            and consumer.resource == self._source.resource.group_resource
+            and self._wanted_by_caller(consumer)
+        )
+
+    def attach(self, subscription: Subscription) -> None:
+        """Have both the copies' and the records' events pushed, in the order of their revisions."""
+        subscription.attach(self._copies.cache, self._source.provider)
+        subscription.attach(self._records.cache, self._source.provider)
+
+    def present(self) -> tuple[dict[str, Entry], dict[str, Consumer]]:
+        """Copies by name and consumers by record, as the caches have them now."""
+        copies = {entry.name: entry for entry in self._copies.cache.entries(self._source.provider)}
+        records = self._records.cache.entries(self._source.provider)
+        return copies, {entry.name: found for entry in records if self.shows(found := consumer_of(entry))}
+
+    def adapt(self, entry: Entry) -> Entry:
+        """A copy in the view's version."""
+        return self._copies.adapt(entry)
+
+    @property
+    def revision(self) -> int:
+        """What the caches show now."""
+        return self._caches.revision
+
+
+class ReplicationWatch(Subscription):
+    """A watch over all consumers (see ``view.Watch``).
+
+    It has a state of its own, which copies and consumers there are, that each event takes one step further.
+    """
+
+    def __init__(self, view: ReplicationView, match: Match | None, *, replaying: bool = False) -> None:
+        super().__init__(WATCH_EVENTS)
+        self._held: list[CacheEvent] | None = [] if replaying else None
+        self._view, self._match = view, match
+        self._ready: deque[WatchEvent | Bookmark] = deque()
+        self._copies, self._consumers = view.present()
+        self._sent = view.revision
+        view.attach(self)
+
+    def begin(self, *, bookmark: bool) -> None:
+        """Deliver what is there as ADDED, then (``bookmark``) the mark that it was all."""
+        for cluster in sorted({consumer.cluster for consumer in self._consumers.values()}):
+            self._ready += self._batch("ADDED", cluster, self._copies.values())
+        if bookmark:
+            self._ready.append(Bookmark(self._sent, initial=True))
+
+    def replay(self, events: Sequence[CacheEvent]) -> None:
+        """Deliver these past events: go back to the state before them, then forth again."""
+        for event in reversed(events):
+            self._step(event.previous, event.entry)
+        held, self._held = self._held or [], None
+        for event in (*events, *held):
+            self._ready += self._seen(event)
+
+    def push(self, event: CacheEvent) -> None:
+        """Called by the caches; what comes before the past has been replayed is held back."""
+        if self._held is not None:
+            self._held.append(event)
+            return
+        self._ready += self._seen(event)
+        if len(self._ready) > WATCH_EVENTS + len(self._copies):
+            self.overrun = True
+            self.close()
+        self._wake()
+
+    async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
+        """See ``view.Watch``."""
+        if not self._ready:
+            await self.drain(timeout_seconds)
+        if self.overrun:
+            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
+        if not self._ready and self.closed:
+            raise StopAsyncIteration
+        ready = list(self._ready)
+        self._ready.clear()
+        self._sent = self._view.revision
+        return ready
+
+    def bookmark(self) -> Bookmark:
+        """See ``view.Watch``."""
+        if not self._ready:
+            self._sent = self._view.revision
+        return Bookmark(self._sent)
+
+    def _seen(self, event: CacheEvent) -> Iterable[WatchEvent | Bookmark]:
+        before = {consumer.cluster for consumer in self._consumers.values()}
+        one = event.entry or event.previous
+        self._step(event.entry, event.previous)
+        if one is None:
+            return ()
+        if not _is_record(one):
+            return self._copy_seen(event, sorted(before))
+        after = {consumer.cluster for consumer in self._consumers.values()}
+        found: list[WatchEvent | Bookmark] = []
+        for cluster in sorted(after - before):
+            found += self._batch("ADDED", cluster, self._copies.values())
+        for cluster in sorted(before - after):
+            found += self._batch("DELETED", cluster, self._copies.values())
+        return [*found, Bookmark(event.revision)] if before != after else ()
+
+    def _copy_seen(self, event: CacheEvent, consumers: Sequence[str]) -> Iterable[WatchEvent]:
+        entry, previous, match = event.entry, event.previous, self._match
+        now = entry is not None and (match is None or match(entry))
+        before = previous is not None and (match is None or match(previous))
+        for cluster in consumers:
+            if now and entry is not None:
+                yield self._event("MODIFIED" if before else "ADDED", entry, cluster)
+            elif before and previous is not None:
+                yield self._event("DELETED", previous.at(event.revision), cluster)
+
+    def _step(self, entry: Entry | None, other: Entry | None) -> None:
+        """Take over that one entry became ``entry``; ``other`` is what it was (or, backwards, will be)."""
+        one = entry or other
+        if one is None:
+            return
+        if not _is_record(one):
+            if entry is None:
+                self._copies.pop(one.name, None)
+            else:
+                self._copies[entry.name] = entry
+        elif entry is not None and self._view.shows(found := consumer_of(entry)):
+            self._consumers[entry.name] = found
+        else:
+            self._consumers.pop(one.name, None)
+
+    def _batch(self, kind: EventType, cluster: str, copies: Iterable[Entry]) -> Iterable[WatchEvent]:
+        return [
+            self._event(kind, entry, cluster)
+            for entry in sorted(copies, key=lambda entry: entry.name)
+            if self._match is None or self._match(entry)
+        ]
+
+    def _event(self, kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
+        return WatchEvent(kind, Item(self._view.adapt(entry), cluster))
+
+
+def _is_record(entry: Entry) -> bool:
+    return entry.prefix.startswith(b'{"apiVersion":"cache.kcp.io/')
+
+
+def _page(
+    consumers: Sequence[str], entries: Sequence[Entry], start: str, revision: int, options: ListOptions
+) -> Listing:
+    """One page of all entries for each consumer; ``start`` is ``consumer/name``."""
+    first, _, rest = start.partition("/")
+    segments: list[Segment] = []
+    room = options.limit or len(consumers) * len(entries)
+    for index, cluster in enumerate(consumers):
+        if cluster < first:
+            continue
+        own = [entry for entry in entries if cluster != first or entry.name >= rest]
+        segments.append(Segment(own[:room], cluster))
+        room -= min(room, len(own))
+        if len(segments[-1].entries) < len(own) or (room == 0 and options.limit and index + 1 < len(consumers)):
+            left = len(own) - len(segments[-1].entries) + (len(consumers) - index - 1) * len(entries)
+            selected = bool(options.label_selector or options.field_selector)
+            onward = own[len(segments[-1].entries)].name if len(segments[-1].entries) < len(own) else ""
+            token = f"{cluster}/{onward}" if onward else f"{consumers[index + 1]}/"
+            return Listing(segments, revision, encode_continue(revision, token), None if selected else left)
+    return Listing(segments, revision)
