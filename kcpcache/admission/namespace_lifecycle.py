@@ -1,4 +1,4 @@
-"""Nothing is created in a namespace that is not there or is going away; ``default`` stays (as in kube-apiserver)."""
+"""Nothing is created in a namespace or workspace that is not there or is going away (as in kube-apiserver and kcp)."""
 
 from kcpcache.admission.chain import MutateNothing, Request
 from kcpcache.meta.errors import StatusCause, forbidden, not_found
@@ -16,8 +16,9 @@ class NamespaceLifecycle(MutateNothing):
         self._lookup = lookup
 
     async def validate(self, request: Request) -> None:
-        """Raises NotFoundError for a missing namespace, ForbiddenError for one that is being deleted."""
+        """Raises NotFoundError for a missing namespace, ForbiddenError where namespace or workspace is being deleted."""
         attributes = request.attributes
+        self._refuse_in_deleted_workspace(request)
         if (attributes.group, attributes.resource) == _NAMESPACES:
             if request.operation == "DELETE" and attributes.name in IMMORTAL and not attributes.user.is_master:
                 raise forbidden("", "namespaces", attributes.name, "this namespace may not be deleted")
@@ -33,3 +34,10 @@ class NamespaceLifecycle(MutateNothing):
             error = forbidden(attributes.group, attributes.resource, str(request.attributes.name), why)
             error.causes = (StatusCause("NamespaceTerminating", f"namespace {namespace} is being terminated"),)
             raise error
+
+    def _refuse_in_deleted_workspace(self, request: Request) -> None:
+        attributes = request.attributes
+        workspace = self._lookup.clusters.get(attributes.cluster)
+        if request.operation == "CREATE" and workspace is not None and workspace.deleting:
+            why = f"unable to create new content in workspace {workspace.path} because it is being deleted"
+            raise forbidden(attributes.group, attributes.resource, attributes.name, why)

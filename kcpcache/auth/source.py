@@ -78,5 +78,6 @@ class CachedPolicies:
         if found is None or found.bound is None:
             return None
         export = self._lookup.get(API_EXPORTS, found.bound.cluster, found.bound.export)
-        local = nested(export, "spec", "maximalPermissionPolicy", "local")
-        return None if local is None else found.bound.cluster
+        if export is not None and nested(export, "spec", "maximalPermissionPolicy", "local") is None:
+            return None
+        return found.bound.cluster  # an export that is gone cannot lift its limit

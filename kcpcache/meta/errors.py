@@ -202,14 +202,11 @@ class FieldError:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return orjson.dumps(value).decode()
-    if isinstance(value, int | float | bool) or value is None:
-        return orjson.dumps(value).decode() if value is not None else "null"
+    """The value as JSON; what JSON cannot hold (lone surrogates, integers over 64 bits) as Python writes it."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return str(value)
+        return ascii(value)
 
 
 def field_invalid(path: str, value: Any, detail: str) -> FieldError:

@@ -19,18 +19,23 @@ BOUND_SCHEMAS = "system:bound-crds"
 """Holds a copy of every APIResourceSchema that a binding uses, named by its UID."""
 SYSTEM_CLUSTERS = (SYSTEM_ADMIN, BOUND_SCHEMAS)
 
-State = Literal["missing", "system", "scheduling", "initializing", "ready", "unavailable", "deleting"]
+State = Literal["missing", "system", "scheduling", "initializing", "ready", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalCluster:
-    """What everything else needs to know of one. ``owner`` is the UserInfo of its creator, {} where there is none."""
+    """What everything else needs to know of one.
+
+    ``owner`` is the UserInfo of its creator, {} where there is none. One that is ``deleting`` can still be entered in
+    its state, so that finalizers can be removed.
+    """
 
     name: str
     path: str
     state: State
     type: str
     owner: Object
+    deleting: bool
 
 
 class LogicalClusters:
@@ -88,13 +93,13 @@ class LogicalClusters:
     def _put(self, cluster: str, obj: Object) -> None:
         annotations = annotations_of(obj)
         phase = str(nested(obj, "status", "phase", default="Scheduling")).lower()
-        state: State = "deleting" if obj["metadata"].get("deletionTimestamp") else phase  # type: ignore[assignment]
         found = LogicalCluster(
             name=cluster,
             path=annotations.get(PATH_ANNOTATION, cluster),
-            state=state,
+            state=phase,  # type: ignore[arg-type]
             type=annotations.get("internal.tenancy.kcp.io/type", ""),
             owner=_owner(annotations.get("experimental.tenancy.kcp.io/owner")),
+            deleting="deletionTimestamp" in obj["metadata"],
         )
         self._by_name[cluster] = found
         self._by_path[found.path] = cluster
