@@ -16,7 +16,7 @@ class NamespaceLifecycle(MutateNothing):
         self._lookup = lookup
 
     async def validate(self, request: Request) -> None:
-        """Raises NotFoundError for a missing namespace, ForbiddenError where namespace or workspace is being deleted."""
+        """Raises NotFoundError for a missing namespace, ForbiddenError for what is being deleted."""
         attributes = request.attributes
         self._refuse_in_deleted_workspace(request)
         if (attributes.group, attributes.resource) == _NAMESPACES:
