@@ -42,6 +42,12 @@ test: install-dev  ## everything, end to end included
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+bench: install-dev  ## measure; ARGS="--quick" for a short round
+	$(BIN)/python -m tests.bench $(ARGS)
+
+docs: install-dev  ## the documentation as a site, in site/
+	$(BIN)/mkdocs build --strict
+
 lock:  ## pin the newest versions that pyproject.toml allows
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
