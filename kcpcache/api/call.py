@@ -12,12 +12,22 @@ from kcpcache.api.services import Services, Workspace
 from kcpcache.api.shapes import Shaper, shaper
 from kcpcache.auth.attributes import Attributes
 from kcpcache.meta.errors import BadRequestError
+from kcpcache.meta.objects import Object
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
 
 CREATED: Final = 201
 OK: Final = 200
+
+
+def check_metadata(obj: Object) -> None:
+    """Drop a null ``metadata``, which means as much as none. Raises BadRequestError where it is not an object."""
+    given = obj.get("metadata")
+    if given is None:
+        obj.pop("metadata", None)
+    elif not isinstance(given, dict):
+        raise BadRequestError("metadata must be an object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class Call:
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
         self.complain(body.complaints, options)
+        check_metadata(body.object)
         return body
 
     def complain(self, complaints: list[str], options: WriteOptions) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from kcpcache.api.call import Call
+from kcpcache.api.call import Call, check_metadata
 from kcpcache.api.decoding import decode_yaml_object, media_type
 from kcpcache.api.json_body import decode_json, duplicate_fields
 from kcpcache.api.options import write_options
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
-from kcpcache.meta.errors import BadRequestError, UnsupportedMediaTypeError, not_found
+from kcpcache.meta.errors import UnsupportedMediaTypeError, not_found
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
@@ -90,8 +90,9 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
             patched = apply_merge_patch(live, copy(document))
         else:
             patched = apply_strategic_merge_patch(live, copy(document), schema)
-        if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
-            raise PatchRejectedError("the patched object is not an object with metadata")
+        if not isinstance(patched, dict):
+            raise PatchRejectedError("the patch leaves no object")
+        check_metadata(patched)
         return patched
 
     return apply
@@ -102,9 +103,7 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
     body = await decode_yaml_object(data)
     call.complain(body.complaints, options)
     configuration, info = body.object, call.info
-    given = configuration.get("metadata")
-    if given is not None and not isinstance(given, dict):
-        raise BadRequestError("metadata must be an object")
+    check_metadata(configuration)
     version = api_version(info.group, info.version)
     force = bool(info.flag("force"))
     now = timestamp(call.services.clock())

@@ -1,0 +1,118 @@
+import pytest
+
+CM = "/api/v1/namespaces/default/configmaps"
+CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
+MERGE = {"content-type": "application/merge-patch+json"}
+APPLY = {"content-type": "application/apply-patch+yaml"}
+
+
+async def test_a_merge_patch_changes_what_it_names(world):
+    await world.create("a", data={"k": "1", "l": "2"})
+    response = await world.client.patch(f"{CM}/a", content=b'{"data":{"k":null,"m":"3"}}', headers=MERGE)
+    assert (response.status_code, response.json()["data"]) == (200, {"l": "2", "m": "3"})
+
+
+async def test_a_json_patch_is_applied_in_order_or_not_at_all(world):
+    await world.create("a", data={"k": "1"})
+    headers = {"content-type": "application/json-patch+json"}
+    body = b'[{"op":"test","path":"/data/k","value":"1"},{"op":"replace","path":"/data/k","value":"2"}]'
+    assert (await world.client.patch(f"{CM}/a", content=body, headers=headers)).json()["data"] == {"k": "2"}
+    assert (await world.client.patch(f"{CM}/a", content=body, headers=headers)).status_code == 422
+    assert (await world.client.patch(f"{CM}/a", content=b'{"op":1}', headers=headers)).status_code == 400
+    whole = b'[{"op":"replace","path":"","value":"no object"}]'
+    assert (await world.client.patch(f"{CM}/a", content=whole, headers=headers)).status_code == 422
+
+
+async def test_a_strategic_merge_patch_is_for_built_in_types_only(world):
+    await world.create("a", data={"k": "1"})
+    await world.cron_tab("a")
+    headers = {"content-type": "application/strategic-merge-patch+json"}
+    patched = await world.client.patch(f"{CM}/a", content=b'{"data":{"l":"2"}}', headers=headers)
+    assert patched.json()["data"] == {"k": "1", "l": "2"}
+    refused = await world.client.patch(f"{CT}/a", content=b"{}", headers=headers)
+    assert (refused.status_code, refused.json()["reason"]) == (415, "UnsupportedMediaType")
+    assert refused.json()["message"] == (
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    )
+
+
+async def test_a_patch_without_a_media_type_is_unsupported(world):
+    await world.create("a")
+    assert (await world.client.patch(f"{CM}/a", content=b"{}")).status_code == 415
+
+
+async def test_a_patch_that_names_an_old_resource_version_conflicts(world):
+    created = await world.create("a")
+    version = created["metadata"]["resourceVersion"].encode()
+    body = b'{"metadata":{"resourceVersion":"' + version + b'"},"data":{"k":"one"}}'
+    assert (await world.client.patch(f"{CM}/a", content=body, headers=MERGE)).status_code == 200
+    again = body.replace(b"one", b"two")
+    assert (await world.client.patch(f"{CM}/a", content=again, headers=MERGE)).status_code == 409
+
+
+async def test_a_patch_that_changes_nothing_keeps_the_version(world):
+    created = await world.create("a", data={"k": "1"})
+    response = await world.client.patch(f"{CM}/a", content=b'{"data":{"k":"1"}}', headers=MERGE)
+    assert response.json()["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"1", b"{", b"null", b'{"metadata":[]}', b'{"data":[1]}', b'{"metadata":null}']
+)
+async def test_a_merge_patch_that_leaves_no_object_is_the_client_s_mistake(world, body):
+    await world.create("a")
+    response = await world.client.patch(f"{CM}/a", content=body, headers=MERGE)
+    assert 400 <= response.status_code < 500
+
+
+async def test_patching_what_is_not_there_is_not_found(world):
+    assert (await world.client.patch(f"{CM}/a", content=b"{}", headers=MERGE)).status_code == 404
+
+
+async def test_repeated_fields_of_a_patch_are_complained_about(world):
+    await world.create("a")
+    body = b'{"data":{"k":"1","k":"2"}}'
+    warned = await world.client.patch(f"{CM}/a", content=body, headers=MERGE)
+    assert warned.headers["warning"] == r'299 - "duplicate field \"data.k\""'
+    strict = await world.client.patch(f"{CM}/a?fieldValidation=Strict", content=body, headers=MERGE)
+    assert strict.status_code == 400
+
+
+async def test_an_apply_creates_then_owns_and_conflicts_with_others(world):
+    body = b"apiVersion: stable.example.com/v1\nkind: CronTab\nmetadata:\n  name: a\nspec:\n  cronSpec: one\n"
+    created = await world.client.patch(f"{CT}/a?fieldManager=first", content=body, headers=APPLY)
+    assert created.status_code == 201, created.text
+    (entry,) = created.json()["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("first", "Apply")
+    other = body.replace(b"one", b"two")
+    refused = await world.client.patch(f"{CT}/a?fieldManager=second", content=other, headers=APPLY)
+    assert (refused.status_code, refused.json()["details"]["causes"][0]["field"]) == (409, ".spec.cronSpec")
+    forced = await world.client.patch(f"{CT}/a?fieldManager=second&force=true", content=other, headers=APPLY)
+    assert (forced.status_code, forced.json()["spec"]) == (200, {"cronSpec": "two"})
+    again = await world.client.patch(f"{CT}/a?fieldManager=second", content=other, headers=APPLY)
+    assert again.json() == forced.json()
+
+
+async def test_an_apply_needs_a_field_manager_and_only_an_apply_may_force(world):
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    nameless = await world.client.patch(f"{CM}/a", content=body, headers=APPLY)
+    assert nameless.status_code == 422
+    assert nameless.json()["details"]["causes"][0]["message"] == "Required value: is required for apply patch"
+    await world.create("a")
+    assert (await world.client.patch(f"{CM}/a?force=true", content=b"{}", headers=MERGE)).status_code == 422
+
+
+async def test_an_apply_that_creates_needs_the_right_to_create(world):
+    world.denied.add(("create", "configmaps"))
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    assert (await world.client.patch(f"{CM}/a?fieldManager=m", content=body, headers=APPLY)).status_code == 403
+    assert (await world.client.get(f"{CM}/a")).status_code == 404
+
+
+async def test_the_field_manager_is_the_client_s_name_where_none_is_given(world):
+    await world.client.post(
+        CT, json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}}, headers={"user-agent": "kubectl/v1.33"}
+    )
+    found = (await world.client.get(f"{CT}/a")).json()
+    assert [entry["manager"] for entry in found["metadata"]["managedFields"]] == ["kubectl"]
