@@ -7,6 +7,7 @@ costs one concatenation. The annotations that only cached copies carry come righ
 leaves them out as cheaply.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +25,9 @@ _REVISION_HOLE = b',"metadata":{"resourceVersion":"'
 _BETWEEN = b'","annotations":{"' + CLUSTER_ANNOTATION.encode() + b'":"'
 _HOLES = _REVISION_HOLE + _BETWEEN
 _COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
-_COPY_START = b'","' + SHARD_ANNOTATION.encode() + b'":"'
-_COPY_LAST = b'","' + ORIGINAL_UID_ANNOTATION.encode() + b'":"'
+_VALUE = rb'[^"\\]*(?:\\.[^"\\]*)*'
+_COPY_PART = re.compile(b"".join(b'(?:","%b":"%b)?' % (re.escape(k.encode()), _VALUE) for k in _COPY_ANNOTATIONS))
+"""The annotations that only copies carry, each with its value up to the quote that ends it: none, some or all."""
 _MAX_LABEL_SETS = 65_536
 
 
@@ -70,6 +72,7 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
     ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins, ``head``
     where the logical cluster's name does; then come ``internal`` (a copy's own annotations, else empty) and ``tail``.
+    Revision 0 is an object that was not stored (a dry run): its resourceVersion is empty.
     """
 
     cluster: str
@@ -118,7 +121,8 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
 
 def _head(prefix: bytes, revision: int) -> bytes:
-    return b"%b%d%b" % (prefix, revision, _BETWEEN)
+    # A dry run's object has no revision, and must say none: what comes back as "0" could not be created.
+    return b"%b%d%b" % (prefix, revision, _BETWEEN) if revision else prefix + _BETWEEN
 
 
 def _interned_prefix(prefix: bytes) -> bytes:
@@ -141,7 +145,7 @@ def encode(obj: Mapping[str, Any]) -> bytes:
 
 
 def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision: int) -> Entry:
-    """The entry of a stored form. Raises ValueError where ``value`` is not one."""
+    """The entry of a stored form. Raises ValueError (or RecursionError) where ``value`` is not one."""
     hole = value.index(_HOLES)
     prefix = _interned_prefix(value[: hole + len(_REVISION_HOLE)])
     internal, tail = _split_internal(value[hole + len(_HOLES) :])
@@ -164,8 +168,5 @@ def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision:
 
 def _split_internal(rest: bytes) -> tuple[bytes, bytes]:
     """What follows the cluster's name, split after the annotations that only copies carry."""
-    if not rest.startswith(_COPY_START):
-        return b"", rest
-    last = rest.find(_COPY_LAST)
-    end = rest.find(b'"', last + len(_COPY_LAST)) if last > 0 else -1
-    return (rest[:end], rest[end:]) if end > 0 else (b"", rest)
+    end = _COPY_PART.match(rest).end()  # type: ignore[union-attr]  # it matches nothing, too
+    return (rest[:end], rest[end:]) if end else (b"", rest)
