@@ -94,6 +94,10 @@ class Kubectl:
         """``kubectl get … -o json``, parsed."""
         return json.loads(self(workspace, "get", *arguments, "-o", "json"))
 
+    def create(self, workspace: str, *manifests: Mapping[str, Any]) -> None:
+        """``kubectl create`` these objects."""
+        self(workspace, "create", "-f", "-", stdin="\n".join(map(json.dumps, manifests)))
+
     def names(self, workspace: str, *arguments: object) -> list[str]:
         """The names that ``kubectl get …`` lists, in its order."""
         return self(workspace, "get", *arguments, "-o", "jsonpath={.items[*].metadata.name}").split()
@@ -124,7 +128,7 @@ class Kubectl:
             }
             for name in names
         ]
-        self(parent, "create", "-f", "-", stdin="\n".join(map(json.dumps, manifests)))
+        self.create(parent, *manifests)
         targets = [f"workspace/{name}" for name in names]
         self(parent, "wait", "--for=jsonpath={.status.phase}=Ready", "--timeout=20s", *targets)
 
