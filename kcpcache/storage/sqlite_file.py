@@ -124,6 +124,8 @@ class SqliteFile:
             raise StoreBrokenError(f"{self.path} is not a kcpcache store; it was left as it is")
         connection = self.connect()
         try:
+            # A restored copy may have lost the mode; it stays with the file.
+            connection.pragma("journal_mode", "wal")
             _migrate(connection, self.path)
         finally:
             connection.close()

@@ -74,7 +74,7 @@ Deliver: TypeAlias = Callable[[Sequence[Write | Order], Sequence[Event], Revisio
 
 
 class Writer:
-    """Owns the only read-write connection; ``run`` is the thread's body, ``put`` may be called from any thread.
+    """Owns the only read-write connection; used on ``thread`` alone; ``put`` may be called from any thread.
 
     Whatever is queued becomes one transaction (group commit). A write that fails its check fails alone; when
     the transaction cannot be committed all of it fails, nothing is delivered, and no revision is used up.

@@ -483,6 +483,10 @@ class Compactions:
         await store.create("/b", b"")
         await store.bump(1)
         assert await store.revision() == 2
+        async with contextlib.aclosing(store.watch("/", after=2)) as watch:
+            with pytest.raises(StopIteration) as answered:
+                anext(watch).send(None)  # without waiting: the broadcast is still at 2
+            assert answered.value.value == Progress(2)
         assert (await store.list("/", revision=1)).revision == 1
 
 

@@ -1,11 +1,13 @@
 """Whose file it is, which schema it has, who has it open, and what a crash can leave of it."""
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
 import subprocess
 import sys
+import threading
 
 import apsw
 import pytest
@@ -75,18 +77,29 @@ async def test_a_second_process_is_refused_also_by_another_name_of_the_file(path
 
 
 async def test_an_open_that_was_cancelled_leaves_no_lock(path, monkeypatch):
-    opening = asyncio.create_task(SqliteStore.open(path))
-    await asyncio.sleep(0)
-    opening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
-    while True:
-        try:
-            store = await SqliteStore.open(path)
-        except StoreLockedError:
-            continue
-        break
-    await store.close()
+    entered, go_on, locked = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        entered.set()
+        go_on.wait()
+        file = sqlite_file.SqliteFile(*args, **kwargs)
+        locked.set()
+        return file
+
+    with monkeypatch.context() as slowly:
+        slowly.setattr("kcpcache.storage.sqlite.SqliteFile", slow)
+        opening = asyncio.create_task(SqliteStore.open(path))
+        await asyncio.to_thread(entered.wait)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        go_on.set()
+        await asyncio.to_thread(locked.wait)
+    for _ in range(1_000):  # the event loop hears of the thread's end a moment later
+        with contextlib.suppress(StoreLockedError):
+            await (await SqliteStore.open(path)).close()
+            return
+    pytest.fail("the lock was never given back")
 
 
 @pytest.mark.parametrize("content", [b"not a database at all", b"\0" * 4096, b"SQLite format 3\0" + b"\0" * 4080])
@@ -147,6 +160,19 @@ async def test_a_lost_database_beside_its_wal_is_refused(path):
     with pytest.raises(StoreBrokenError, match=r"store\.db-wal"):
         await SqliteStore.open(path)
     assert not path.exists()
+
+
+async def test_a_restored_copy_without_wal_gets_it_back(path, tmp_path):
+    store = await SqliteStore.open(path)
+    await store.create("/a", b"1")
+    await store.close()
+    copy = tmp_path / "restored.db"
+    query(path, f"VACUUM INTO '{copy}'")
+    assert query(copy, "PRAGMA journal_mode") == "delete"
+    store = await SqliteStore.open(copy)
+    assert (await store.get("/a")).entry.value == b"1"
+    await store.close()
+    assert query(copy, "PRAGMA journal_mode") == "wal"
 
 
 async def test_a_newer_schema_is_refused(path):
