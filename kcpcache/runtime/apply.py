@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import copy, metadata
+from kcpcache.meta.objects import Object, copy, metadata, nested
 from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, UpdateStatus
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
@@ -17,6 +17,7 @@ from kcpcache.storage.keys import cache_prefix, object_key
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 FIELD_MANAGER = "kcpcache"
+_NAMESPACES = GroupResource("", "namespaces")
 
 
 class Applier:
@@ -64,7 +65,9 @@ class Applier:
             )
             await self._delete(view, target, how)
         else:
-            subresource = "status" if isinstance(change, UpdateStatus) else ""
+            subresource = (
+                "status" if isinstance(change, UpdateStatus) else await _subresource(view, target, change.object)
+            )
             wanted = change.object  # parts of it are shared with the caches: the write gets a copy
             await view.update(
                 target.namespace,
@@ -105,3 +108,11 @@ class Applier:
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the cache store did not take the write: {error}") from None
         await self._caches.reached(revision)
+
+
+async def _subresource(view: StoredView, target: Target, wanted: Object) -> str:
+    """``finalize`` for a Namespace whose finalizers in the spec change: an ordinary update leaves those alone."""
+    if target.resource.group_resource != _NAMESPACES:
+        return ""
+    live = (await view.get("", target.name)).object()
+    return "" if nested(live, "spec", "finalizers") == nested(wanted, "spec", "finalizers") else "finalize"
