@@ -9,6 +9,7 @@
 Reasons and texts follow k8s.io/apimachinery ``api/errors``, so that clients recognise them.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -202,11 +203,10 @@ class FieldError:
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON; what JSON cannot hold (lone surrogates, integers over 64 bits) as Python writes it."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:
-        return ascii(value)
+    except TypeError:  # an integer of more than 64 bits, a lone surrogate
+        return json.dumps(value, default=str)
 
 
 def field_invalid(path: str, value: Any, detail: str) -> FieldError:

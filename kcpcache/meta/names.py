@@ -50,7 +50,10 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS1123_LABEL = re.compile(_LABEL)
 _DNS1123_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _QUALIFIED_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LOGICAL_CLUSTER_PATH = re.compile(rf"{_LABEL}(:{_LABEL})*")
+_SPECIAL_PATH = re.compile(r"(system|user):[^/%\x00-\x1f\x7f-\x9f]+")
+"""System clusters, and home workspaces: these are named by users, who may have any name."""
 
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
@@ -88,10 +91,14 @@ def dns1123_subdomain_errors(value: str) -> list[str]:
 
 
 def path_segment_errors(value: str) -> list[str]:
-    """What keeps ``value`` from being a path segment (RBAC names may be anything else)."""
+    """What keeps ``value`` from being a path segment (RBAC names may be anything else).
+
+    Unlike Kubernetes' names these have no control characters either: no storage key could hold them.
+    """
     if value in {".", ".."}:
         return [f"may not be '{value}'"]
-    return [f"may not contain '{bad}'" for bad in "/%" if bad in value]
+    errors = [f"may not contain '{bad}'" for bad in "/%" if bad in value]
+    return [*errors, "may not contain control characters"] if _CONTROL.search(value) else errors
 
 
 def qualified_name_errors(value: str) -> list[str]:
@@ -125,4 +132,4 @@ def label_value_errors(value: str) -> list[str]:
 
 def is_logical_cluster_path(value: str) -> bool:
     """Whether ``value`` can be a workspace path (``root:org:ws``) or a logical cluster's name."""
-    return value.startswith(("system:", "user:")) or _LOGICAL_CLUSTER_PATH.fullmatch(value) is not None
+    return (_LOGICAL_CLUSTER_PATH.fullmatch(value) or _SPECIAL_PATH.fullmatch(value)) is not None

@@ -24,6 +24,9 @@ GENERATE_NAME_PREFIX_BYTES = 58
 
 NameCheck = Callable[[str], list[str]]
 
+_ANY: tuple[type, str] = (object, "")
+_EMPTY: tuple[Any, ...] = ("", {}, [])
+
 _TYPES: Mapping[str, tuple[type, str]] = {
     "name": (str, "string"),
     "generateName": (str, "string"),
@@ -47,13 +50,21 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "ownerReferences": (dict, "object"),
     "managedFields": (dict, "object"),
 }
+_OWNER_TYPES: Mapping[str, tuple[type, str]] = {
+    "apiVersion": (str, "string"),
+    "kind": (str, "string"),
+    "name": (str, "string"),
+    "uid": (str, "string"),
+    "controller": (bool, "boolean"),
+    "blockOwnerDeletion": (bool, "boolean"),
+}
 
 
 def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
     """Fields of the wrong JSON type: nothing else may look at the metadata before this is empty."""
     errors: list[FieldError] = []
     for key, value in metadata.items():
-        kind, text = _TYPES.get(key, (object, ""))
+        kind, text = _TYPES.get(key, _ANY)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
             errors.append(field_type_invalid(f"metadata.{key}", value, f"must be of type {text}"))
         elif isinstance(value, dict) and kind is dict:
@@ -69,23 +80,56 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
                 for index, v in enumerate(value)
                 if not isinstance(v, item)
             ]
+            if key == "ownerReferences" and not errors:
+                errors += _owner_type_errors(value)
     return errors
 
 
+def _owner_type_errors(owners: list[Object]) -> list[FieldError]:
+    return [
+        field_type_invalid(f"metadata.ownerReferences[{index}].{key}", value, f"must be of type {text}")
+        for index, owner in enumerate(owners)
+        for key, value in owner.items()
+        for kind, text in [_OWNER_TYPES.get(key, _ANY)]
+        if value is not None and not isinstance(value, kind)
+    ]
+
+
 def drop_unknown(metadata: Object) -> list[str]:
-    """Remove what ObjectMeta does not have, and nulls, in place; the paths of the unknown ones."""
+    """Remove what ObjectMeta does not have, and what is empty, in place; the paths of the unknown ones.
+
+    Empty ``managedFields`` stay: they say that all ownership is to be forgotten.
+    """
     unknown = [key for key in metadata if key not in _TYPES]
-    for key in [*unknown, *(key for key, value in metadata.items() if value is None)]:
+    paths = [f"metadata.{key}" for key in unknown]
+    for index, owner in enumerate(metadata.get("ownerReferences") or ()):
+        paths += _drop_unknown_of_owner(owner, f"metadata.ownerReferences[{index}]")
+    empty = [key for key, value in metadata.items() if value is None or (value in _EMPTY and key != "managedFields")]
+    for key in (*unknown, *empty):
         metadata.pop(key, None)
-    return [f"metadata.{key}" for key in unknown]
+    return paths
 
 
-def errors(metadata: Mapping[str, Any], *, namespaced: bool, check_name: NameCheck) -> list[FieldError]:
-    """What is wrong with the metadata of an object about to be stored; types are right already."""
+def _drop_unknown_of_owner(owner: Object, path: str) -> list[str]:
+    unknown = [key for key in owner if key not in _OWNER_TYPES]
+    for key in [*unknown, *(key for key, value in owner.items() if value is None)]:
+        owner.pop(key, None)
+    return [f"{path}.{key}" for key in unknown]
+
+
+def errors(
+    metadata: Mapping[str, Any], *, namespaced: bool, check_name: NameCheck, qualified_finalizers: bool = False
+) -> list[FieldError]:
+    """What is wrong with the metadata of an object about to be stored; types are right already.
+
+    ``qualified_finalizers``: one without a domain is refused, as for most built-in types.
+    """
     found: list[FieldError] = []
     prefix = metadata.get("generateName") or ""
     if prefix:
-        found += [field_invalid("metadata.generateName", prefix, text) for text in check_name(f"{prefix}x")]
+        # What follows the prefix is not known yet, only that a dash may stand before it.
+        shown = f"{prefix[:-1]}a" if prefix.endswith("-") and len(prefix) > 1 else prefix
+        found += [field_invalid("metadata.generateName", prefix, text) for text in check_name(shown)]
     name = metadata.get("name") or ""
     if not name:
         found.append(field_required("metadata.name", "name or generateName is required"))
@@ -94,7 +138,8 @@ def errors(metadata: Mapping[str, Any], *, namespaced: bool, check_name: NameChe
     found += _namespace_errors(metadata.get("namespace") or "", namespaced=namespaced)
     found += label_errors(metadata.get("labels") or {}, "metadata.labels")
     found += _annotation_errors(metadata.get("annotations") or {})
-    found += _finalizer_errors(metadata.get("finalizers") or [])
+    if finalizers := metadata.get("finalizers"):
+        found += _finalizer_errors(finalizers, qualified=qualified_finalizers)
     return found + _owner_errors(metadata.get("ownerReferences") or [])
 
 
@@ -123,23 +168,26 @@ def _annotation_errors(annotations: Mapping[str, str]) -> list[FieldError]:
 _BARE_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 
 
-def _finalizer_errors(finalizers: list[str]) -> list[FieldError]:
+def _finalizer_errors(finalizers: list[str], *, qualified: bool) -> list[FieldError]:
     path = "metadata.finalizers"
     found = [field_invalid(path, name, text) for name in finalizers for text in qualified_name_errors(name)]
-    found += [
-        field_invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")
-        for name in finalizers
-        if "/" not in name and name not in _BARE_FINALIZERS and not qualified_name_errors(name) and "." not in name
-    ]
+    if qualified:
+        why = "name is neither a standard finalizer name nor is it fully qualified"
+        found += [field_invalid(path, name, why) for name in finalizers if is_bare_finalizer(name)]
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         why = "finalizer orphan and foregroundDeletion cannot be both set"
         found.append(field_invalid(path, finalizers, why))
     return found
 
 
+def is_bare_finalizer(name: str) -> bool:
+    """Whether a finalizer has no domain, and is none of Kubernetes' own."""
+    return "/" not in name and name not in _BARE_FINALIZERS
+
+
 def _owner_errors(owners: list[Object]) -> list[FieldError]:
     found: list[FieldError] = []
-    controllers = 0
+    controllers: list[str] = []
     for index, owner in enumerate(owners):
         path = f"metadata.ownerReferences[{index}]"
         version = owner.get("apiVersion")
@@ -150,14 +198,21 @@ def _owner_errors(owners: list[Object]) -> list[FieldError]:
             for key in ("kind", "name", "uid")
             if not isinstance(owner.get(key), str) or not owner[key]
         ]
-        controllers += owner.get("controller") is True
-    if controllers > 1:
-        why = "Only one reference can have Controller set to true"
+        if (version, owner.get("kind")) == ("v1", "Event"):
+            found.append(field_invalid(path, owner, "v1, Kind=Event is disallowed from being an owner"))
+        if owner.get("controller"):
+            controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
+    if len(controllers) > 1:
+        why = (
+            "Only one reference can have Controller set to true. "
+            f'Found "true" in references for {controllers[0]} and {controllers[1]}'
+        )
         found.append(field_invalid("metadata.ownerReferences", owners, why))
     return found
 
 
-_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+_GRACE = "deletionGracePeriodSeconds"
 
 
 def update_errors(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldError]:
@@ -167,6 +222,9 @@ def update_errors(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldE
         for key in _IMMUTABLE
         if new.get(key) is not None and new[key] != old.get(key)
     ]
+    if new.get(_GRACE) is not None and new[_GRACE] != old.get(_GRACE):
+        why = "field is immutable; may only be changed via deletion"
+        found.append(field_invalid(f"metadata.{_GRACE}", new[_GRACE], why))
     if old.get("deletionTimestamp"):
         added = [name for name in new.get("finalizers") or () if name not in (old.get("finalizers") or ())]
         if added:

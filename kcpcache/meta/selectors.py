@@ -14,6 +14,8 @@ from kcpcache.meta.names import label_value_errors, qualified_name_errors
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 
+_INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -34,10 +36,9 @@ class Requirement:
             return value is not None
         if self.operator == "DoesNotExist":
             return value is None
-        try:
-            left, right = int(value or "x"), int(next(iter(self.values)))
-        except ValueError:
+        if value is None or not _INTEGER.fullmatch(value):
             return False
+        left, right = int(value), int(next(iter(self.values)))
         return left > right if self.operator == "Gt" else left < right
 
 
@@ -62,7 +63,8 @@ _TOKEN = re.compile(r"\s*(==|!=|=|!|>|<|\(|\)|,|[^\s=!<>(),]+)")
 
 def _tokens(text: str) -> list[str]:
     found, at = [], 0
-    while at < len(text.rstrip()):
+    text = text.rstrip()
+    while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
             raise BadRequestError(f"unable to parse requirement: found {text[at:]!r}, expected an identifier")
@@ -120,7 +122,7 @@ class _Parser:
 
     def comparison(self, key: str, symbol: str) -> Requirement:
         value = self.value()
-        if not re.fullmatch(r"-?\d{1,19}", value):
+        if not _INTEGER.fullmatch(value):
             raise BadRequestError(f"for 'Gt', 'Lt' operators, the value must be an integer: {value!r}")
         return Requirement(key, "Gt" if symbol == ">" else "Lt", frozenset([value]))
 
@@ -139,14 +141,14 @@ class _Parser:
         return value
 
     def value_list(self) -> frozenset[str]:
-        if self.take() != "(":
-            raise self.fail(self.tokens[self.at - 1] if self.at <= len(self.tokens) else "", "'('")
+        if (symbol := self.take()) != "(":
+            raise self.fail(symbol, "'('")
         values = {self.value()}
         while self.peek() == ",":
             self.take()
             values.add(self.value())
-        if self.take() != ")":
-            raise self.fail(self.peek(), "',' or ')'")
+        if (symbol := self.take()) != ")":
+            raise self.fail(symbol, "',' or ')'")
         return frozenset(values)
 
 
@@ -226,14 +228,21 @@ class FieldSelector:
         return all(r.path in {"metadata.name", "metadata.namespace"} for r in self.requirements)
 
 
+_FIELD_TERM = re.compile(r"(?:[^,\\]|\\.|\\\Z)+", re.DOTALL)
+_FIELD_OPERATOR = re.compile(r"!=|==|=")
+_FIELD_VALUE = re.compile(r"(?:[^=,\\]|\\[=,\\])*", re.DOTALL)
+
+
 def parse_field_selector(text: str) -> FieldSelector:
-    r"""``?fieldSelector=``; ``\,``, ``\=`` and ``\\`` are escapes. Raises BadRequestError."""
+    r"""``?fieldSelector=``; ``\,``, ``\=`` and ``\\`` are the escapes of a value. Raises BadRequestError."""
     found: list[FieldRequirement] = []
-    for term in re.split(r"(?<!\\),", text):
-        if not term:
-            continue
-        match = re.fullmatch(r"((?:[^=!\\]|\\.)+)(!=|==|=)(.*)", term, re.DOTALL)
-        if match is None:
+    for term in _FIELD_TERM.findall(text):
+        operator = _FIELD_OPERATOR.search(term)
+        if operator is None or not operator.start():
             raise BadRequestError(f"invalid selector: '{text}'; can't understand '{term}'")
-        found.append(FieldRequirement(match[1], re.sub(r"\\(.)", r"\1", match[3]), match[2] != "!="))
+        value = term[operator.end() :]
+        if not _FIELD_VALUE.fullmatch(value):
+            raise BadRequestError(f"invalid field selector: in '{value}', \\, = and , must each follow a \\")
+        plain = re.sub(r"\\(.)", r"\1", value)
+        found.append(FieldRequirement(term[: operator.start()], plain, operator[0] != "!="))
     return FieldSelector(tuple(found))
