@@ -1,34 +1,56 @@
 """What may be written, beyond what authorization and the types say: plugins, each about one kind of thing."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kcpcache.auth.attributes import Attributes
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object
-from kcpcache.registry.view import Admission, Operation
+from kcpcache.meta.objects import Object, name_of
+from kcpcache.registry.view import Admission, DeleteOptions, Operation, WriteOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One write. ``new`` is None for a delete, ``old`` for a create; only ``mutate`` may change ``new``."""
+    """One write. ``new`` is None for a delete, ``old`` for a create; only ``mutate`` may change ``new``.
+
+    What is appended to ``finishers`` is called once, when the write is over: with False where nobody can know whether
+    it took place (it was cancelled).
+    """
 
     attributes: Attributes
     operation: Operation
     new: Object | None
     old: Object | None
+    options: WriteOptions | DeleteOptions = field(default_factory=WriteOptions)
+    finishers: list[Callable[[bool], None]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the object: that of the URL, else the object's own (a create, one of a collection)."""
+        if self.attributes.name:
+            return self.attributes.name
+        obj = self.old if self.new is None else self.new
+        return name_of(obj) if obj is not None else ""
 
 
 class Plugin(Protocol):
     """Raises a StatusError to refuse. It runs on the event loop and must not block it."""
 
     async def mutate(self, request: Request) -> None:
-        """Fill in what the writer leaves to the server; called before defaults and validation."""
+        """Fill in what the writer leaves to the server; called before defaults and validation, maybe twice."""
         ...
 
     async def validate(self, request: Request) -> None:
         """Refuse what must not be; called when the object is as it would be stored."""
+        ...
+
+
+class ForeignMutator(Protocol):
+    """Lets others change the object, after all plugins have."""
+
+    async def mutate(self, request: Request, again: Callable[[], Awaitable[None]]) -> None:
+        """Change ``request.new``; then ``await again()``, so that every plugin sees what was changed."""
         ...
 
 
@@ -47,23 +69,47 @@ class ValidateNothing:
 
 
 class Chain:
-    """Plugins for all resources, then those for the one written, in the order given."""
+    """Plugins for all resources, then those for the one written, in the order given, then the ``last`` for all."""
 
-    def __init__(self, general: Iterable[Plugin], specific: Mapping[GroupResource, Iterable[Plugin]]) -> None:
-        self._general = tuple(general)
-        self._plugins = {key: (*self._general, *plugins) for key, plugins in specific.items()}
+    def __init__(
+        self,
+        general: Iterable[Plugin],
+        specific: Mapping[GroupResource, Iterable[Plugin]],
+        *,
+        foreign: ForeignMutator | None = None,
+        last: Iterable[Plugin] = (),
+    ) -> None:
+        self._last, self._foreign = tuple(last), foreign
+        self._first = tuple(general)
+        self._general = (*self._first, *self._last)
+        self._plugins = {key: (*self._first, *plugins, *self._last) for key, plugins in specific.items()}
 
-    def admission(self, attributes: Attributes) -> Admission:
-        """What a view asks during one write."""
+    def admission(self, attributes: Attributes, options: WriteOptions | DeleteOptions | None = None) -> Admission:
+        """What a view asks during one write. Warnings go to ``options``."""
         key = GroupResource(attributes.group, attributes.resource)
         plugins = self._plugins.get(key, self._general)
+        foreign = self._foreign
+        how = options or WriteOptions()
+        finishers: list[Callable[[bool], None]] = []
 
         async def mutate(operation: Operation, new: Object | None, old: Object | None) -> None:
-            for plugin in plugins:
-                await plugin.mutate(Request(attributes, operation, new, old))
+            request = Request(attributes, operation, new, old, how, finishers)
+
+            async def ask_plugins() -> None:
+                for plugin in plugins:
+                    await plugin.mutate(request)
+
+            await ask_plugins()
+            if foreign is not None:
+                await foreign.mutate(request, ask_plugins)
 
         async def validate(operation: Operation, new: Object | None, old: Object | None) -> None:
+            request = Request(attributes, operation, new, old, how, finishers)
             for plugin in plugins:
-                await plugin.validate(Request(attributes, operation, new, old))
+                await plugin.validate(request)
 
-        return Admission(mutate=mutate, validate=validate)
+        def finish(known: bool) -> None:
+            while finishers:
+                finishers.pop()(known)
+
+        return Admission(mutate=mutate, validate=validate, finish=finish)

@@ -6,7 +6,7 @@ from typing import Final
 from kcpcache.api.decoding import Body, decode_body
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.negotiation import Form
-from kcpcache.api.options import include_object
+from kcpcache.api.options import include_object, write_options
 from kcpcache.api.paths import RequestInfo
 from kcpcache.api.services import Services, Workspace
 from kcpcache.api.shapes import Shaper, shaper
@@ -53,6 +53,11 @@ class Call:
         """Makes answers in the form that was negotiated."""
         include = include_object(self.info) if self.form.shape == "table" else "Metadata"
         return shaper(self.definition, self.version, self.form, include, self.services.clock)
+
+    def write_options(self, *, apply: bool = False) -> WriteOptions:
+        """How to write; what the write warns of goes into the answer. Raises InvalidError."""
+        user_agent = self.exchange.header(b"user-agent")
+        return write_options(self.info, user_agent, apply=apply, warnings=self.exchange.warnings)
 
     def admission(self, options: WriteOptions | DeleteOptions) -> Admission:
         """The admission of this write."""

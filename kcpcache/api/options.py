@@ -109,16 +109,20 @@ def _initial_events_errors(match: str, *, watch: bool) -> list[FieldError]:
     return [] if match == "NotOlderThan" else [field_not_supported("resourceVersionMatch", match, ["NotOlderThan"])]
 
 
-def write_options(info: RequestInfo, user_agent: str, *, apply: bool = False) -> WriteOptions:
+def write_options(
+    info: RequestInfo, user_agent: str, *, apply: bool = False, warnings: list[str] | None = None
+) -> WriteOptions:
     """How to write. The field manager is that of the query, else the client's name in ``User-Agent``.
 
-    ``apply``: for a server-side apply, which must name its manager. Raises InvalidError.
+    ``apply``: for a server-side apply, which must name its manager. ``warnings`` takes what the write warns of, also
+    of one that is refused. Raises InvalidError.
     """
+    found = [] if warnings is None else warnings
     kind = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(
         info.verb, "CreateOptions"
     )
     if not info.query and not apply:
-        return WriteOptions(field_manager=_manager_of(user_agent), field_validation="Warn")
+        return WriteOptions(field_manager=_manager_of(user_agent), field_validation="Warn", warnings=found)
     errors = _dry_run_errors(info.query.get("dryRun") or [])
     manager = info.value("fieldManager")
     if len(manager.encode()) > _MANAGER_BYTES:
@@ -138,6 +142,7 @@ def write_options(info: RequestInfo, user_agent: str, *, apply: bool = False) ->
         field_manager=manager or _manager_of(user_agent),
         field_validation=validation or "Warn",
         applied=apply,
+        warnings=found,
     )
 
 
@@ -154,10 +159,10 @@ def _manager_of(user_agent: str) -> str:
     return "".join(c for c in name if c.isprintable()).encode()[:_MANAGER_BYTES].decode(errors="ignore") or "unknown"
 
 
-def delete_options(info: RequestInfo, body: Object) -> DeleteOptions:
+def delete_options(info: RequestInfo, body: Object, *, warnings: list[str] | None = None) -> DeleteOptions:
     """How to delete: a ``DeleteOptions`` body ({} where there is none), completed by the query.
 
-    Raises InvalidError and BadRequestError.
+    ``warnings`` takes what the deletion warns of. Raises InvalidError and BadRequestError.
     """
     kind = body.get("kind")
     if kind not in {None, "", _DELETE_OPTIONS}:
@@ -184,6 +189,7 @@ def delete_options(info: RequestInfo, body: Object) -> DeleteOptions:
         uid=_text(preconditions, "uid"),
         resource_version=_text(preconditions, "resourceVersion"),
         grace_period_seconds=grace if isinstance(grace, int) else None,
+        warnings=[] if warnings is None else warnings,
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any, Final, TypeAlias
 from kcpcache.api.call import Call, check_metadata
 from kcpcache.api.decoding import decode_yaml_object, media_type
 from kcpcache.api.json_body import decode_json, duplicate_fields
-from kcpcache.api.options import write_options
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import UnsupportedMediaTypeError, not_found
@@ -49,7 +48,7 @@ def checked_patch_type(call: Call, *, scale: bool = False) -> str:
 async def patch(call: Call) -> None:
     """The object (or its status, …) changed by the body."""
     kind = checked_patch_type(call)
-    options = write_options(call.info, call.exchange.header(b"user-agent"), apply=kind == APPLY_PATCH)
+    options = call.write_options(apply=kind == APPLY_PATCH)
     data = await call.exchange.body()
     change = await _apply_change(call, data, options) if kind == APPLY_PATCH else _change(call, kind, data, options)
     written = await call.view.update(
@@ -61,7 +60,7 @@ async def patch(call: Call) -> None:
         subresource=call.info.subresource,
         create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
     )
-    await respond_written(call, written, options)
+    await respond_written(call, written)
 
 
 def _change(call: Call, kind: str, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:

@@ -4,12 +4,12 @@ from typing import Final
 
 from kcpcache.api.call import CREATED, OK, Call
 from kcpcache.api.decoding import decode_body
-from kcpcache.api.options import delete_options, list_options, resource_version, write_options
+from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.auth.authorize import forbid
 from kcpcache.meta.errors import method_not_allowed
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, metadata
-from kcpcache.registry.view import WriteOptions, Written
+from kcpcache.registry.view import Written
 
 _RBAC, _EVENTS_GROUP = "rbac.authorization.k8s.io", "events.k8s.io"
 CREATED_BY_UPDATE: Final = frozenset(
@@ -46,10 +46,9 @@ async def create(call: Call) -> None:
     if info.subresource or call.definition.verbs == ("create",):
         await _review(call)
         return
-    options = write_options(info, call.exchange.header(b"user-agent"))
+    options = call.write_options()
     body = await call.decode(options)
     written = await call.view.create(info.namespace, body.object, options, call.admission(options))
-    call.exchange.warnings += options.warnings
     await call.exchange.respond(CREATED, shaper.item(written.item))
 
 
@@ -58,17 +57,16 @@ async def _review(call: Call) -> None:
     info = call.info
     if info.subresource and "create" not in call.version.subresources.get(info.subresource, ()):
         raise method_not_allowed(info.group, f"{info.resource}/{info.subresource}", "create")
-    options = write_options(info, "")
+    options = call.write_options()
     obj = (await call.decode(options)).object
     found = await call.services.reviews.review(info, obj, call.workspace.user, call.workspace.cluster)
-    call.exchange.warnings += options.warnings
     await call.exchange.respond_json(CREATED, found)
 
 
 async def update(call: Call) -> None:
     """The object (or its status, …) replaced by the body."""
     info = call.info
-    options = write_options(info, call.exchange.header(b"user-agent"))
+    options = call.write_options()
     body = (await call.decode(options)).object
     pinned = bool(metadata(body).get("resourceVersion"))
 
@@ -87,7 +85,7 @@ async def update(call: Call) -> None:
         subresource=info.subresource,
         create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
     )
-    await respond_written(call, written, options)
+    await respond_written(call, written)
 
 
 def authorize_create(call: Call) -> None:
@@ -110,16 +108,15 @@ def authorize_create(call: Call) -> None:
         raise forbid(wanted, decision)
 
 
-async def respond_written(call: Call, written: Written, options: WriteOptions) -> None:
+async def respond_written(call: Call, written: Written) -> None:
     """Answer an update or patch."""
-    call.exchange.warnings += options.warnings
     await call.respond_item(CREATED if written.created else OK, written.item)
 
 
 async def delete(call: Call) -> None:
     """Delete one object: a Status where it is gone, the object where finalizers hold it."""
     info = call.info
-    options = delete_options(info, await _delete_body(call))
+    options = delete_options(info, await _delete_body(call), warnings=call.exchange.warnings)
     written = await call.view.delete(info.namespace, info.name, options, call.admission(options))
     if not written.deleted:
         await call.respond_item(OK, written.item)
@@ -137,7 +134,7 @@ async def delete(call: Call) -> None:
 
 async def delete_collection(call: Call) -> None:
     """Delete what the query selects; the answer lists what was deleted."""
-    options = delete_options(call.info, await _delete_body(call))
+    options = delete_options(call.info, await _delete_body(call), warnings=call.exchange.warnings)
     shaper = call.shaper()
     listing = await call.view.delete_collection(list_options(call.info), options, call.admission(options))
     await call.exchange.respond_chunks(OK, shaper.chunks(listing))

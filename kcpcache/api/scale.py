@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from kcpcache.api.call import OK, Call
-from kcpcache.api.options import resource_version, write_options
+from kcpcache.api.options import resource_version
 from kcpcache.api.patches import checked_patch_type, patch_function
 from kcpcache.meta.errors import (
     BadRequestError,
@@ -32,7 +32,7 @@ async def get_scale(call: Call) -> None:
 
 async def update_scale(call: Call) -> None:
     """Replicas as the Scale in the body says."""
-    options = write_options(call.info, call.exchange.header(b"user-agent"))
+    options = call.write_options()
     body = (await call.decode(options)).object
 
     def change(live: Object | None) -> Object:
@@ -44,7 +44,7 @@ async def update_scale(call: Call) -> None:
 async def patch_scale(call: Call) -> None:
     """Replicas as the patched Scale says."""
     kind = checked_patch_type(call, scale=True)
-    options = write_options(call.info, call.exchange.header(b"user-agent"))
+    options = call.write_options()
     apply = patch_function(call, kind, await call.exchange.body(), options)
 
     def change(live: Object | None) -> Object:
@@ -65,7 +65,6 @@ async def _write(call: Call, change: Any, options: Any) -> None:
     written = await call.view.update(
         info.namespace, info.name, change, options, call.admission(options), subresource=info.subresource
     )
-    call.exchange.warnings += options.warnings
     item: Item = written.item
     await call.exchange.respond_json(OK, scale_of(item.object(), _paths(call)))
 

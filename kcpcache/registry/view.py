@@ -138,13 +138,17 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """``metav1.DeleteOptions``. ``propagation_policy`` "" lets the resource's default decide."""
+    """``metav1.DeleteOptions``. ``propagation_policy`` "" lets the resource's default decide.
+
+    ``warnings`` is filled by the deletion.
+    """
 
     dry_run: bool = False
     propagation_policy: Literal["", "Background", "Foreground", "Orphan"] = ""
     uid: str = ""
     resource_version: str = ""
     grace_period_seconds: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +171,20 @@ Change: TypeAlias = Callable[["Object | None"], Object]
 """Makes the wanted object of the live one, which it may change; None: there is none. May raise a StatusError."""
 
 
+def _finish(known: bool) -> None:
+    """Nothing is waiting for the outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The two moments at which a write can be refused. ``mutate`` sees the object before defaulting and validation."""
+    """The two moments at which a write can be refused. ``mutate`` sees the object before defaulting and validation.
+
+    ``finish(known)`` is called after each attempt to create; ``known`` False: it was cancelled, and may yet happen.
+    """
 
     mutate: Admit
     validate: Admit
+    finish: Callable[[bool], None] = _finish
 
 
 async def _admit(operation: Operation, new: Object | None, old: Object | None) -> None:

@@ -14,6 +14,7 @@ from kcpcache.meta.errors import (
     FieldError,
     InvalidError,
     ServiceUnavailableError,
+    StatusError,
     already_exists,
     conflict,
     not_found,
@@ -57,6 +58,18 @@ class Writer:
 
     async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         """See ``view.View.create``."""
+        known = False
+        try:
+            written = await self._create(namespace, obj, options, admission)
+            known = True
+        except StatusError:
+            known = True
+            raise
+        finally:
+            admission.finish(known)
+        return written
+
+    async def _create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         self._check_envelope(obj, namespace)
         meta: Object = obj["metadata"]
         if meta.get("resourceVersion"):
@@ -222,7 +235,9 @@ class Writer:
             if entry is None:
                 raise not_found(self.definition.group, self.definition.plural, name)
             self._check_preconditions(entry, options)
-            await admission.validate("DELETE", None, self.reader.adapt(entry).object())
+            old = self.reader.adapt(entry).object()
+            await admission.mutate("DELETE", None, old)
+            await admission.validate("DELETE", None, old)
             written = await self._delete_once(entry, options)
             if written is not None:
                 return written
