@@ -147,7 +147,7 @@ def write_options(
 
 
 def _dry_run_errors(values: list[Any]) -> list[FieldError]:
-    if all(value in {"All", ""} for value in values if isinstance(value, str)):
+    if all(isinstance(value, str) and value in {"All", ""} for value in values):
         return []
     return [field_not_supported("dryRun", values, ["All"])]
 
@@ -165,7 +165,7 @@ def delete_options(info: RequestInfo, body: Object, *, warnings: list[str] | Non
     ``warnings`` takes what the deletion warns of. Raises InvalidError and BadRequestError.
     """
     kind = body.get("kind")
-    if kind not in {None, "", _DELETE_OPTIONS}:
+    if kind not in (None, "", _DELETE_OPTIONS):  # no set: what a body says may be unhashable
         raise BadRequestError(f'the body of a delete must be of kind {_DELETE_OPTIONS}, not "{kind}"')
     preconditions = body.get("preconditions")
     preconditions = preconditions if isinstance(preconditions, dict) else {}

@@ -130,8 +130,8 @@ def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
 
 def _check_identity(call: Call, scale: Object) -> None:
     given = scale.get("apiVersion"), scale.get("kind")
-    if given not in {(f"{SCALE_GROUP}/{SCALE_VERSION}", SCALE_KIND), (None, None)}:
+    if given not in ((f"{SCALE_GROUP}/{SCALE_VERSION}", SCALE_KIND), (None, None)):
         raise BadRequestError(f"the object provided is unrecognized (must be of type Scale): {given[0]}, {given[1]}")
     name = metadata(scale).get("name")
-    if name not in {None, "", call.info.name}:
+    if name not in (None, "", call.info.name):
         raise BadRequestError(f"the name of the object ({name}) does not match the name on the URL ({call.info.name})")

@@ -79,6 +79,27 @@ async def test_delete_options_come_in_the_body_or_in_the_query(world):
     assert (await world.client.request("DELETE", f"{CM}/a", json=both)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": []},
+        {"kind": "Other"},
+        {"dryRun": [1]},
+        {"dryRun": "Some"},
+        {"propagationPolicy": []},
+        {"preconditions": {"uid": [1]}},
+        {"propagationPolicy": [1]},
+        {"gracePeriodSeconds": "x"},
+        [],
+    ],
+)
+async def test_delete_options_of_the_wrong_types_are_the_client_s_mistake(world, body):
+    await world.create("a")
+    for path in (f"{CM}/a", CM):
+        response = await world.client.request("DELETE", path, json=body)
+        assert response.status_code < 500
+
+
 async def test_deletecollection_deletes_what_the_selector_matches_and_lists_it(world):
     await world.create("a", metadata={"name": "a", "labels": {"x": "1"}})
     await world.create("b")
@@ -222,6 +243,8 @@ async def test_scale_shows_and_writes_the_replicas_of_any_object(world):
         ({"kind": "CronTab", "apiVersion": "v1", "spec": {}}, 400),
         ({"metadata": {"name": "other"}}, 400),
         ({"metadata": []}, 400),
+        ({"metadata": {"name": [1]}}, 400),
+        ({"kind": [1]}, 400),
         ({"metadata": {"uid": "other"}, "spec": {"replicas": 1}}, 409),
     ],
 )
