@@ -4,13 +4,31 @@ from collections.abc import Callable, Mapping
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
-from kcpcache.registry.kcp import cached_resource
+from kcpcache.registry.kcp import cached_resource, conversion, tenancy
+from kcpcache.registry.kcp.api_binding import ApiBindingRules
+from kcpcache.registry.kcp.api_export import ApiExportRules
+from kcpcache.registry.kcp.api_resource_schema import ApiResourceSchemaRules
+from kcpcache.registry.kcp.endpoint_slices import EndpointSliceRules
 from kcpcache.registry.resource import Convert, Rules
 
+_CACHED_RESOURCES = GroupResource("cache.kcp.io", "cachedresources")
+
 RULES: Mapping[GroupResource, Rules] = {
-    GroupResource("cache.kcp.io", "cachedresources"): cached_resource.CachedResourceRules(),
+    _CACHED_RESOURCES: cached_resource.CachedResourceRules(),
+    GroupResource("cache.kcp.io", "cachedresourceendpointslices"): EndpointSliceRules("cachedResource"),
+    GroupResource("apis.kcp.io", "apiexportendpointslices"): EndpointSliceRules("export"),
+    GroupResource("apis.kcp.io", "apiresourceschemas"): ApiResourceSchemaRules(),
+    conversion.API_EXPORTS: ApiExportRules(),
+    conversion.API_BINDINGS: ApiBindingRules(),
+    GroupResource("tenancy.kcp.io", "workspaces"): tenancy.WorkspaceRules(),
+    GroupResource("tenancy.kcp.io", "workspacetypes"): tenancy.WorkspaceTypeRules(),
+    GroupResource("core.kcp.io", "logicalclusters"): tenancy.LogicalClusterRules(),
+    GroupResource("topology.kcp.io", "partitions"): tenancy.PartitionRules(),
+    GroupResource("topology.kcp.io", "partitionsets"): tenancy.PartitionSetRules(),
 }
-NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {
-    GroupResource("cache.kcp.io", "cachedresources"): cached_resource.normalize,
+NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {_CACHED_RESOURCES: cached_resource.normalize}
+PATCH_NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {
+    _CACHED_RESOURCES: cached_resource.normalize_patch
 }
-CONVERSIONS: Mapping[GroupResource, Convert] = {}
+"""For the documents of JSON merge patches, before they are applied."""
+CONVERSIONS: Mapping[GroupResource, Convert] = conversion.CONVERSIONS

@@ -1,0 +1,443 @@
+"""Rules of CustomResourceDefinitions; in parts, since APIResourceSchemas are checked like them (behaviour §6).
+
+Rules and texts follow the validation of Kubernetes' apiextensions.k8s.io/v1; field paths are those of v1. No function
+raises: they expect the right types (``schema.structural_schema``) but bear others.
+"""
+
+import base64
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from kcpcache.meta.errors import (
+    FieldError,
+    field_duplicate,
+    field_forbidden,
+    field_invalid,
+    field_not_supported,
+    field_required,
+    field_too_many,
+)
+from kcpcache.meta.names import GroupResource, dns1123_subdomain_errors
+from kcpcache.meta.objects import Object, annotations_of, name_of
+from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
+from kcpcache.registry.resource import NoRules, Rules
+from kcpcache.schema.compiled import schema_hash
+from kcpcache.schema.structural import check_structural
+
+APPROVED_ANNOTATION: Final = "api-approved.kubernetes.io"
+
+_PROTECTED_GROUPS: Final = ("k8s.io", "kubernetes.io")
+_POLICY: Final = "https://github.com/kubernetes/enhancements/pull/1111"
+_APPROVAL_NEEDED: Final = f'protected groups must have approval annotation "{APPROVED_ANNOTATION}"'
+_PRUNING: Final = (
+    "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead. See "
+    "https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#field-pruning "
+    "for details"
+)
+_SCOPES: Final = ("Cluster", "Namespaced")
+_STRATEGIES: Final = ("None", "Webhook")
+_REVIEW_VERSIONS: Final = ("v1", "v1beta1")
+_COLUMN_TYPES: Final = ("boolean", "date", "integer", "number", "string")
+_COLUMN_FORMATS: Final = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+_SELECTABLE_TYPES: Final = ("string", "boolean", "integer")
+_MAX_SELECTABLE: Final = 8
+_MAX_WARNING_BYTES: Final = 256
+_MAX_PORT: Final = 65535
+_LABEL_BYTES: Final = 63
+_DNS1035: Final = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+_DNS1035_TEXT: Final = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_DOTTED: Final = re.compile(r"""(\.[^.\[\]\\'"\s()*@]+)+""")
+_ROOT_KEYWORDS: Final = (
+    *("description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
+    *("maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items"),
+    *("properties", "externalDocs", "example", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations"),
+)
+"""All that may stand at the root beside a status subresource: what holds for parts of the object holds for each."""
+
+
+class CrdRules(NoRules):
+    """Of apiextensions.k8s.io customresourcedefinitions. See ``registry.resource.Rules``."""
+
+    def prepare_update(self, new: Object, old: Object) -> None:
+        """A new storage version counts as stored from this write on: objects may be written before anyone reacts."""
+        if isinstance(old.get("status"), dict):
+            _note_storage_version(new)
+
+    def default(self, obj: Object) -> None:
+        """Names that follow from the kind, strategy ``None``, and the webhook's port."""
+        spec = section(obj, "spec")
+        default_names(spec)
+        if spec and not isinstance(spec.get("conversion"), dict):
+            spec["conversion"] = {"strategy": "None"}
+        service = section(spec, "conversion", "webhook", "clientConfig", "service")
+        if service and service.get("port") is None:
+            service["port"] = 443
+
+    def validate(self, obj: Object) -> list[FieldError]:
+        """Name, spec, approval of protected groups, and that every stored version still exists."""
+        spec = section(obj, "spec")
+        group, plural, name = text(spec, "group"), text(section(spec, "names"), "plural"), name_of(obj)
+        errors = []
+        if name != f"{plural}.{group}":
+            errors.append(field_invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
+        if spec.get("preserveUnknownFields") is True:
+            errors.append(field_invalid("spec.preserveUnknownFields", True, _PRUNING))
+        errors += group_errors(group)
+        errors += _choice_errors("spec.scope", text(spec, "scope"), _SCOPES)
+        for index, version in sections(spec, "versions"):
+            path = f"spec.versions[{index}]"
+            schema = section(version, "schema").get("openAPIV3Schema")
+            if schema is None:
+                errors.append(field_required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
+            errors += version_errors(version, schema, f"{path}.schema.openAPIV3Schema", path)
+            errors += _selectable_errors(version, schema, f"{path}.selectableFields")
+        errors += versions_errors(spec)
+        errors += names_errors(section(spec, "names"), "spec.names")
+        errors += conversion_errors(section(spec, "conversion"), "spec.conversion")
+        errors += approval_errors(group, obj)
+        return errors + list(_stored_version_errors(obj))
+
+    def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
+        """Group and plural stay; once it is established, so do scope and kind: the store depends on them."""
+        spec, before = section(obj, "spec"), section(old, "spec")
+        names, names_before = section(spec, "names"), section(before, "names")
+        errors = immutable("spec.group", spec.get("group"), before.get("group"))
+        errors += immutable("spec.names.plural", names.get("plural"), names_before.get("plural"))
+        conditions = (condition for _, condition in sections(section(old, "status"), "conditions"))
+        if any(text(c, "type") == "Established" and text(c, "status") == "True" for c in conditions):
+            errors += immutable("spec.scope", spec.get("scope"), before.get("scope"))
+            errors += immutable("spec.names.kind", names.get("kind"), names_before.get("kind"))
+        return errors
+
+
+CRD_RULES: Final[Mapping[GroupResource, Rules]] = {
+    GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): CrdRules()
+}
+
+
+def dns1035_label_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a name of a resource or version, in kube's words."""
+    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    return errors if _DNS1035.fullmatch(value) else [*errors, _DNS1035_TEXT]
+
+
+def default_names(spec: Object) -> None:
+    """Fill in, in place, the names that follow from the kind."""
+    names = section(spec, "names")
+    kind = text(names, "kind")
+    if kind:
+        names["singular"] = text(names, "singular") or kind.lower()
+        names["listKind"] = text(names, "listKind") or f"{kind}List"
+
+
+def _note_storage_version(crd: Object) -> None:
+    stored = next((text(v, "name") for _, v in sections(section(crd, "spec"), "versions") if v.get("storage")), "")
+    versions = texts(section(crd, "status"), "storedVersions")
+    if stored and stored not in versions:
+        crd["status"] = {**section(crd, "status"), "storedVersions": [*versions, stored]}
+
+
+def _choice_errors(path: str, value: str, choices: tuple[str, ...]) -> list[FieldError]:
+    if not value:
+        return [field_required(path)]
+    return [] if value in choices else [field_not_supported(path, value, choices)]
+
+
+def group_errors(group: str) -> list[FieldError]:
+    """What is wrong with a group that is not Kubernetes' own."""
+    if not group:
+        return [field_required("spec.group")]
+    if errors := dns1123_subdomain_errors(group):
+        return [field_invalid("spec.group", group, ",".join(errors))]
+    if "." not in group:
+        return [field_invalid("spec.group", group, "should be a domain with at least one dot")]
+    return []
+
+
+def names_errors(names: Object, path: str) -> Iterator[FieldError]:
+    """What is wrong with ``spec.names``, defaulted."""
+    for key in ("plural", "singular", "kind", "listKind"):
+        value = text(names, key)
+        if not value:
+            yield field_required(f"{path}.{key}")
+            continue
+        mixed = key in {"kind", "listKind"}
+        errors = dns1035_label_errors(value.lower() if mixed else value)
+        if errors:
+            detail = ",".join(errors)
+            said = f"may have mixed case, but should otherwise match: {detail}" if mixed else detail
+            yield field_invalid(f"{path}.{key}", value, said)
+    if text(names, "kind") and names.get("kind") == names.get("listKind"):
+        yield field_invalid(f"{path}.listKind", names["listKind"], "kind and listKind may not be the same")
+    for key in ("shortNames", "categories"):
+        for index, value in enumerate(texts(names, key)):
+            if errors := dns1035_label_errors(value):
+                yield field_invalid(f"{path}.{key}[{index}]", value, ",".join(errors))
+
+
+def versions_errors(spec: Object) -> Iterator[FieldError]:
+    """What is wrong with the versions of a spec together: their names, and which is stored."""
+    versions = [version for _, version in sections(spec, "versions")]
+    names = [text(version, "name") for version in versions]
+    for index, name in enumerate(names):
+        if errors := dns1035_label_errors(name):
+            yield field_invalid(f"spec.versions[{index}].name", name, ",".join(errors))
+    if len(set(names)) != len(names):
+        yield field_invalid("spec.versions", names, "must contain unique version names")
+    if sum(version.get("storage") is True for version in versions) != 1:
+        yield field_invalid("spec.versions", names, "must have exactly one version marked as storage version")
+
+
+def version_errors(version: Object, schema: Any, schema_path: str, path: str) -> Iterator[FieldError]:
+    """What is wrong with one version at ``path``, whose schema stands at ``schema_path`` (None: said elsewhere)."""
+    yield from _deprecation_errors(version, f"{path}.deprecationWarning")
+    subresources = section(version, "subresources")
+    if schema is not None:
+        if subresources.get("status") is not None and isinstance(schema, dict):
+            yield from _root_errors(schema, schema_path)
+        yield from _schema_errors(schema, schema_path)
+    if subresources.get("scale") is not None:
+        yield from _scale_errors(section(subresources, "scale"), f"{path}.subresources.scale")
+    for index, column in sections(version, "additionalPrinterColumns"):
+        yield from _column_errors(column, f"{path}.additionalPrinterColumns[{index}]")
+
+
+def _deprecation_errors(version: Object, path: str) -> Iterator[FieldError]:
+    warning = version.get("deprecationWarning")
+    if not isinstance(warning, str):
+        return
+    if version.get("deprecated") is not True:
+        yield field_invalid(path, warning, "can only be set for deprecated versions")
+        return
+    if not warning:
+        yield field_invalid(path, warning, "must not be an empty string")
+    if len(warning.encode()) > _MAX_WARNING_BYTES:
+        yield field_invalid(path, warning, f"must be <= {_MAX_WARNING_BYTES} characters long")
+    if not warning.isprintable():
+        yield field_invalid(path, warning, "must only contain printable UTF-8 characters")
+
+
+class _SoundSchemas:
+    """Hashes of schemas that passed, the latest 4096: a CRD's status is written often, its schema seldom.
+
+    Used on the event loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._hashes: OrderedDict[str, None] = OrderedDict()
+
+    def errors(self, schema: Any, path: str) -> list[FieldError]:
+        digest = schema_hash(schema)
+        if digest in self._hashes:
+            self._hashes.move_to_end(digest)
+            return []
+        found = check_structural(schema, path)
+        if not found:
+            self._hashes[digest] = None
+            if len(self._hashes) > 4096:  # noqa: PLR2004 - see the class
+                self._hashes.popitem(last=False)
+        return found
+
+
+_schema_errors = _SoundSchemas().errors
+
+
+def _root_errors(schema: Object, path: str) -> Iterator[FieldError]:
+    for keyword, value in schema.items():
+        if value and keyword not in _ROOT_KEYWORDS:
+            allowed = " ".join(_ROOT_KEYWORDS)
+            detail = (
+                f"only [{allowed}] fields are allowed at the root of the schema if the status subresource is enabled"
+            )
+            yield field_invalid(path, keyword, detail)
+            return
+
+
+def _scale_errors(scale: Object, path: str) -> Iterator[FieldError]:
+    for key, below in (("specReplicasPath", ".spec"), ("statusReplicasPath", ".status"), ("labelSelectorPath", "")):
+        value = text(scale, key)
+        if not value:
+            if below:
+                yield field_required(f"{path}.{key}")
+        elif not value.startswith("."):
+            yield field_invalid(f"{path}.{key}", value, "must be a simple json path starting with .")
+        elif not _DOTTED.fullmatch(value):
+            yield field_invalid(f"{path}.{key}", value, "must be a json path in the dot notation")
+        elif below and not value.startswith(f"{below}."):
+            yield field_invalid(f"{path}.{key}", value, f"should be a json path under {below}")
+        elif not value.startswith((".spec.", ".status.")):
+            yield field_invalid(f"{path}.{key}", value, "should be a json path under either .spec or .status")
+
+
+def _column_errors(column: Object, path: str) -> Iterator[FieldError]:
+    """Of the path only what Kubernetes checks: a column whose path finds nothing is an empty one, not an error."""
+    if not text(column, "name"):
+        yield field_required(f"{path}.name")
+    types, kind = ",".join(_COLUMN_TYPES), text(column, "type")
+    if not kind:
+        yield field_required(f"{path}.type", f"must be one of {types}")
+    elif kind not in _COLUMN_TYPES:
+        yield field_invalid(f"{path}.type", kind, f"must be one of {types}")
+    form = text(column, "format")
+    if form and form not in _COLUMN_FORMATS:
+        yield field_invalid(f"{path}.format", form, f"must be one of {','.join(_COLUMN_FORMATS)}")
+    json_path = text(column, "jsonPath")
+    if not json_path:
+        yield field_required(f"{path}.jsonPath")
+    elif not json_path.startswith("."):
+        yield field_invalid(f"{path}.jsonPath", json_path, "must be a simple json path starting with .")
+
+
+def _selectable_errors(version: Object, schema: Any, path: str) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for index, field in sections(version, "selectableFields"):
+        at, value = f"{path}[{index}].jsonPath", text(field, "jsonPath")
+        if not value:
+            yield field_required(at)
+            continue
+        found = _schema_at(schema, value)
+        if found is None:
+            yield field_invalid(at, value, "is an invalid path: does not refer to a valid field")
+            continue
+        if value.split(".")[1] == "metadata":
+            yield field_invalid(at, value, "must not point to fields in metadata")
+        if found.get("type") not in _SELECTABLE_TYPES:
+            detail = (
+                "must point to a field of type string, boolean or integer. Enum string fields and strings with formats "
+                "are allowed."
+            )
+            yield field_invalid(at, value, detail)
+        if value in seen:
+            yield field_duplicate(at, value)
+        seen.add(value)
+    if len(seen) > _MAX_SELECTABLE:
+        yield field_too_many(path, len(seen), _MAX_SELECTABLE)
+
+
+def _schema_at(schema: Any, path: str) -> Object | None:
+    """The schema of the property at a dotted path; None where there is none. List items cannot be selected by."""
+    if not _DOTTED.fullmatch(path):
+        return None
+    for name in path[1:].split("."):
+        schema = section(schema, "properties").get(name)
+    return schema if isinstance(schema, dict) else None
+
+
+def conversion_errors(conversion: Object, path: str, *, services: bool = True) -> Iterator[FieldError]:
+    """``services``: whether the webhook may be a Service. Without a conversion there is nothing to say."""
+    if not conversion:
+        return
+    strategy = text(conversion, "strategy")
+    yield from _choice_errors(f"{path}.strategy", strategy, _STRATEGIES)
+    webhook = section(conversion, "webhook")
+    if strategy != "Webhook":
+        if conversion.get("webhook") is not None:
+            yield field_forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
+        return
+    if not isinstance(webhook.get("clientConfig"), dict):
+        yield field_required(f"{path}.webhook.clientConfig", "required when strategy is set to Webhook")
+    else:
+        yield from _client_errors(webhook["clientConfig"], f"{path}.webhook.clientConfig", services=services)
+    yield from _review_version_errors(webhook, f"{path}.webhook.conversionReviewVersions")
+
+
+def _client_errors(client: Object, path: str, *, services: bool) -> Iterator[FieldError]:
+    url, service = client.get("url"), client.get("service")
+    if (url is None) == (service is None):
+        yield field_required(path, "exactly one of url or service is required" if services else "url is required")
+    elif url is not None:
+        yield from _url_errors(text(client, "url"), f"{path}.url")
+    else:
+        for key in ("name", "namespace"):
+            if not text(section(service), key):
+                yield field_required(f"{path}.service.{key}", f"service {key} is required")
+        port = whole(section(service), "port")
+        if port is not None and not 1 <= port <= _MAX_PORT:
+            yield field_invalid(
+                f"{path}.service.port", port, "port is not valid: must be between 1 and 65535, inclusive"
+            )
+    bundle = text(client, "caBundle")
+    if bundle and not _is_ca_bundle(bundle):
+        detail = "unable to load root certificates: unable to parse bytes as PEM block"
+        yield field_invalid(f"{path}.caBundle", bundle, detail)
+
+
+def _url_errors(url: str, path: str) -> Iterator[FieldError]:
+    form = "desired format: https://host[/path]"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        yield field_required(path, f"url must be a valid URL: {error}; {form}")
+        return
+    if parts.scheme != "https":
+        yield field_invalid(path, parts.scheme, f"'https' is the only allowed URL scheme; {form}")
+    if not host:
+        yield field_invalid(path, parts.netloc, f"host must be specified; {form}")
+    if parts.username is not None:
+        yield field_invalid(path, "…", f"user information is not permitted in the URL; {form}")
+    for what, value in (("query parameters", parts.query), ("fragments", parts.fragment)):
+        if value:
+            yield field_invalid(path, value, f"{what} are not permitted in the URL; {form}")
+
+
+def _is_ca_bundle(encoded: str) -> bool:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        return bool(load_pem_x509_certificates(base64.b64decode(encoded)))
+    except ValueError:
+        return False
+
+
+def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:
+    versions = texts(webhook, "conversionReviewVersions")
+    if not versions:
+        yield field_required(path)
+        return
+    for index, version in enumerate(versions):
+        if version in versions[:index]:
+            yield field_invalid(f"{path}[{index}]", version, "duplicate version")
+        else:
+            yield from invalid(f"{path}[{index}]", version, dns1035_label_errors(version))
+    if not set(versions) & set(_REVIEW_VERSIONS):
+        yield field_invalid(path, versions, f"must include at least one of {', '.join(_REVIEW_VERSIONS)}")
+
+
+def approval_errors(group: str, obj: Object) -> Iterator[FieldError]:
+    """Groups of the Kubernetes community need an annotation that names the approval."""
+    if not any(group == protected or group.endswith(f".{protected}") for protected in _PROTECTED_GROUPS):
+        return
+    path, value = f"metadata.annotations[{APPROVED_ANNOTATION}]", annotations_of(obj).get(APPROVED_ANNOTATION, "")
+    if not value:
+        yield field_required(path, f"{_APPROVAL_NEEDED}, see {_POLICY}")
+    elif not value.startswith("unapproved") and not _is_url(value):
+        detail = f'{_APPROVAL_NEEDED} with either a URL or a reason starting with "unapproved", see {_POLICY}'
+        yield field_invalid(path, value, detail)
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc)
+
+
+def _stored_version_errors(crd: Object) -> Iterator[FieldError]:
+    """Of a CRD whose status says what is stored: nothing that is stored may become unreadable."""
+    stored = texts(section(crd, "status"), "storedVersions")
+    versions = {text(v, "name"): v.get("storage") is True for _, v in sections(section(crd, "spec"), "versions")}
+    for index, version in enumerate(stored):
+        if version not in versions:
+            yield field_invalid(f"status.storedVersions[{index}]", version, "must appear in spec.versions")
+    storage = next((name for name, is_storage in versions.items() if is_storage), "")
+    if stored and storage and storage not in stored:
+        yield field_invalid("status.storedVersions", stored, f"must have the storage version {storage}")
