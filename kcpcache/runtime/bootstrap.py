@@ -21,6 +21,7 @@ from kcpcache.registry.system import BOOTSTRAP_EXPORTS, SystemTypes, kcp_manifes
 from kcpcache.registry.view import NO_ADMISSION, WriteOptions
 from kcpcache.runtime.apply import FIELD_MANAGER
 from kcpcache.runtime.environment import ShardInfo
+from kcpcache.storage.keys import registry_prefix
 
 NAMESPACE = "kcp-system"
 _WITH_POLICY = ("tenancy.kcp.io", "topology.kcp.io")
@@ -64,11 +65,18 @@ class Bootstrap:
         await self._ensure_shard()
 
     async def _identity(self, export: str) -> str:
-        """The identity hash of a root export, from its Secret; made on first start."""
+        """The identity hash of a root export: the one it once recorded, or that of its Secret, made on first start.
+
+        The objects are stored under the hash, so that nobody may lose them by losing the Secret.
+        """
+        stored = self._caches.of(registry_prefix("apis.kcp.io", "apiexports")).get(ROOT, export)
+        recorded = nested(stored.object(), "status", "identityHash") if stored else ""
+        if recorded:
+            return str(recorded)
         fresh = base64.b64encode(secrets.token_hex(_KEY_BYTES).encode()).decode()
         secret = {"metadata": {"name": export, "namespace": NAMESPACE}, "data": {"key": fresh}}
-        stored = await self._ensure("", "secrets", ROOT, secret)
-        return identity_hash(secret_value(stored, "key") or b"")
+        found = await self._ensure("", "secrets", ROOT, secret)
+        return identity_hash(secret_value(found, "key") or b"")
 
     async def _ensure_export(self, export: str) -> None:
         resources = []
