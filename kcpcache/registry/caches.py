@@ -7,21 +7,27 @@ nobody on the event loop ever sees one without the other. Only the event loop ma
 
 import asyncio
 import contextlib
+import heapq
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
 import msgspec
 import structlog
 
+from kcpcache.meta.errors import ServiceUnavailableError
 from kcpcache.registry.entry import Entry, entry_of
-from kcpcache.storage.store import Event, Progress, Revision, Store, StoreError
+from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
 log = structlog.get_logger(__name__)
 
 RING_EVENTS = 4096
+RING_BYTES = 8 * 1024 * 1024
+"""What the recent events of one resource may keep alive of old and deleted objects."""
 SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
+_RELOAD_PAUSE_SECONDS = 1.0
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -32,15 +38,24 @@ class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
     entry: Entry | None
     previous: Entry | None
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes of a replaced or deleted object the event keeps."""
+        return len(self.previous.tail) if self.previous is not None else 0
+
+
+def key_of(entry: Entry) -> str:
+    """``namespace/name``, or ``name`` where there is no namespace."""
+    return f"{entry.namespace}/{entry.name}" if entry.namespace else entry.name
+
 
 class Shelf:
     """The entries of one resource in one logical cluster, in key order (``namespace/name`` or ``name``)."""
 
-    __slots__ = ("_entries", "_keys", "_order")
+    __slots__ = ("_entries", "_order")
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._keys: list[str] = []
         self._order: list[Entry] = []
 
     def __len__(self) -> int:
@@ -52,30 +67,31 @@ class Shelf:
 
     def put(self, key: str, entry: Entry) -> Entry | None:
         """Insert or replace; the replaced entry."""
-        at = bisect_left(self._keys, key)
+        order = self._order
         previous = self._entries.get(key)
         self._entries[key] = entry
-        if previous is None:
-            self._keys.insert(at, key)
-            self._order.insert(at, entry)
+        if not order or key > key_of(order[-1]):  # a store is loaded in order
+            order.append(entry)
+        elif previous is None:
+            order.insert(bisect_left(order, key, key=key_of), entry)
         else:
-            self._order[at] = entry
+            order[bisect_left(order, key, key=key_of)] = entry
         return previous
 
     def pop(self, key: str) -> Entry | None:
         """Remove; the removed entry."""
         previous = self._entries.pop(key, None)
         if previous is not None:
-            at = bisect_left(self._keys, key)
-            del self._keys[at], self._order[at]
+            del self._order[bisect_left(self._order, key, key=key_of)]
         return previous
 
     def snapshot(self, namespace: str = "", start: str = "") -> list[Entry]:
         """The entries of ``namespace`` ("" means all) from key ``start`` on: a list of the caller's own."""
         low = max(start, f"{namespace}/") if namespace else start
-        first = bisect_left(self._keys, low) if low else 0
-        last = bisect_left(self._keys, f"{namespace}0") if namespace else len(self._keys)
-        return self._order[first:last]
+        order = self._order
+        first = bisect_left(order, low, key=key_of) if low else 0
+        last = bisect_left(order, f"{namespace}0", key=key_of) if namespace else len(order)
+        return order[first:last]
 
 
 class Subscription:
@@ -91,7 +107,7 @@ class Subscription:
 
     def attach(self, cache: "ResourceCache", cluster: str) -> None:
         """Also receive the events of ``cache`` in ``cluster`` (``*``: in all), from the next one on."""
-        cache.subscriptions.setdefault(cluster, []).append(self)
+        cache.subscriptions.setdefault(cluster, {})[self] = None
         self._sources.append((cache, cluster))
 
     def push(self, event: CacheEvent) -> None:
@@ -146,10 +162,11 @@ class ResourceCache:
         self.prefix = prefix
         self.shelves: dict[str, Shelf] = {}
         self.listeners: list[Callable[[CacheEvent], None]] = []
-        self.subscriptions: dict[str, list[Subscription]] = {}
+        self.subscriptions: dict[str, dict[Subscription, None]] = {}
         self.ring: deque[CacheEvent] = deque()
         self.ring_after = loaded_at
         """The ring holds every event above this revision."""
+        self._ring_bytes = 0
 
     def get(self, cluster: str, name: str, namespace: str = "") -> Entry | None:
         """The live entry, or None."""
@@ -162,9 +179,13 @@ class ResourceCache:
         return shelf.snapshot(namespace) if shelf else []
 
     def all_entries(self) -> Iterator[Entry]:
-        """The live entries of all logical clusters, cluster by cluster in order of their names."""
-        for cluster in sorted(self.shelves):
+        """The live entries of all logical clusters, in key order."""
+        for cluster in self.clusters():
             yield from self.shelves[cluster].snapshot()
+
+    def clusters(self) -> list[str]:
+        """The logical clusters that have entries, in the order of their keys (``a-b/`` is before ``a/``)."""
+        return sorted(self.shelves, key=_as_segment)
 
     def count(self, cluster: str) -> int:
         """How many live entries a logical cluster has: O(1)."""
@@ -193,14 +214,29 @@ class ResourceCache:
         if previous is None and entry is None:
             return
         event = CacheEvent(revision, cluster, entry, previous)
-        self.ring.append(event)
-        if len(self.ring) > RING_EVENTS:
-            self.ring_after = self.ring.popleft().revision
+        self._remember(event)
         for listener in self.listeners:
             listener(event)
         for scope in (cluster, "*"):
             for subscription in tuple(self.subscriptions.get(scope, ())):
                 subscription.push(event)
+
+    def _remember(self, event: CacheEvent) -> None:
+        if not self.shelves:  # the last object went: what was there must not stay in memory
+            self.forget(event.revision)
+            return
+        self.ring.append(event)
+        self._ring_bytes += event.weight
+        while len(self.ring) > RING_EVENTS or self._ring_bytes > RING_BYTES:
+            oldest = self.ring.popleft()
+            self._ring_bytes -= oldest.weight
+            self.ring_after = oldest.revision
+
+    def forget(self, revision: int) -> None:
+        """Drop the recent events: whoever resumes at or before ``revision`` is served from the store's history."""
+        self.ring.clear()
+        self._ring_bytes = 0
+        self.ring_after = revision
 
     def load(self, key: str, revision: int, value: bytes) -> Entry | None:
         """Take in one entry that is not news: no event."""
@@ -209,24 +245,36 @@ class ResourceCache:
 
     def _store(self, cluster: str, rest: str, revision: int, value: bytes | None) -> tuple[Entry | None, Entry | None]:
         shelf = self.shelves.get(cluster)
-        if value is None:
+        entry = None if value is None else self._decode(cluster, rest, revision, value)
+        if entry is None:
             previous = shelf.pop(rest) if shelf else None
             if shelf is not None and not shelf:
                 del self.shelves[cluster]
             return previous, None
         if shelf is None:
             shelf = self.shelves[cluster] = Shelf()
-        namespace, _, name = rest.rpartition("/")
-        entry = entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision)
         return shelf.put(rest, entry), entry
+
+    def _decode(self, cluster: str, rest: str, revision: int, value: bytes) -> Entry | None:
+        namespace, _, name = rest.rpartition("/")
+        try:
+            return entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision)
+        except (ValueError, RecursionError) as error:
+            # Damage to one object (nothing of ours writes such a value) must not take all others down with it.
+            log.exception("a stored value is no object; it is left out", key=self.prefix + cluster, error=str(error))
+            return None
 
     def unsubscribe(self, cluster: str, subscription: Subscription) -> None:
         """Called by the subscription."""
-        found = self.subscriptions.get(cluster, [])
-        if subscription in found:
-            found.remove(subscription)
-        if not found:
-            self.subscriptions.pop(cluster, None)
+        found = self.subscriptions.get(cluster)
+        if found is not None:
+            found.pop(subscription, None)
+            if not found:
+                del self.subscriptions[cluster]
+
+
+def _as_segment(cluster: str) -> str:
+    return f"{cluster}/"
 
 
 def split_key(key: str) -> tuple[str, str]:
@@ -248,7 +296,8 @@ class Caches:
         self.revision = 0
         self._caches: dict[str, ResourceCache] = {}
         self._cache_listeners: list[Callable[[ResourceCache], None]] = []
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision, then by arrival
+        self._arrivals = count()
         self._task: asyncio.Task[None] | None = None
         self.closed = False
 
@@ -277,15 +326,14 @@ class Caches:
         self._task = asyncio.create_task(self._follow(), name="caches")
 
     async def close(self) -> None:
-        """Stop following; every subscription is closed, every waiter released. Idempotent."""
+        """Stop following; every subscription is closed, every waiter is told. Idempotent."""
         self.closed = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         self.end_subscriptions()
-        for _, waiter in self._waiters:
-            waiter.cancel()
+        self._give_up()
 
     async def failed(self) -> None:
         """Runs as long as the store is followed; raises what ended that."""
@@ -294,22 +342,43 @@ class Caches:
 
     def end_subscriptions(self) -> None:
         """Close every open watch; their readers end cleanly."""
-        for cache in self.known():
-            for subscriptions in tuple(cache.subscriptions.values()):
-                for subscription in tuple(subscriptions):
-                    subscription.close()
+        for subscription in self._subscriptions():
+            subscription.close()
+
+    def _subscriptions(self) -> list[Subscription]:
+        return [one for cache in self.known() for found in cache.subscriptions.values() for one in found]
 
     async def fresh(self) -> None:
-        """Return once the caches show every write that was acknowledged before the call."""
-        await self.reached(await self.store.revision())
+        """Return once the caches show every write acknowledged before the call. Raises ServiceUnavailableError."""
+        try:
+            revision = await self.store.revision()
+        except StoreError as error:
+            raise ServiceUnavailableError(f"the store cannot be read: {error}") from None
+        await self.reached(revision)
 
     async def reached(self, revision: int) -> None:
-        """Return once the caches show everything up to ``revision``."""
+        """Return once the caches show everything up to ``revision``. Raises ServiceUnavailableError once closed."""
         if self.revision >= revision:
             return
+        if self.closed:
+            raise _closing()
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((revision, waiter))
-        await waiter
+        item = (revision, next(self._arrivals), waiter)
+        heapq.heappush(self._waiters, item)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # Nobody may ever reach the revision: without this, each such question would be remembered for ever.
+            if item in self._waiters:
+                self._waiters.remove(item)
+                heapq.heapify(self._waiters)
+            raise
+
+    def _give_up(self) -> None:
+        for _, _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(_closing())
+        self._waiters.clear()
 
     async def _load(self) -> None:
         page = await self.store.list("/", limit=_LOAD_PAGE)
@@ -325,16 +394,24 @@ class Caches:
             page = await self.store.list("/", revision=revision, limit=_LOAD_PAGE, start=page.next_start)
 
     async def _follow(self) -> None:
+        lost = False
         while not self.closed:
             try:
+                if lost:
+                    await self._reload()
+                    lost = False
                 events = self.store.watch("/", after=Revision(self.revision))
                 async with contextlib.aclosing(events):  # type: ignore[type-var]
                     async for event in events:
                         self._take(event)
             except StoreError as error:
                 log.exception("the caches lost their watch and load anew", error=str(error))
-                await self._reload()
+                if lost:  # the store cannot be read either: reads that need it fail meanwhile
+                    await asyncio.sleep(_RELOAD_PAUSE_SECONDS)
+                lost = True
             else:
+                self.closed = True  # the store was closed: nobody will be told of anything any more
+                self._give_up()
                 return
 
     def _take(self, event: Event | Progress) -> None:
@@ -347,37 +424,51 @@ class Caches:
             self._release()
 
     def _release(self) -> None:
-        waiting = []
-        for revision, waiter in self._waiters:
-            if revision > self.revision:
-                waiting.append((revision, waiter))
-            elif not waiter.done():
+        waiters, revision = self._waiters, self.revision
+        while waiters and waiters[0][0] <= revision:
+            waiter = heapq.heappop(waiters)[2]
+            if not waiter.done():
                 waiter.set_result(None)
-        self._waiters = waiting
 
     async def _reload(self) -> None:
         """After a lost watch: open watches are ended as too old, and what changed is told to the listeners."""
         page = await self.store.list("/")
+        for subscription in self._subscriptions():
+            subscription.overrun = True
+            subscription.close()
         live = {stored.key: stored for stored in page.entries}
         for cache in self.known():
-            for subscriptions in tuple(cache.subscriptions.values()):
-                for subscription in tuple(subscriptions):
-                    subscription.overrun = True
-                    subscription.close()
-            gone = [(e.cluster, f"{e.namespace}/{e.name}" if e.namespace else e.name) for e in cache.all_entries()]
-            for cluster, rest in gone:
-                if f"{cache.prefix}{cluster}/{rest}" not in live:
-                    cache.apply(f"{cluster}/{rest}", page.revision, None)
+            self._drop_gone(cache, live, page.revision)
         for stored in page.entries:
             prefix, rest = split_key(stored.key)
             if prefix:
-                cluster, _, key = rest.partition("/")
-                shelf = self.of(prefix).shelves.get(cluster)
-                known = shelf.get(key) if shelf else None
-                if known is None or known.revision != stored.revision:
-                    self.of(prefix).apply(rest, stored.revision, stored.value)
+                self._catch_up(self.of(prefix), rest, stored)
         for cache in self.known():
-            cache.ring.clear()
-            cache.ring_after = page.revision
+            cache.forget(page.revision)
         self.revision = page.revision
         self._release()
+
+    @staticmethod
+    def _drop_gone(cache: ResourceCache, live: dict[str, StoredEntry], revision: int) -> None:
+        for entry in list(cache.all_entries()):
+            key = (
+                f"{entry.cluster}/{entry.namespace}/{entry.name}"
+                if entry.namespace
+                else f"{entry.cluster}/{entry.name}"
+            )
+            stored = live.get(cache.prefix + key)
+            # A value under the same key may be another object by now: its creation needs a deletion before it.
+            if stored is None or (stored.revision != entry.revision and entry.uid.encode() not in stored.value):
+                cache.apply(key, revision, None)
+
+    @staticmethod
+    def _catch_up(cache: ResourceCache, key: str, stored: StoredEntry) -> None:
+        cluster, _, rest = key.partition("/")
+        shelf = cache.shelves.get(cluster)
+        known = shelf.get(rest) if shelf else None
+        if known is None or known.revision != stored.revision:
+            cache.apply(key, stored.revision, stored.value)
+
+
+def _closing() -> ServiceUnavailableError:
+    return ServiceUnavailableError("the server is shutting down")
