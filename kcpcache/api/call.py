@@ -1,7 +1,8 @@
 """One request on one resource, with everything found that its verb needs."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kcpcache.api.decoding import Body, decode_body
 from kcpcache.api.exchange import Exchange
@@ -30,8 +31,7 @@ def check_metadata(obj: Object) -> None:
         raise BadRequestError("metadata must be an object")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A resource request, authenticated, authorised and resolved."""
 
     exchange: Exchange

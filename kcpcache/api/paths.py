@@ -31,6 +31,8 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 _GROUP_OR_VERSION: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _RESOURCE: Final = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?)(?::([0-9a-z]+))?")
 _ARGUMENT: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:]*|\*")
+_PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_:~*-][A-Za-z0-9_:~*.-]*)+/?")
+"""Almost every path: nothing to decode, and nothing that would have to be refused."""
 _MOST_PARAMETERS: Final = 100
 _LONGEST_PATH: Final = 8192
 _VERBS: Final[Mapping[str, tuple[str, str]]] = {
@@ -104,11 +106,12 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return next((r.value for r in requirements if r.path == "metadata.name" and r.equal), "")
 
 
+@lru_cache(maxsize=4096)
 def parse(raw_path: bytes, query_string: bytes, method: str) -> RequestInfo:
     """What the request asks for. ``raw_path`` is percent-encoded.
 
     Raises BadRequestError for what no name may contain, NotFoundError for paths that mean nothing here, and
-    MethodNotAllowedError; no other error.
+    MethodNotAllowedError; no other error. Clients ask the same again and again: the last few thousand are remembered.
     """
     if len(raw_path) > _LONGEST_PATH:
         raise BadRequestError("the path of the URL is too long")
@@ -148,6 +151,8 @@ def parse(raw_path: bytes, query_string: bytes, method: str) -> RequestInfo:
 
 
 def _segments(raw_path: bytes) -> list[str]:
+    if _PLAIN_PATH.fullmatch(raw_path):
+        return raw_path.decode().removesuffix("/").split("/")[1:]
     parts = raw_path.split(b"/")
     if parts[0]:
         raise BadRequestError("the path of the URL must begin with a slash")

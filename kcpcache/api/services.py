@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import User
@@ -37,8 +39,7 @@ Find: TypeAlias = Callable[[RequestInfo, bool], "tuple[Resource, ServedVersion] 
 """``find(info, metadata_only)``: the resource that a request names, with its version; None where it is not served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """One logical cluster, or ``*``, or what is behind a virtual workspace: everything that verbs work on.
 
     ``user`` is who acts in it. ``authorize`` None: whoever got this far may do everything that the views allow.
