@@ -1,6 +1,7 @@
 """Resource definitions from data: CustomResourceDefinitions and APIResourceSchemas, as plain objects."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from kcpcache.meta.columns import AGE_COLUMN, NAME_COLUMN, Column
@@ -8,6 +9,7 @@ from kcpcache.meta.objects import Object
 from kcpcache.registry.resource import (
     ALL_VERBS,
     READ_VERBS,
+    Conversion,
     Convert,
     NoRules,
     ResourceDefinition,
@@ -23,7 +25,12 @@ _OPEN_SCHEMA: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields"
 
 
 def definition_of_crd(
-    crd: Mapping[str, Any], *, origin: Origin = "crd", rules: Rules | None = None, convert: Convert | None = None
+    crd: Mapping[str, Any],
+    *,
+    origin: Origin = "crd",
+    rules: Rules | None = None,
+    convert: Convert | None = None,
+    conversion: Conversion | None = None,
 ) -> ResourceDefinition:
     """The resource that a CRD's spec defines. The spec has passed validation and defaulting."""
     spec = crd["spec"]
@@ -32,7 +39,8 @@ def definition_of_crd(
         for version in spec["versions"]
     ]
     names = crd.get("status", {}).get("acceptedNames") or spec["names"]
-    return _definition(spec, names, versions, origin=origin, rules=rules, convert=convert)
+    made = _definition(spec, names, versions, origin=origin, rules=rules, convert=convert)
+    return made if conversion is None else replace(made, conversion=conversion)
 
 
 def definition_of_schema(

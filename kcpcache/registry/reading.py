@@ -54,8 +54,8 @@ class Reader:
         self._own = b'{"apiVersion":"%b",' % self._api_version.encode()
 
     def adapt(self, entry: Entry) -> Entry:
-        """The entry in this reader's version."""
-        if entry.prefix.startswith(self._own):
+        """The entry in this reader's version; as it is where only a webhook could convert it."""
+        if entry.prefix.startswith(self._own) or self.definition.conversion is not None:
             return entry
         if self.definition.convert is None:
             return entry.as_version(self._api_version)

@@ -1,6 +1,6 @@
 """What a resource is: its names, versions, schemas, subresources and rules, whether built in, from a CRD or bound."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -85,6 +85,14 @@ class ServedVersion:
         return "status" in self.subresources
 
 
+class Conversion(Protocol):
+    """Converts objects between versions by asking somebody."""
+
+    async def convert(self, objects: Sequence[Object], api_version: str) -> list[Object]:
+        """The objects in that version (``group/version``), in order. Raises StatusError."""
+        ...
+
+
 Convert = Callable[[Object, str], Object]
 """``convert(obj, api_version)``: the object in that version (``group/version``); may change and return its argument."""
 
@@ -94,7 +102,7 @@ class ResourceDefinition:
     """A resource with all its versions. Immutable, and shared by all workspaces that serve the same.
 
     ``identity_hash`` is part of the storage key of bound resources. ``convert`` None: versions differ in
-    ``apiVersion`` only.
+    ``apiVersion`` only. With a ``conversion`` caches and readers show the stored form, and views convert.
     """
 
     group: str
@@ -113,6 +121,7 @@ class ResourceDefinition:
     tracks_generation: bool = True
     origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
     convert: Convert | None = None
+    conversion: Conversion | None = None
     stored_as: GroupResource | None = None
     """The resource whose store it shares; None: its own (all but ``events.k8s.io``)."""
     name_errors: Callable[[str], list[str]] = dns1123_subdomain_errors

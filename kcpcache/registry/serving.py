@@ -22,7 +22,7 @@ from kcpcache.registry.catalog import (
 from kcpcache.registry.definitions import definition_of_crd, definition_of_schema
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
-from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.resource import Conversion, ResourceDefinition
 from kcpcache.registry.view import WILDCARD, Watch
 from kcpcache.storage.keys import registry_prefix
 
@@ -66,15 +66,20 @@ def bound_resources(binding: Object) -> Iterator[BoundResource]:
 
 
 class Serving:
-    """The catalog of every workspace: ``base`` is served by all; ``system`` has the rules of bound kcp types."""
+    """The catalog of every workspace: ``base`` is served by all; ``system`` has the rules of bound kcp types.
+
+    ``conversion(spec)`` is the webhook that converts objects of a CRD or APIResourceSchema with that spec, if any.
+    """
 
     def __init__(
         self,
         caches: Caches,
         base: Iterable[ResourceDefinition],
         system: Mapping[GroupResource, ResourceDefinition],
+        *,
+        conversion: Callable[[Object], Conversion | None] = lambda _spec: None,
     ) -> None:
-        self._caches = caches
+        self._caches, self._conversion = caches, conversion
         self._base: tuple[Resource, ...] = tuple(StoredResource(definition) for definition in base)
         self._system = system
         self._pool = SnapshotPool()
@@ -126,7 +131,7 @@ class Serving:
         known = self._system.get(key)
         made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual)
         if known is None:
-            return made
+            return replace(made, conversion=self._conversion(schema["spec"]))
         return replace(made, rules=known.rules, convert=known.convert, normalize=known.normalize)
 
     def _resources(self, cluster: str) -> Iterator[Resource]:
@@ -159,7 +164,7 @@ class Serving:
         crd = entry.object()
         if not conditions.is_true(crd, "Established"):
             return None
-        definition = definition_of_crd(crd)
+        definition = definition_of_crd(crd, conversion=self._conversion(crd["spec"]))
         if entry.deleting:
             definition = _without_create(definition)
         self._crd_definitions[entry.uid] = (entry.revision, definition)

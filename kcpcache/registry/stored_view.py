@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from kcpcache.meta.errors import MethodNotAllowedError, StatusError, method_not_allowed
+from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.conversion_webhook import ConvertedWatch, entries_in, listing_in
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import (
@@ -50,6 +52,7 @@ class StoredView:
     ) -> None:
         self._guard = guard
         self.definition, self.version, self.cluster = definition, version, cluster
+        self._conversion, self._api_version = definition.conversion, api_version(definition.group, version.name)
         cache = caches.of(storage_prefix(definition))
         self._reader = Reader(caches, cache, definition, version, scope=cluster)
         self._writer = Writer(caches, cache, definition, version, cluster, clock)
@@ -57,12 +60,14 @@ class StoredView:
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""
         self._require("get", concrete=True)
-        return await self._reader.get(namespace, name, resource_version)
+        item = await self._reader.get(namespace, name, resource_version)
+        return item if self._conversion is None else await self._converted(item)
 
     async def list(self, options: ListOptions) -> Listing:
         """See ``view.View``."""
         self._require("list")
-        return await self._reader.list(options)
+        listing = await self._reader.list(options)
+        return listing if self._conversion is None else await listing_in(self.definition, listing, self._api_version)
 
     async def watch(self, options: ListOptions) -> Watch:
         """See ``view.View``."""
@@ -70,7 +75,7 @@ class StoredView:
         watch = await self._reader.watch(options)
         if self._guard is not None:
             self._guard(watch)
-        return watch
+        return watch if self._conversion is None else ConvertedWatch(watch, self.definition, self._api_version)
 
     async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         """See ``view.View``."""
@@ -114,6 +119,9 @@ class StoredView:
             else:
                 deleted.append(written.item.entry)
         return Listing([Segment(deleted)], listing.revision, listing.continue_token, listing.remaining)
+
+    async def _converted(self, item: Item) -> Item:
+        return Item((await entries_in(self.definition, [item.entry], self._api_version))[0], item.cluster)
 
     def _require(self, verb: str, *, concrete: bool = False) -> None:
         if verb not in self.definition.verbs:

@@ -22,6 +22,7 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix, timestamp
 from kcpcache.registry.caches import Caches, ResourceCache
+from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -99,7 +100,7 @@ class Writer:
             if self.cache.get(self.cluster, name, namespace) is not None:
                 raise already_exists(self.definition.group, self.definition.plural, name)
             return Written(Item(self._entry(obj, namespace, 0)), created=True)
-        value = encode(self._to_storage(obj))
+        value = encode(await self._to_storage(obj))
         try:
             revision = await self.caches.store.create(self._key(namespace, name), value)
         except KeyExistsError:
@@ -148,7 +149,7 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
-        live = self.reader.adapt(entry)
+        live = await self._seen(entry)
         old = live.object()
         new = change(live.object())
         self._check_envelope(new, entry.namespace, entry.name)
@@ -172,7 +173,7 @@ class Writer:
         meta = new["metadata"]
         if meta.get("deletionTimestamp") and self._may_vanish(new):
             return await self._remove(entry, options.dry_run)
-        value = encode(self._to_storage(new))
+        value = encode(await self._to_storage(new))
         if value == entry.stored():
             return Written(Item(live))
         if options.dry_run:
@@ -235,7 +236,7 @@ class Writer:
             if entry is None:
                 raise not_found(self.definition.group, self.definition.plural, name)
             self._check_preconditions(entry, options)
-            old = self.reader.adapt(entry).object()
+            old = (await self._seen(entry)).object()
             await admission.mutate("DELETE", None, old)
             await admission.validate("DELETE", None, old)
             written = await self._delete_once(entry, options)
@@ -257,7 +258,7 @@ class Writer:
             raise conflict(group, plural, entry.name, why)
 
     async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
-        obj = self.reader.adapt(entry).object()
+        obj = (await self._seen(entry)).object()
         meta = obj["metadata"]
         finalizers = [name for name in meta.get("finalizers") or () if name not in {FOREGROUND, ORPHAN}]
         wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(options.propagation_policy, [])
@@ -275,9 +276,9 @@ class Writer:
                 meta["generation"] = int(meta.get("generation") or 0) + 1
         if options.dry_run:
             return Written(Item(self._entry(obj, entry.namespace, entry.revision)))
-        value = encode(self._to_storage(obj))
+        value = encode(await self._to_storage(obj))
         if value == entry.stored():
-            return Written(Item(self.reader.adapt(entry)))
+            return Written(Item(await self._seen(entry)))
         revision = await self._put(entry, value, pinned=bool(options.resource_version))
         if revision is None:
             return None
@@ -303,7 +304,7 @@ class Writer:
                 raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
             await self.caches.reached(revision)
             entry = entry.at(revision)
-        return Written(Item(self.reader.adapt(entry)), deleted=True)
+        return Written(Item(await self._seen(entry)), deleted=True)
 
     # -- shared steps
 
@@ -374,10 +375,12 @@ class Writer:
             subresource=subresource,
         )
 
-    def _to_storage(self, obj: Object) -> Object:
+    async def _to_storage(self, obj: Object) -> Object:
         stored = self.definition.storage_api_version
         if self._api_version == stored:
             return obj
+        if self.definition.conversion is not None:
+            return await object_to_store(self.definition, obj)
         if self.definition.convert is None:
             return {**obj, "apiVersion": stored}
         return self.definition.convert(copy(obj), stored)
@@ -392,8 +395,15 @@ class Writer:
 
     async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
         await self.caches.reached(revision)
-        entry = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-        return self.reader.adapt(entry)
+        return await self._seen(
+            entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        )
+
+    async def _seen(self, entry: Entry) -> Entry:
+        """The entry in the version that is written."""
+        if self.definition.conversion is None:
+            return self.reader.adapt(entry)
+        return (await entries_in(self.definition, [entry], self._api_version))[0]
 
     async def _put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:
         """The new revision; None where another writer was faster. Raises ConflictError where ``pinned``."""
