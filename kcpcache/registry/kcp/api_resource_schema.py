@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kcpcache.meta.errors import FieldError, field_invalid
-from kcpcache.meta.objects import Object, name_of
+from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import section, sections, text
 from kcpcache.registry.crd import (
     approval_errors,
@@ -18,6 +18,10 @@ from kcpcache.registry.crd import (
 )
 from kcpcache.registry.resource import NoRules
 
+SCHEMA_NAME_ANNOTATION: Final = "apis.kcp.io/schema-name"
+"""On the copy of a bound schema: the original's name. Such copies are in a logical cluster that no user reaches."""
+
+_UID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SINGLE_SEGMENT_GROUPS: Final = ("apps", "batch", "extensions", "policy", "autoscaling")
 """Groups of Kubernetes itself, which kcp lets APIResourceSchemas have."""
 _NAME_PREFIX: Final = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -35,7 +39,7 @@ class ApiResourceSchemaRules(NoRules):
         """Name, spec, and approval of protected groups."""
         spec = section(obj, "spec")
         group, plural = text(spec, "group"), text(section(spec, "names"), "plural")
-        errors = list(schema_name_errors(name_of(obj), plural, group, "metadata.name"))
+        errors = list(schema_name_errors(_given_name(obj), plural, group, "metadata.name"))
         if group == "core":
             errors.append(field_invalid("spec.group", group, "must be empty string for the core group"))
         elif group and group not in _SINGLE_SEGMENT_GROUPS:
@@ -51,6 +55,12 @@ class ApiResourceSchemaRules(NoRules):
     def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """Bindings rely on the schema that they were made with."""
         return [] if obj.get("spec") == old.get("spec") else [field_invalid("spec", "object", "is immutable")]
+
+
+def _given_name(obj: Object) -> str:
+    """The name that a user gave: the copies that bindings are served by are named by the original's UID."""
+    name = name_of(obj)
+    return annotations_of(obj).get(SCHEMA_NAME_ANNOTATION, name) if _UID.fullmatch(name) else name
 
 
 def split_schema_name(name: str) -> tuple[str, str] | None:
