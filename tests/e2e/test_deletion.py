@@ -1,0 +1,108 @@
+"""What goes when a CachedResource is deleted, and that nothing stays when its workspaces are."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from cloud_co import CPU, GROUP, bind_catalogue, share_catalogue
+from real_kubectl import Kubectl, kubectl_binary
+from real_server import Server, eventually, start_server
+from stored_keys import stored_keys
+
+PROVIDER, CONSUMERS = "root:provider", ("root:first", "root:second")
+CPU_FLAVORS, MEM_FLAVORS = ["cpu-large", "cpu-medium", "cpu-small"], ["mem-large", "mem-medium"]
+
+
+class Story(NamedTuple):
+    """Keys at each point of the story, and the logical clusters that are in it."""
+
+    clusters: list[str]
+    untouched: list[str]
+    shared: list[str]
+    without_cpu_flavors: list[str]
+    without_workspaces: list[str]
+
+
+def delete_cpu_flavors(server: Server, kubectl: Kubectl) -> None:
+    """Both consumers watch the flavors go one by one, are told then whom to ask, and keep what else they bound."""
+    first, second = (f"/clusters/{consumer}{GROUP}/cpuflavors" for consumer in CONSUMERS)
+    with server.watch(first) as one, server.watch(second) as other, server.client() as http:
+        for watch in (one, other):
+            assert sorted(watch.names(3)) == [("ADDED", name) for name in CPU_FLAVORS]
+        kubectl(PROVIDER, "delete", "cachedresource", CPU)
+        for watch in (one, other):
+            assert sorted(watch.names(3)) == [("DELETED", name) for name in CPU_FLAVORS]
+        for path in (first, second):
+            answer = eventually(lambda path=path: (found := http.get(path)).is_error and found)
+            assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            assert "APIExport root:provider:compute.cloud.example.com" in answer.json()["message"]
+    for consumer in CONSUMERS:
+        assert kubectl.names(consumer, "memflavors") == MEM_FLAVORS
+    assert kubectl.names(PROVIDER, "cpuflavors") == CPU_FLAVORS
+    assert CPU not in kubectl.names(PROVIDER, "cachedresources")
+    eventually(lambda: CPU not in kubectl.names(PROVIDER, "cachedresourceendpointslices"))
+
+
+def delete_workspaces(server: Server, kubectl: Kubectl, clusters: list[str]) -> None:
+    """They are gone for who asks by path and, all but for system:masters, by name; others stay."""
+    kubectl("root", "delete", "workspace", "provider", "first", "second", "--timeout=20s")
+    assert kubectl.names("root", "workspaces") == []
+    with server.client() as http:
+        for cluster in (PROVIDER, *CONSUMERS, *clusters):
+            assert http.get(f"/clusters/{cluster}/api/v1/namespaces").status_code == httpx.codes.FORBIDDEN
+        assert http.get("/clusters/root/api/v1/namespaces").is_success
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    home: Path = tmp_path_factory.mktemp("server")
+    binary, root_dir = kubectl_binary(), home / "root"
+    with start_server(root_dir):
+        pass
+    untouched = stored_keys(root_dir)
+    with start_server(root_dir) as server:
+        kubectl = Kubectl(binary, server, home / "kubectl")
+        kubectl.workspaces("provider", "first", "second")
+        share_catalogue(kubectl, PROVIDER)
+        for consumer in CONSUMERS:
+            bind_catalogue(kubectl, consumer, PROVIDER)
+        clusters = [item["spec"]["cluster"] for item in kubectl.json("root", "workspaces")["items"]]
+    shared = stored_keys(root_dir)
+    with start_server(root_dir) as server:
+        delete_cpu_flavors(server, Kubectl(binary, server, home / "kubectl"))
+    without_cpu_flavors = stored_keys(root_dir)
+    with start_server(root_dir) as server:
+        delete_workspaces(server, Kubectl(binary, server, home / "kubectl"), clusters)
+    return Story(clusters, untouched, shared, without_cpu_flavors, stored_keys(root_dir))
+
+
+def about(keys: list[str], *words: str) -> list[str]:
+    return [key for key in keys if any(word in key for word in words)]
+
+
+def test_before_anything_is_deleted_both_stores_hold_originals_and_copies(story: Story):
+    cached = about([key for key in story.shared if key.startswith("/cache/")], "/cpuflavors:", "/memflavors:")
+    assert [key.rpartition("/")[2] for key in cached] == CPU_FLAVORS + MEM_FLAVORS
+    assert len(story.clusters) == 3
+    assert all(about(story.shared, cluster) for cluster in story.clusters)
+
+
+def test_a_deleted_cached_resource_leaves_no_copy_no_slice_and_no_record_of_consumers(story: Story):
+    gone = set(story.shared) - set(story.without_cpu_flavors)
+    kinds = [key.removeprefix("/cache/root/").removeprefix("/registry/").split("/")[:3] for key in gone]
+    records = [kind for kind in kinds if kind[2].startswith("consumers:")]
+    copies = [kind for kind in kinds if kind[2].startswith("cpuflavors:")]
+    ours = [kind[1] for kind in kinds if kind not in records and kind not in copies]
+    assert (len(records), len(copies)) == (len(CONSUMERS), len(CPU_FLAVORS))
+    assert sorted(ours) == ["cachedresourceendpointslices", "cachedresources"]
+
+
+def test_a_deleted_cached_resource_leaves_its_originals_alone(story: Story):
+    originals = about(story.shared, "/registry/cloud.example.com/")
+    assert len(originals) == 6
+    assert about(story.without_cpu_flavors, "/registry/cloud.example.com/") == originals
+
+
+def test_deleted_workspaces_leave_no_key_in_either_store(story: Story):
+    assert about(story.without_workspaces, *story.clusters) == []
