@@ -20,6 +20,7 @@ _SHAPES: Final[dict[str, Shape]] = {
 }
 _NOT_ACCEPTABLE: Final = "only the following media types are accepted: application/json"
 _MOST_RANGES: Final = 64
+_LONGEST_HEADER: Final = 2048
 
 
 class Form(NamedTuple):
@@ -44,9 +45,16 @@ class MediaRange(NamedTuple):
     parameters: dict[str, str]
 
 
-@lru_cache(maxsize=1024)
 def media_ranges(accept: str) -> tuple[MediaRange, ...]:
-    """The parts of an Accept header, most wanted first; what is refused (``q=0``) or unreadable is left out."""
+    """The parts of an Accept header, most wanted first; what is refused (``q=0``) or unreadable is left out.
+
+    Of an absurdly long header only the beginning counts, so that what is remembered stays small.
+    """
+    return _media_ranges(accept[:_LONGEST_HEADER])
+
+
+@lru_cache(maxsize=1024)
+def _media_ranges(accept: str) -> tuple[MediaRange, ...]:
     found: list[tuple[float, MediaRange]] = []
     for part in accept.split(",")[:_MOST_RANGES]:
         media_type, *pairs = part.split(";")
@@ -69,12 +77,16 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-@lru_cache(maxsize=1024)
 def negotiate(accept: str, *, streaming: bool = False) -> Form:
     """The first form that the Accept header names and this server has; "" accepts everything.
 
     ``streaming``: for a watch. Raises NotAcceptableError.
     """
+    return _negotiate(accept[:_LONGEST_HEADER], streaming)
+
+
+@lru_cache(maxsize=1024)
+def _negotiate(accept: str, streaming: bool) -> Form:
     if not accept.strip():
         return PLAIN
     for media_type, parameters in media_ranges(accept):

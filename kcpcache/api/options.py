@@ -21,6 +21,7 @@ from kcpcache.registry.view import DeleteOptions, ListOptions, WriteOptions
 _INT64_MAX: Final = 2**63 - 1
 _MOST_DIGITS: Final = 19
 _MANAGER_BYTES: Final = 128
+_AGENT_CHARACTERS: Final = 256
 _MATCHES: Final = ("NotOlderThan", "Exact")
 _POLICIES: Final = ("Foreground", "Background", "Orphan")
 _VALIDATIONS: Final = ("", "Ignore", "Warn", "Strict")
@@ -122,7 +123,9 @@ def write_options(
         info.verb, "CreateOptions"
     )
     if not info.query and not apply:
-        return WriteOptions(field_manager=_manager_of(user_agent), field_validation="Warn", warnings=found)
+        return WriteOptions(
+            field_manager=_manager_of(user_agent[:_AGENT_CHARACTERS]), field_validation="Warn", warnings=found
+        )
     errors = _dry_run_errors(info.query.get("dryRun") or [])
     manager = info.value("fieldManager")
     if len(manager.encode()) > _MANAGER_BYTES:
@@ -139,7 +142,7 @@ def write_options(
     _refuse(kind, errors)
     return WriteOptions(
         dry_run=bool(info.value("dryRun")),
-        field_manager=manager or _manager_of(user_agent),
+        field_manager=manager or _manager_of(user_agent[:_AGENT_CHARACTERS]),
         field_validation=validation or "Warn",
         applied=apply,
         warnings=found,

@@ -35,6 +35,7 @@ _PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_:~*-][A-Za-z0-9_:~*.-]*)+/?")
 """Almost every path: nothing to decode, and nothing that would have to be refused."""
 _MOST_PARAMETERS: Final = 100
 _LONGEST_PATH: Final = 8192
+_LONGEST_REMEMBERED: Final = 512
 _VERBS: Final[Mapping[str, tuple[str, str]]] = {
     # method: verb for one object, verb for the collection
     "GET": ("get", "list"),
@@ -106,13 +107,19 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return next((r.value for r in requirements if r.path == "metadata.name" and r.equal), "")
 
 
-@lru_cache(maxsize=4096)
 def parse(raw_path: bytes, query_string: bytes, method: str) -> RequestInfo:
     """What the request asks for. ``raw_path`` is percent-encoded.
 
     Raises BadRequestError for what no name may contain, NotFoundError for paths that mean nothing here, and
     MethodNotAllowedError; no other error. Clients ask the same again and again: the last few thousand are remembered.
     """
+    if len(raw_path) + len(query_string) > _LONGEST_REMEMBERED:
+        return _parsed.__wrapped__(raw_path, query_string, method)
+    return _parsed(raw_path, query_string, method)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(raw_path: bytes, query_string: bytes, method: str) -> RequestInfo:
     if len(raw_path) > _LONGEST_PATH:
         raise BadRequestError("the path of the URL is too long")
     segments = _segments(raw_path)
@@ -176,7 +183,6 @@ def _decoded(part: bytes) -> str:
     return text
 
 
-@lru_cache(maxsize=1024)
 def _query(query_string: bytes) -> Mapping[str, list[str]]:
     try:
         return parse_qs(
