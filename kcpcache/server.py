@@ -17,15 +17,16 @@ from kcpcache.admission.plugins import default_chain
 from kcpcache.api.app import create_app
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
-from kcpcache.api.services import RequestFacts, ServiceHandler, Services
+from kcpcache.api.services import Authenticate, RequestFacts, ServiceHandler, Services
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
 from kcpcache.auth.impersonate import impersonate, requested_user
 from kcpcache.auth.kubeconfig import admin_kubeconfig, server_url, write_kubeconfig
 from kcpcache.auth.rbac import Rbac
+from kcpcache.auth.service_accounts import ServiceAccountTokens, ensure_signing_key
 from kcpcache.auth.source import CachedGate, CachedPolicies, CachedRbac
-from kcpcache.auth.tokens import load_static_tokens
+from kcpcache.auth.tokens import TokenAuthenticator, load_static_tokens
 from kcpcache.auth.user import User
 from kcpcache.config import Settings
 from kcpcache.meta import conditions
@@ -50,6 +51,7 @@ from kcpcache.virtual.views import Views
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 8
+SIGNING_KEY = "service-account.key"
 _BACKLOG = 2048
 
 
@@ -186,16 +188,18 @@ class Server:
         rbac = Rbac(source)
         source.keep_current(rbac)
         authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
+        accounts = ServiceAccountTokens(lookup, ensure_signing_key(self.root / SIGNING_KEY), self.url)
+        authenticator = self._authenticator(certificates, accounts)
         chain = default_chain(lookup, serving, authorizer, cached_apis=self.settings.cached_apis)
         views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now)
         return Services(
             resolve_cluster=lookup.clusters.resolve,
             snapshot=serving.snapshot,
             view=views.view,
-            authenticate=self._authenticate(certificates, authorizer),
+            authenticate=_authenticate(authenticator, authorizer),
             authorize=authorizer.authorize,
             admission=lambda attributes, _options: chain.admission(attributes),
-            reviews=ReviewService(authorizer),
+            reviews=ReviewService(authorizer, authenticator, accounts),
             clock=utc_now,
             shutting_down=self.shutting_down,
             service_handlers=self._virtual_workspaces(lookup, serving, views, authorizer),
@@ -214,25 +218,14 @@ class Server:
         shard = self.settings.shard_name
         return {"replication": ReplicationHandler(lookup, serving, views, authorizer, shard=shard)}
 
-    def _authenticate(
-        self, certificates: Certificates, authorizer: Authorizer
-    ) -> "Callable[[RequestFacts], asyncio.Future[User]]":
+    def _authenticator(self, certificates: Certificates, accounts: ServiceAccountTokens) -> Authenticator:
         authorities = [certificates.client_authority.certificate]
         if self.settings.client_ca_file is not None:
             authorities += load_authorities(self.settings.client_ca_file)
-        tokens = [load_static_tokens(self.settings.token_auth_file)] if self.settings.token_auth_file else []
-        authenticator = Authenticator(authorities, tokens)
-
-        async def authenticate(facts: RequestFacts) -> User:
-            headers = {name: value.decode("latin-1") for name, value in facts.headers}
-            user = await authenticator.authenticate(
-                Credentials(facts.certificate, headers.get(b"authorization"), headers.get(b"sec-websocket-protocol"))
-            )
-            pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in facts.headers)
-            wanted = requested_user(pairs)
-            return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
-
-        return authenticate  # type: ignore[return-value]
+        tokens: list[TokenAuthenticator] = [accounts]
+        if self.settings.token_auth_file is not None:
+            tokens.insert(0, load_static_tokens(self.settings.token_auth_file))
+        return Authenticator(authorities, tokens)
 
     def _uvicorn_config(self, services: Services, certificates: Certificates) -> Config:
         chain, key = self.settings.tls_cert_file, self.settings.tls_private_key_file
@@ -263,6 +256,27 @@ class Server:
         yield certificates.client_authority.certificate_pem()
         if self.settings.client_ca_file is not None:
             yield self.settings.client_ca_file.read_bytes()
+
+
+def _authenticate(authenticator: Authenticator, authorizer: Authorizer) -> Authenticate:
+    """Who asks, and as whom."""
+
+    async def authenticate(facts: RequestFacts) -> User:
+        headers = dict(facts.headers)
+        authorization, protocols = headers.get(b"authorization"), headers.get(b"sec-websocket-protocol")
+        user = await authenticator.authenticate(
+            Credentials(
+                facts.certificate,
+                None if authorization is None else authorization.decode("latin-1"),
+                None if protocols is None else protocols.decode("latin-1"),
+            )
+        )
+        if not any(name.startswith(b"impersonate-") for name in headers):
+            return user
+        wanted = requested_user((name.decode("latin-1"), value.decode("latin-1")) for name, value in facts.headers)
+        return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
+
+    return authenticate
 
 
 def _tls_context(chain: Path, key: Path, client_authorities: Iterable[bytes]) -> ssl.SSLContext:
