@@ -13,6 +13,7 @@ from kcpcache.meta.virtual_resources import (
     CONSUMERS,
     ENDPOINT_SLICES,
     cached_resource_reference,
+    group_resource_of,
     group_version_resource_of,
     virtual_reference,
 )
@@ -97,8 +98,9 @@ class CacheControllers:
 
     def _cached_resource_changed(self, event: CacheEvent) -> None:
         self._add(self._cached_resources, event)
+        mine = group_resource_of(self._env.lookup.decode(either(event)))
         for obj in self._env.lookup.list(CACHED_RESOURCES, event.cluster):
-            if nested(obj, "spec", "version") in {None, ""}:
+            if group_resource_of(obj) == mine:  # a rival: which of them has the resource may have changed
                 self._cached_resources.add((event.cluster, name_of(obj)))
         self._referring_slices_changed((event.cluster, either(event).name))
 

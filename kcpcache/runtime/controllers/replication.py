@@ -57,10 +57,12 @@ class Replication:
         return found.matching if found else 0
 
     def copies(self, owner: Owner) -> int:
-        """How many copies there are."""
+        """How many copies there are; those of another CachedResource that has the resource are not counted."""
         found = self._replicated.get(owner)
         cache = self._copies_of(found.source) if found else None
-        return cache.count(owner[0]) if cache else 0
+        if found is None or cache is None or self._owner_of(owner[0], found.source.resource)[0] != owner:
+            return 0
+        return cache.count(owner[0])
 
     def full_pass_done(self, owner: Owner) -> bool:
         """Whether all originals that matched when replication (re)started are in the cache."""
@@ -190,7 +192,7 @@ class Replication:
     # -- decisions
 
     def _plan(self, target: CacheTarget) -> Plan:
-        owner, found = self._owner_of(target)
+        owner, found = self._owner_of(target.cluster, target.resource)
         original = found.reader.cache.get(target.cluster, target.name) if found and found.reader else None
         group, version, resource = target.resource
         copies = self._env.lookup.caches.of(cache_prefix(target.shard, group, version, resource, target.identity_hash))
@@ -203,16 +205,25 @@ class Replication:
         )
         plan = replication.reconcile(state)
         if found is not None and owner is not None and not plan.changes and target.name in found.pending:
+            self._passed(owner, found, target)
+        return plan
+
+    def _passed(self, owner: Owner, found: Replicated, target: CacheTarget) -> None:
+        """The copy is what it should be. Copies under another identity say nothing of those of this one."""
+        if target == self._target(found.source, target.name):
             found.pending.discard(target.name)
             if not found.pending:
                 self._on_counts(owner)
-        return plan
 
-    def _owner_of(self, target: CacheTarget) -> tuple[Owner | None, Replicated | None]:
-        for owner, found in self._by_resource.get((target.cluster, target.resource.group_resource), {}).items():
-            if found.source.resource == target.resource:
-                return owner, found
-        return None, None
+    def _owner_of(self, cluster: str, resource: GroupVersionResource) -> tuple[Owner | None, Replicated | None]:
+        """The CachedResource whose the copies are. Of two with one resource it is the one that is valid."""
+        first: tuple[Owner | None, Replicated | None] = (None, None)
+        for owner, found in self._by_resource.get((cluster, resource.group_resource), {}).items():
+            if found.source.resource == resource:
+                if found.source.keeps:
+                    return owner, found
+                first = (owner, found) if first[0] is None else first
+        return first
 
 
 def _copies_prefix(prefix: str) -> tuple[str, GroupVersionResource, str] | None:
