@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -31,10 +32,12 @@ from kcpcache.auth.user import User
 from kcpcache.config import Settings
 from kcpcache.meta import conditions
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.conversion_webhook import conversion_of
 from kcpcache.registry.logical_clusters import ROOT, LogicalClusters
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.system import SystemTypes, kcp_definitions
+from kcpcache.registry.webhook_client import WebhookClient
 from kcpcache.reviews import ReviewService
 from kcpcache.root_dir import DATABASE, KUBECONFIG, prepare_root_dir
 from kcpcache.runtime.apply import Applier
@@ -42,6 +45,7 @@ from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
 from kcpcache.runtime.controllers.apis import ApiControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
+from kcpcache.runtime.controllers.quota import QuotaControllers
 from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
@@ -98,6 +102,7 @@ class Server:
         self.root = prepare_root_dir(settings.root_dir)
         self.socket = listen(settings.bind_address, settings.port)
         self.url = server_url(settings.advertised_host, self.socket.getsockname()[1])
+        self._webhooks = WebhookClient()
 
     async def run(self) -> None:
         """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError."""
@@ -105,8 +110,11 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.shutting_down.set)
         with contextlib.closing(self.socket):
-            async with self._store() as store, self._caches(store) as caches:
-                await self._serve(store, caches)
+            try:
+                async with self._store() as store, self._caches(store) as caches:
+                    await self._serve(store, caches)
+            finally:
+                await self._webhooks.close()
 
     @contextlib.asynccontextmanager
     async def _store(self) -> AsyncIterator[SqliteStore]:
@@ -135,7 +143,8 @@ class Server:
         system = SystemTypes(cached_apis=cached_apis)
         clusters = LogicalClusters(caches)
         await Bootstrap(caches, system, shard, utc_now, cached_apis=cached_apis).run()
-        serving = Serving(caches, system.base.values(), kcp_definitions())
+        convert = partial(conversion_of, client=self._webhooks)
+        serving = Serving(caches, system.base.values(), kcp_definitions(), conversion=convert)
         lookup = Lookup(caches, clusters, system)
         env = Environment(lookup, serving, Applier(caches, serving, system.definition, utc_now), shard, utc_now)
         services = self._services(lookup, serving, certificates, store)
@@ -145,6 +154,7 @@ class Server:
             *ApiControllers(env, cache_side.bindings).controllers,
             *WorkspaceControllers(env).controllers,
             *LifecycleControllers(env).controllers,
+            *QuotaControllers(env).controllers,
         )
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]
@@ -190,7 +200,9 @@ class Server:
         authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
         accounts = ServiceAccountTokens(lookup, ensure_signing_key(self.root / SIGNING_KEY), self.url)
         authenticator = self._authenticator(certificates, accounts)
-        chain = default_chain(lookup, serving, authorizer, cached_apis=self.settings.cached_apis)
+        chain = default_chain(
+            lookup, serving, authorizer, cached_apis=self.settings.cached_apis, webhooks=self._webhooks
+        )
         views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now)
         return Services(
             resolve_cluster=lookup.clusters.resolve,
@@ -198,7 +210,7 @@ class Server:
             view=views.view,
             authenticate=_authenticate(authenticator, authorizer),
             authorize=authorizer.authorize,
-            admission=lambda attributes, _options: chain.admission(attributes),
+            admission=chain.admission,
             reviews=ReviewService(authorizer, authenticator, accounts),
             clock=utc_now,
             shutting_down=self.shutting_down,

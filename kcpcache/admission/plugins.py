@@ -3,18 +3,31 @@
 from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, VirtualStorageAllowed
 from kcpcache.admission.cached_resource import OneCachedResource, ReferenceAllowed
 from kcpcache.admission.chain import Chain
+from kcpcache.admission.matching import Subjects
 from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
+from kcpcache.admission.quota import Quotas
 from kcpcache.admission.reserved import ReservedGroups, ReservedMetadata, ReservedStatus
+from kcpcache.admission.webhooks import MutatingWebhooks, ValidatingWebhooks, WebhookDispatcher
 from kcpcache.admission.workspace import LogicalClustersAreMade, WorkspaceTypeAllowed
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.meta.names import GroupResource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.serving import Serving
+from kcpcache.registry.webhook_client import WebhookClient
 
 
-def default_chain(lookup: Lookup, serving: Serving, authorizer: Authorizer, *, cached_apis: bool) -> Chain:
-    """All plugins of a server."""
+def default_chain(
+    lookup: Lookup,
+    serving: Serving,
+    authorizer: Authorizer,
+    *,
+    cached_apis: bool,
+    webhooks: WebhookClient | None = None,
+) -> Chain:
+    """All plugins of a server. ``webhooks`` calls them."""
     claims = ClaimsNeedIdentity()
+    subjects = Subjects(lookup, serving)
+    dispatcher = WebhookDispatcher(webhooks or WebhookClient(), authorizer.authorize)
     return Chain(
         general=[ReservedMetadata(), NamespaceLifecycle(lookup)],
         specific={
@@ -31,4 +44,6 @@ def default_chain(lookup: Lookup, serving: Serving, authorizer: Authorizer, *, c
             GroupResource("tenancy.kcp.io", "workspaces"): [WorkspaceTypeAllowed(lookup, authorizer)],
             GroupResource("core.kcp.io", "logicalclusters"): [LogicalClustersAreMade()],
         },
+        foreign=MutatingWebhooks(lookup, subjects, dispatcher),
+        last=[ValidatingWebhooks(lookup, subjects, dispatcher), Quotas(lookup, serving)],
     )

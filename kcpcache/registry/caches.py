@@ -85,6 +85,11 @@ class Shelf:
             del self._order[bisect_left(self._order, key, key=key_of)]
         return previous
 
+    def count(self, namespace: str) -> int:
+        """How many entries a namespace has, without copying them."""
+        first = bisect_left(self._order, f"{namespace}/", key=key_of)
+        return bisect_left(self._order, f"{namespace}0", key=key_of) - first
+
     def snapshot(self, namespace: str = "", start: str = "") -> list[Entry]:
         """The entries of ``namespace`` ("" means all) from key ``start`` on: a list of the caller's own."""
         low = max(start, f"{namespace}/") if namespace else start

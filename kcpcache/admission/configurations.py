@@ -1,0 +1,92 @@
+"""Configurations of admission per logical cluster: found by one dict lookup, compiled when they are first needed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from kcpcache.admission.expressions import REQUEST_VARIABLES
+from kcpcache.admission.match_conditions import MatchConditions, conditions_of
+from kcpcache.admission.matching import ADMISSION_GROUP, Match, match_of
+from kcpcache.admission.review import SUPPORTED
+from kcpcache.meta.names import GroupVersionResource
+from kcpcache.meta.objects import Object, name_of
+from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.webhook_client import WebhookTarget, target_of
+
+MUTATING_WEBHOOKS: Final = GroupVersionResource(ADMISSION_GROUP, "v1", "mutatingwebhookconfigurations")
+VALIDATING_WEBHOOKS: Final = GroupVersionResource(ADMISSION_GROUP, "v1", "validatingwebhookconfigurations")
+
+_Compiled = TypeVar("_Compiled")
+_DEFAULT_SECONDS = 10
+
+
+class Index(Generic[_Compiled]):
+    """What the objects of some resources of a logical cluster compile to, until one of them changes."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        resources: Sequence[GroupVersionResource],
+        compile_all: Callable[..., _Compiled],
+    ) -> None:
+        self._lookup, self._resources, self._compile = lookup, tuple(resources), compile_all
+        self._caches = [lookup.cache(resource.group_resource) for resource in resources]
+        self._first = self._caches[0].shelves
+        self._compiled: dict[str, _Compiled] = {}
+        for cache in self._caches:
+            cache.listeners.append(self._changed)
+
+    def of(self, cluster: str) -> _Compiled | None:
+        """None where there is no object of the first resource."""
+        if cluster not in self._first:
+            return None
+        found = self._compiled.get(cluster)
+        if found is None:
+            objects = [self._lookup.list(resource, cluster) for resource in self._resources]
+            found = self._compiled[cluster] = self._compile(*objects)
+        return found
+
+    def _changed(self, event: CacheEvent) -> None:
+        self._compiled.pop(event.cluster, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One webhook of a configuration, compiled. ``key`` tells it apart in its workspace."""
+
+    key: tuple[str, str]
+    name: str
+    target: WebhookTarget
+    match: Match
+    conditions: MatchConditions
+    timeout_seconds: int
+    ignore_failures: bool
+    reinvoke: bool
+    dry_run: bool
+    version: str
+
+
+def webhooks_of(configurations: Sequence[Object]) -> tuple[Webhook, ...]:
+    """The webhooks in the order in which they are called: by the configurations' names, then as they stand there."""
+    return tuple(
+        _webhook(name_of(configuration), webhook)
+        for configuration in sorted(configurations, key=name_of)
+        for webhook in configuration.get("webhooks") or ()
+    )
+
+
+def _webhook(configuration: str, webhook: dict[str, Any]) -> Webhook:
+    versions = webhook.get("admissionReviewVersions") or ()
+    return Webhook(
+        key=(configuration, webhook["name"]),
+        name=webhook["name"],
+        target=target_of(webhook.get("clientConfig") or {}),
+        match=match_of(webhook, webhook.get("rules") or ()),
+        conditions=conditions_of(webhook, REQUEST_VARIABLES),
+        timeout_seconds=webhook.get("timeoutSeconds") or _DEFAULT_SECONDS,
+        ignore_failures=webhook.get("failurePolicy") == "Ignore",
+        reinvoke=webhook.get("reinvocationPolicy") == "IfNeeded",
+        dry_run=webhook.get("sideEffects") in {"None", "NoneOnDryRun"},
+        version=next((version for version in versions if version in SUPPORTED), "v1"),
+    )

@@ -1,0 +1,208 @@
+"""CEL expressions of webhooks' match conditions and admission policies: compiled once, evaluated within a budget.
+
+cel-cpp can be neither metered nor stopped, so what an expression may cost is estimated first (``schema.cel_cost``).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from kcpcache.admission import authorizer_library
+from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE, Deciding, deciding
+from kcpcache.meta.objects import Object
+from kcpcache.schema.cel_cost import Cost, Size, cost, measure
+from kcpcache.schema.cel_environment import CompileError
+from kcpcache.schema.cel_text import code
+
+REQUEST_VARIABLES: Final = ("object", "oldObject", "request", AUTHORIZER, REQUEST_RESOURCE)
+"""What match conditions of webhooks may name."""
+POLICY_VARIABLES: Final = (*REQUEST_VARIABLES, "namespaceObject", "variables")
+"""What policies may name; ``params`` only where there is a paramKind."""
+BUDGET: Final = 5_000_000
+"""For all expressions that one policy or webhook has for one request, in units of ``cel_cost``: half a second."""
+
+_MOST_CHARACTERS: Final = 20_000
+_COMPILED: Final = 4096
+_VARIABLE: Final = re.compile(r"(?<![\w.])variables\s*\.\s*([A-Za-z_]\w*)")
+_RUNTIME_ERRORS: Final = (
+    ("NOT_FOUND: Key not found in map : ", "no such key: "),
+    ("INVALID_ARGUMENT: divide by zero", "division by zero"),
+    ("UNKNOWN: No matching overloads found", "no such overload"),
+    ("UNKNOWN: Index error: ", "index out of bounds: "),
+    ("INTERNAL: Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
+    ("OUT_OF_RANGE: ", ""),
+    ("INVALID_ARGUMENT: ", ""),
+    ("UNKNOWN: ", ""),
+)
+
+
+class EvaluationError(Exception):
+    """An expression failed on this request; the text is cel-go's."""
+
+
+class BudgetError(EvaluationError):
+    """The expressions cost more than they may."""
+
+    def __init__(self) -> None:
+        super().__init__("validation failed due to running out of cost budget, no further validation rules will be run")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One compiled expression. ``variables`` are the names that it uses as ``variables.<name>``."""
+
+    text: str
+    program: Any
+    variables: tuple[str, ...]
+    cost: Cost
+
+
+@cache
+def _environment(names: tuple[str, ...]) -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+
+    from kcpcache.schema.cel_library import extension
+
+    return cel.NewEnv(
+        variables=dict.fromkeys(names, cel.Type.DYN) | authorizer_library.variables(),
+        extensions=[
+            ext_bindings.ExtBindings(),
+            ext_math.ExtMath(),
+            ext_optional.ExtOptional(),
+            ext_encoders.ExtEncoders(),
+            ext_strings.ExtStrings(),
+            extension(),
+            authorizer_library.extension(),
+        ],
+    )
+
+
+@lru_cache(maxsize=_COMPILED)
+def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...] = ("bool",)) -> Expression:
+    """The expression, which may use the variables ``names`` and must be of one of the types ``wanted`` ((): of any).
+
+    Raises CompileError with kube's text.
+    """
+    from cel_expr_python import cel
+
+    if len(text) > _MOST_CHARACTERS:
+        raise CompileError(f"expression is longer than {_MOST_CHARACTERS} characters")
+    try:
+        program = _environment(names).compile(text)
+    except RuntimeError as error:
+        why = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+        raise CompileError(f"compilation failed: {why}") from None
+    except UnicodeEncodeError:
+        raise CompileError("compilation failed: expression is not valid Unicode") from None
+    types = [getattr(cel.Type, name.upper()) for name in wanted]
+    if wanted and program.return_type() not in (*types, cel.Type.DYN):
+        shown = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
+        raise CompileError(f"must evaluate to {shown}")
+    blanked = code(text)
+    estimate = cost(text)
+    used = tuple(dict.fromkeys(_VARIABLE.findall(blanked)))
+    # The estimate knows whole objects by the names of schema rules only: here every operator may see one.
+    return Expression(text, program, used, replace(estimate, whole_operators=estimate.operators))
+
+
+class Evaluation:
+    """The expressions of one webhook or policy on one request: data, variables computed when used, and the budget.
+
+    ``deciding`` answers what the expressions ask ``authorizer``.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        data: Mapping[str, Any],
+        answers: Deciding,
+        variables: Iterable[tuple[str, Expression]] = (),
+    ) -> None:
+        self._names, self._answers = names, answers
+        self._data: Object = {**data, AUTHORIZER: answers.authorizer, REQUEST_RESOURCE: answers.request_resource}
+        self._definitions = dict(variables)
+        self._values: Object = {}
+        self._failed: dict[str, str] = {}
+        self._activation: Any = None
+        self._size: Size | None = None
+        self._left = BUDGET
+
+    def evaluate(self, expression: Expression) -> Any:
+        """A plain Python value. Raises EvaluationError; BudgetError once the budget is spent, then and ever after."""
+        for name in expression.variables:
+            self._compute(name)
+        self._spend(expression.cost)
+        if self._activation is None:
+            data = {**self._data, "variables": self._values} if "variables" in self._names else self._data
+            self._activation = _environment(self._names).Activation(data)
+        try:
+            with deciding(self._answers):
+                result = expression.program.eval(self._activation)
+            value = result.plain_value()
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise EvaluationError(self._readable(str(error))) from None
+        if result.type().name() == "ERROR":
+            raise EvaluationError(self._readable(str(value)))
+        return value
+
+    def _compute(self, name: str) -> None:
+        """Variables are computed when they are first used; one that fails fails whoever needs its value."""
+        if name in self._values or name in self._failed or name not in self._definitions:
+            return
+        self._failed[name] = "it refers to itself"
+        try:
+            value = self.evaluate(self._definitions[name])
+        except BudgetError:
+            raise
+        except EvaluationError as error:
+            self._failed[name] = str(error)
+        else:
+            del self._failed[name]
+            self._values[name] = _for_cel(value)
+            self._activation = self._size = None
+
+    def _spend(self, estimate: Cost) -> None:
+        size = Size()
+        if not estimate.flat:
+            if self._size is None:
+                self._size = measure([*self._data.values(), self._values])
+            size = self._size
+        self._left -= estimate.of(size)
+        if self._left < 0:
+            raise BudgetError
+
+    def _readable(self, text: str) -> str:
+        for theirs, ours in _RUNTIME_ERRORS:
+            if text.startswith(theirs):
+                rest = text.removeprefix(theirs)
+                text = ours + (rest.strip('"') if ours == "no such key: " else rest)
+                break
+        missing = text.removeprefix("no such key: ")
+        if missing != text and missing in self._failed:
+            return f"composited variable {missing!r} fails to evaluate: {self._failed[missing]}".replace("'", '"')
+        return text
+
+
+def _for_cel(value: Any) -> Any:
+    """A result in the form in which expressions take it."""
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    if isinstance(value, dict):
+        return {key: _for_cel(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_for_cel(below) for below in value]
+    message: Timestamp | Duration
+    if isinstance(value, datetime):
+        message = Timestamp()
+        message.FromDatetime(value)
+        return message
+    if isinstance(value, timedelta):
+        message = Duration()
+        message.FromTimedelta(value)
+        return message
+    return value

@@ -1,0 +1,201 @@
+"""Which writes a webhook or policy is about: rules, selectors, and in which version it wants to see the object."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kcpcache.admission.chain import Request
+from kcpcache.meta.errors import not_found
+from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version
+from kcpcache.meta.objects import Object, labels_of
+from kcpcache.meta.selectors import LabelSelector, label_selector_of
+from kcpcache.registry.conversion_webhook import object_in
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.serving import Serving
+
+ALL: Final = "*"
+NAMESPACES: Final = GroupVersionResource("", "v1", "namespaces")
+ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
+_CONFIGURATIONS: Final = frozenset(
+    GroupResource(ADMISSION_GROUP, f"{kind}s")
+    for kind in (
+        "mutatingadmissionpolicy", "mutatingwebhookconfiguration", "mutatingadmissionpolicybinding",
+        "validatingadmissionpolicy", "validatingwebhookconfiguration", "validatingadmissionpolicybinding",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One write, with what its workspace says of the resource and of the namespace."""
+
+    request: Request
+    definition: ResourceDefinition
+    version: ServedVersion
+    namespace: Callable[[], Object | None]
+    """The namespace's object, None for what is in none. Raises NotFoundError."""
+
+    @property
+    def is_namespace(self) -> bool:
+        """Whether it is a namespace that is written."""
+        return self.definition.group_resource == NAMESPACES.group_resource
+
+    @property
+    def in_namespace(self) -> bool:
+        """Whether the object is in a namespace."""
+        return self.definition.namespaced and bool(self.request.attributes.namespace)
+
+    def namespace_labels(self) -> Mapping[str, str] | None:
+        """What namespace selectors see: a namespace's own labels, and None for what has nothing to do with one."""
+        request = self.request
+        if self.is_namespace:
+            obj = request.new if request.operation != "DELETE" else request.old
+            return labels_of(obj) if obj is not None else {}
+        found = self.namespace()
+        return None if found is None else labels_of(found)
+
+    async def in_version(self, version: str) -> tuple[Object | None, Object | None]:
+        """``new`` and ``old`` in a version of the resource; not copies where they are in it already."""
+        wanted = api_version(self.definition.group, version)
+        new, old = self.request.new, self.request.old
+        return (
+            None if new is None else await object_in(self.definition, new, wanted),
+            None if old is None else await object_in(self.definition, old, wanted),
+        )
+
+
+class Subjects:
+    """Makes subjects of requests."""
+
+    def __init__(self, lookup: Lookup, serving: Serving) -> None:
+        self._lookup, self._serving = lookup, serving
+
+    def of(self, request: Request) -> Subject | None:
+        """The subject; None for the configurations of admission themselves, which nothing may lock, and reviews."""
+        attributes = request.attributes
+        if GroupResource(attributes.group, attributes.resource) in _CONFIGURATIONS:
+            return None
+        snapshot = self._serving.snapshot(attributes.cluster)
+        found = snapshot.find(attributes.group, attributes.version, attributes.resource)
+        if found is None:
+            return None
+        definition, version = found[0].definition, found[1]
+
+        def namespace() -> Object | None:
+            if not definition.namespaced or not attributes.namespace:
+                return None
+            obj = self._lookup.get(NAMESPACES, attributes.cluster, attributes.namespace)
+            if obj is None:
+                raise not_found("", "namespaces", attributes.namespace)
+            return obj
+
+        return Subject(request, definition, version, namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A ``NamedRuleWithOperations``, compiled."""
+
+    operations: frozenset[str]
+    groups: frozenset[str]
+    versions: frozenset[str]
+    resources: frozenset[str]
+    scope: str
+    names: frozenset[str]
+
+    def matches(self, subject: Subject, version: str) -> bool:
+        """Whether the rule is about this write, seen as one of ``version``."""
+        request = subject.request
+        attributes = request.attributes
+        return (
+            _has(self.operations, request.operation)
+            and _has(self.groups, attributes.group)
+            and _has(self.versions, version)
+            and self._has_resource(attributes.resource, attributes.subresource)
+            and self._has_scope(subject)
+            and (not self.names or request.name in self.names)
+        )
+
+    def _has_resource(self, resource: str, subresource: str) -> bool:
+        wanted: tuple[str, ...]
+        if subresource:
+            wanted = (f"{resource}/{subresource}", f"{resource}/*", f"*/{subresource}", "*/*")
+        else:
+            wanted = (resource, ALL, "*/*")
+        return any(name in self.resources for name in wanted)
+
+    def _has_scope(self, subject: Subject) -> bool:
+        if self.scope == ALL:
+            return True
+        return subject.in_namespace == (self.scope == "Namespaced")
+
+
+def _has(names: frozenset[str], name: str) -> bool:
+    return ALL in names or name in names
+
+
+def rule_of(rule: Mapping[str, Any]) -> Rule:
+    """The compiled form of a rule of a webhook or policy."""
+    return Rule(
+        frozenset(rule.get("operations") or ()),
+        frozenset(rule.get("apiGroups") or ()),
+        frozenset(rule.get("apiVersions") or ()),
+        frozenset(rule.get("resources") or ()),
+        rule.get("scope") or ALL,
+        frozenset(rule.get("resourceNames") or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """``MatchResources``, and the like of webhooks, compiled. ``rules`` None: all that something else lets through."""
+
+    rules: tuple[Rule, ...] | None
+    excluded: tuple[Rule, ...] = ()
+    equivalent: bool = True
+    namespaces: LabelSelector = field(default_factory=LabelSelector)
+    objects: LabelSelector = field(default_factory=LabelSelector)
+
+    def version(self, subject: Subject) -> str | None:
+        """The version in which the object is wanted; None where the write is not matched.
+
+        Raises NotFoundError where the namespace, on whose labels it depends, is not there.
+        """
+        found = self._version(subject)
+        if found is None or not self._selects_namespace(subject) or not self._selects_object(subject.request):
+            return None
+        return found
+
+    def _version(self, subject: Subject) -> str | None:
+        asked = subject.request.attributes.version
+        versions = [asked]
+        if self.equivalent:
+            versions += [v.name for v in subject.definition.versions if v.served and v.name != asked]
+        if any(rule.matches(subject, version) for rule in self.excluded for version in versions):
+            return None
+        if self.rules is None:
+            return asked
+        return next((v for v in versions if any(rule.matches(subject, v) for rule in self.rules)), None)
+
+    def _selects_namespace(self, subject: Subject) -> bool:
+        if not self.namespaces:
+            return True
+        labels = subject.namespace_labels()
+        return labels is None or self.namespaces.matches(labels)
+
+    def _selects_object(self, request: Request) -> bool:
+        if not self.objects:
+            return True
+        return any(self.objects.matches(labels_of(obj)) for obj in (request.new, request.old) if obj is not None)
+
+
+def match_of(holder: Mapping[str, Any], rules: Iterable[Mapping[str, Any]] | None) -> Match:
+    """The compiled form of ``MatchResources`` or of a webhook, whose rules stand elsewhere."""
+    return Match(
+        None if rules is None else tuple(rule_of(rule) for rule in rules),
+        tuple(rule_of(rule) for rule in holder.get("excludeResourceRules") or ()),
+        holder.get("matchPolicy") != "Exact",
+        label_selector_of(holder.get("namespaceSelector")),
+        label_selector_of(holder.get("objectSelector")),
+    )

@@ -1,0 +1,65 @@
+"""The controller of ResourceQuotas: counts anew when objects come and go in a namespace that has some."""
+
+from kcpcache.meta.objects import nested
+from kcpcache.reconcilers import quota
+from kcpcache.reconcilers.plan import Plan
+from kcpcache.reconcilers.quota import RESOURCE_QUOTAS
+from kcpcache.registry.builtin.rules.quantities import canonical
+from kcpcache.registry.caches import CacheEvent, ResourceCache
+from kcpcache.registry.quotas import count_in, resource_counted
+from kcpcache.registry.stored_view import storage_prefix
+from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.environment import Environment, either
+from kcpcache.storage.keys import REGISTRY
+
+
+class QuotaControllers:
+    """The controller and what wakes it. ``controllers`` are run by the owner. A key: cluster, namespace, name."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._quotas = env.cache("", "resourcequotas")
+        self._controller: Controller[tuple[str, str, str]] = Controller("quota", self._plan, env.apply)
+        self.controllers = (self._controller,)
+        self._quotas.listeners.append(self._quota_changed)
+        env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._served_changed)
+        env.on_event("apis.kcp.io", "apibindings", self._served_changed)
+        for entry in self._quotas.all_entries():
+            self._controller.add((entry.cluster, entry.namespace, entry.name))
+        env.lookup.caches.on_new_cache(self._watch)
+
+    def _plan(self, key: tuple[str, str, str]) -> Plan:
+        cluster, namespace, name = key
+        found = self._env.lookup.get(RESOURCE_QUOTAS, cluster, name, namespace)
+        snapshot = self._env.serving.snapshot(cluster)
+        scoped = nested(found, "spec", "scopes") or nested(found, "spec", "scopeSelector")
+        used: dict[str, str] = {}
+        for counted in (nested(found, "spec", "hard", default=None) or {}) if found and not scoped else {}:
+            resource = resource_counted(counted, snapshot)
+            if resource is not None:
+                definition = snapshot.resources[resource].definition
+                cache = self._env.lookup.caches.of(storage_prefix(definition))
+                used[counted] = canonical(count_in(cache, cluster, namespace)) or "0"
+        return quota.reconcile(quota.State(found, used))
+
+    def _quota_changed(self, event: CacheEvent) -> None:
+        entry = either(event)
+        self._controller.add((entry.cluster, entry.namespace, entry.name))
+
+    def _served_changed(self, event: CacheEvent) -> None:
+        self._add(event.cluster)
+
+    def _watch(self, cache: ResourceCache) -> None:
+        if not cache.prefix.startswith(REGISTRY):
+            return
+
+        def changed(event: CacheEvent) -> None:
+            """Only what comes and goes changes a count."""
+            if event.cluster in self._quotas.shelves and (event.entry is None or event.previous is None):
+                self._add(event.cluster, either(event).namespace)
+
+        cache.listeners.append(changed)
+
+    def _add(self, cluster: str, namespace: str = "") -> None:
+        for entry in self._quotas.entries(cluster, namespace):
+            self._controller.add((entry.cluster, entry.namespace, entry.name))
