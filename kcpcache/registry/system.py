@@ -108,10 +108,12 @@ class SystemTypes:
 
     def __init__(self, *, cached_apis: bool) -> None:
         hidden = {key for export in _BOUND_EXPORTS for key in BOOTSTRAP_EXPORTS[export]}
-        if not cached_apis:
-            hidden |= set(BOOTSTRAP_EXPORTS["cache.kcp.io"])
-        self._bound: dict[GroupResource, ResourceDefinition] = {}
         kcp = kcp_definitions()
+        self._bound: dict[GroupResource, ResourceDefinition] = {}
+        if not cached_apis:
+            # Not served, but known: what was stored while they were still gets reconciled and deleted.
+            self._bound = {key: kcp[key] for key in BOOTSTRAP_EXPORTS["cache.kcp.io"]}
+            hidden |= set(self._bound)
         self.base = {**builtin_definitions(), **{key: kcp[key] for key in kcp if key not in hidden}}
         """What every workspace serves."""
 
