@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 CONNECTION: Final = "kcpcache.connection"
 """Where ``scope["state"]`` holds the connection's ``Connection``."""
+_GOODBYE_SECONDS: Final = 0.5
 
 
 class Connection:
@@ -49,3 +50,21 @@ class KubernetesProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
         self.app_state = {**self.app_state, CONNECTION: Connection(certificate, transport)}
+
+    def shutdown(self) -> None:
+        """End the connection, after the response that is under way if there is one.
+
+        Closing TLS waits for the peer's goodbye, which a client that reads nothing between two requests (a pool's
+        idle connection) never sends: once all is written, the connection is cut after a moment.
+        """
+        super().shutdown()
+        self.loop.call_later(_GOODBYE_SECONDS, self._leave, False)
+
+    def _leave(self, was_closing: bool) -> None:
+        if self not in self.connections:
+            return
+        closing = self.transport.is_closing() and not self.transport.get_write_buffer_size()
+        if closing and was_closing:
+            self.transport.abort()
+        else:
+            self.loop.call_later(_GOODBYE_SECONDS, self._leave, closing)
