@@ -122,7 +122,7 @@ class Server:
         if certificate is not None:
             context.load_cert_chain(*certificate)
         elif token is None and user is not None:
-            context.load_cert_chain(self._user_pem(user))
+            context.load_cert_chain(self.user_pem(user))
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         with httpx.Client(base_url=self.url, verify=context, headers=headers, timeout=20, trust_env=False) as client:
             yield client
@@ -132,7 +132,7 @@ class Server:
         config = yaml.safe_load(self.kubeconfig.read_text())
         return base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
 
-    def _user_pem(self, name: str) -> Path:
+    def user_pem(self, name: str) -> Path:
         config = yaml.safe_load(self.kubeconfig.read_text())
         user = next(found["user"] for found in config["users"] if found["name"] == name)
         path = self.log.parent / f"{name}.pem"
