@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
@@ -17,6 +18,7 @@ from kcpcache.storage.keys import cache_prefix, object_key
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 FIELD_MANAGER = "kcpcache"
+_prefix = lru_cache(maxsize=1024)(cache_prefix)
 _NAMESPACES = GroupResource("", "namespaces")
 
 
@@ -88,7 +90,7 @@ class Applier:
 
     async def _apply_to_cache(self, change: Change, target: CacheTarget) -> None:
         resource, store = target.resource, self._caches.store
-        prefix = cache_prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
+        prefix = _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
         namespace = "" if isinstance(change, Delete) else str(metadata(change.object).get("namespace") or "")
         key = object_key(prefix, target.cluster, target.name, namespace=namespace)
         try:

@@ -1,13 +1,14 @@
 """Who is bound to which APIExport, and which consumer records there are: kept up change by change."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, metadata, nested
-from kcpcache.meta.virtual_resources import CONSUMERS
+from kcpcache.meta.virtual_resources import CONSUMERS, ENDPOINT_SLICES, cached_resource_reference
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.storage.keys import CACHE
 
@@ -33,7 +34,7 @@ class BindingIndex:
     def of_export(self, cluster: str, name: str) -> set[Name]:
         """The APIBindings that refer to the export, bound or not."""
         found = set(self._bound.get((cluster, name), ()))
-        for spelled in (cluster, self._env.lookup.clusters.path(cluster)):
+        for spelled in spellings(self._env.lookup.clusters, cluster):
             found |= self._by_reference.get((spelled, name), set())
         return found
 
@@ -78,6 +79,51 @@ def is_bound(binding: Object) -> bool:
     return nested(binding, "status", "phase") == "Bound" and "deletionTimestamp" not in metadata(binding)
 
 
+class SliceIndex:
+    """CachedResourceEndpointSlices by the CachedResource that they refer to."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._by_reference: dict[tuple[str, str], set[Name]] = {}
+        self._references: dict[Name, tuple[str, str]] = {}
+        env.on_event(ENDPOINT_SLICES.group, ENDPOINT_SLICES.resource, self._changed)
+        for entry in env.cache(ENDPOINT_SLICES.group, ENDPOINT_SLICES.resource).all_entries():
+            self._put(entry)
+
+    def of_cached_resource(self, cluster: str, name: str) -> set[Name]:
+        """The slices that refer to the CachedResource, from whatever workspace."""
+        found: set[Name] = set()
+        for spelled in spellings(self._env.lookup.clusters, cluster):
+            found |= self._by_reference.get((spelled, name), set())
+        return found
+
+    def _changed(self, event: CacheEvent) -> None:
+        key = (event.cluster, either(event).name)
+        _remove(self._by_reference, self._references.pop(key, None), key)
+        if event.entry is not None:
+            self._put(event.entry)
+
+    def _put(self, entry: Entry) -> None:
+        path, name = cached_resource_reference(self._env.lookup.decode(entry))
+        key, spelled = (entry.cluster, entry.name), (path or entry.cluster, name)
+        self._by_reference.setdefault(spelled, set()).add(key)
+        self._references[key] = spelled
+
+
+def spellings(clusters: LogicalClusters, cluster: str) -> Iterator[str]:
+    """What a reference's path may say that means the logical cluster: its name, its path, ``<ancestor's name>:…``."""
+    yield cluster
+    path = clusters.path(cluster)
+    if path != cluster:
+        yield path
+    at = path.find(":")
+    while at >= 0:
+        ancestor = clusters.resolve(path[:at])
+        if ancestor is not None and ancestor != path[:at]:
+            yield f"{ancestor}{path[at:]}"
+        at = path.find(":", at + 1)
+
+
 class ConsumerIndex:
     """Consumer records by APIBinding and by CachedResource. ``on_change`` is told of a CachedResource and a binding."""
 
@@ -107,7 +153,10 @@ class ConsumerIndex:
             self._take(cache, entry, entry)
 
     def _take(self, cache: ResourceCache, entry: Entry | None, one: Entry) -> None:
-        consumer, binding, cached_resource = one.name.split("_", 2)
+        parts = one.name.split("_", 2)
+        if len(parts) != len(("consumer", "binding", "cached resource")):
+            return  # no record of ours
+        consumer, binding, cached_resource = parts
         provider, bound = (one.cluster, cached_resource), (consumer, binding)
         place = f"{cache.prefix}{one.cluster}/{one.name}"
         if entry is not None:

@@ -4,10 +4,10 @@ They share two indexes (who is bound, who consumes), so they are made together.
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
-from kcpcache.meta.objects import Object, cluster_of, name_of, nested
+from kcpcache.meta.objects import Object, annotations_of, cluster_of, name_of, nested
 from kcpcache.meta.virtual_resources import (
     CACHED_RESOURCES,
     CONSUMERS,
@@ -29,11 +29,17 @@ from kcpcache.reconcilers.cached_resource_endpoint_slice import Shard
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import version_priority
-from kcpcache.registry.virtual_sources import API_EXPORTS, cached_resource_of, endpoint_slice_of, reference_allowed
+from kcpcache.registry.virtual_sources import (
+    API_EXPORTS,
+    REFERENCE_ALLOWED_ANNOTATION,
+    cached_resource_of,
+    endpoint_slice_of,
+    reference_allowed,
+)
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.replication import Replication
 from kcpcache.runtime.environment import Environment, either
-from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, ConsumerIndex, Name
+from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, ConsumerIndex, Name, SliceIndex
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 SECRETS = GroupVersionResource("", "v1", "secrets")
@@ -54,6 +60,7 @@ class CacheControllers:
         self._export_slices: Controller[Name] = Controller("api-export-endpoint-slice", self._export_slice, env.apply)
         self._consumers: Controller[Name] = Controller("consumer", self._consumer, env.apply)
         self.bindings = BindingIndex(env, self._export_bindings_changed)
+        self._slice_index = SliceIndex(env)
         self._records = ConsumerIndex(env, self._records_changed)
         self._replication = Replication(env, self._counts_changed)
         self.controllers: tuple[Controller[Name] | Controller[CacheTarget], ...] = (
@@ -102,22 +109,21 @@ class CacheControllers:
         for obj in self._env.lookup.list(CACHED_RESOURCES, event.cluster):
             if group_resource_of(obj) == mine:  # a rival: which of them has the resource may have changed
                 self._cached_resources.add((event.cluster, name_of(obj)))
-        self._referring_slices_changed((event.cluster, either(event).name))
+        if self._differs(event, _seen_through_exports):
+            key = (event.cluster, either(event).name)
+            self._slices_of(key)
+            for cluster, name in self._slice_index.of_cached_resource(*key):
+                self._exports_through_slice(cluster, name)
 
-    def _referring_slices_changed(self, cached: Name) -> None:
-        """The slices that refer to a CachedResource: its own by name; those of other workspaces by what they say."""
-        for entry in self._env.cache("cache.kcp.io", "cachedresourceendpointslices").all_entries():
-            obj = self._env.lookup.decode(entry)
-            reference = cached_resource_reference(obj)
-            beside = self._env.lookup.cluster_at(reference.path, beside=entry.cluster)
-            if (beside, reference.name) == cached:
-                self._slices.add((entry.cluster, entry.name))
-                self._exports_through_slice(entry.cluster, entry.name)
+    def _slices_of(self, cached: Name) -> None:
+        for found in self._slice_index.of_cached_resource(*cached):
+            self._slices.add(found)
 
     def _slice_changed(self, event: CacheEvent) -> None:
         self._add(self._slices, event)
         self._add(self._cached_resources, event)
-        self._exports_through_slice(event.cluster, either(event).name)
+        if self._differs(event, _reference_of_slice):
+            self._exports_through_slice(event.cluster, either(event).name)
 
     def _exports_through_slice(self, cluster: str, name: str) -> None:
         for export in self._env.lookup.list(API_EXPORTS, cluster):
@@ -127,9 +133,16 @@ class CacheControllers:
 
     def _export_changed(self, event: CacheEvent) -> None:
         export = (event.cluster, either(event).name)
-        self._export_consumers_changed(export)
+        if self._differs(event, _exported_by):
+            self._export_consumers_changed(export)
         for obj in self._env.lookup.list(EXPORT_SLICES, event.cluster):
             self._export_slices.add((event.cluster, name_of(obj)))
+
+    def _differs(self, event: CacheEvent, what: Callable[[Object], object]) -> bool:
+        """Whether what others depend on has changed: of the rest, such as counts, they need not be told."""
+        decode = self._env.lookup.decode
+        before, after = (None if entry is None else what(decode(entry)) for entry in (event.previous, event.entry))
+        return before != after
 
     def _export_consumers_changed(self, export: Name) -> None:
         for binding in self.bindings.of_export(*export):
@@ -162,7 +175,7 @@ class CacheControllers:
     def _records_changed(self, provider: Name, binding: Name) -> None:
         self._consumers.add(binding)
         self._cached_resources.add(provider)
-        self._referring_slices_changed(provider)
+        self._slices_of(provider)
 
     def _counts_changed(self, owner: Name) -> None:
         self._cached_resources.queue.add_after(owner, COUNTS_DELAY_SECONDS)
@@ -276,6 +289,23 @@ class CacheControllers:
             allowed = endpoint_slice is not None and reference_allowed(endpoint_slice, provider, name_of(found or {}))
             key = GroupResource(entry.get("group") or "", entry["name"])
             yield consumer.Resolution(key, endpoint_slice, found, allowed)
+
+
+def _seen_through_exports(cached_resource: Object) -> object:
+    """What decides whether an export exports it, and where its copies lie."""
+    meta, resource = cached_resource["metadata"], group_version_resource_of(cached_resource)
+    deleting, identity_hash = "deletionTimestamp" in meta, nested(cached_resource, "status", "identityHash")
+    return meta.get("uid"), deleting, resource, identity_hash
+
+
+def _reference_of_slice(endpoint_slice: Object) -> object:
+    allowed = annotations_of(endpoint_slice).get(REFERENCE_ALLOWED_ANNOTATION)
+    return endpoint_slice["metadata"].get("uid"), cached_resource_reference(endpoint_slice), allowed
+
+
+def _exported_by(export: Object) -> object:
+    identity_hash = nested(export, "status", "identityHash")
+    return export["metadata"].get("uid"), nested(export, "spec", "resources"), identity_hash
 
 
 def _record_target(cache: ResourceCache, cluster: str, name: str) -> CacheTarget:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES
@@ -17,6 +18,9 @@ from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.storage.keys import CACHE, cache_prefix
+
+_prefix = lru_cache(maxsize=1024)(cache_prefix)
+"""The checks of its parts cost as much as the decision that it is for."""
 
 Owner = tuple[str, str]
 """Logical cluster and name of a CachedResource."""
@@ -75,8 +79,8 @@ class Replication:
         self._follow((event.cluster, either(event).name))
 
     def _served_changed(self, event: CacheEvent) -> None:
-        for cluster, name in [owner for owner in self._replicated if owner[0] == event.cluster]:
-            self._follow((cluster, name))
+        for entry in self._env.cache("cache.kcp.io", "cachedresources").entries(event.cluster):
+            self._follow((event.cluster, entry.name))
 
     def _follow(self, owner: Owner) -> None:
         """Take over what the CachedResource says now; where that changes anything, look at every key again."""
@@ -182,7 +186,7 @@ class Replication:
         if not source.identity_hash or not source.resource.version:
             return None
         group, version, resource = source.resource
-        prefix = cache_prefix(self._env.shard.name, group, version, resource, source.identity_hash)
+        prefix = _prefix(self._env.shard.name, group, version, resource, source.identity_hash)
         return self._env.lookup.caches.of(prefix)
 
     def _copy_names(self, cluster: str, source: replication.Source) -> Iterator[str]:
@@ -195,7 +199,7 @@ class Replication:
         owner, found = self._owner_of(target.cluster, target.resource)
         original = found.reader.cache.get(target.cluster, target.name) if found and found.reader else None
         group, version, resource = target.resource
-        copies = self._env.lookup.caches.of(cache_prefix(target.shard, group, version, resource, target.identity_hash))
+        copies = self._env.lookup.caches.of(_prefix(target.shard, group, version, resource, target.identity_hash))
         copy = copies.get(target.cluster, target.name)
         state = replication.State(
             target=target,
