@@ -246,6 +246,7 @@ class Server:
         config = Config(
             create_app(services),
             http=KubernetesProtocol,
+            ws="websockets-sansio",
             loop="none",
             lifespan="on",
             access_log=False,

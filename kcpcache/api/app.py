@@ -35,7 +35,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the application's lifespan."""
-        if scope["type"] == "http":
+        if scope["type"] in {"http", "websocket"}:
             raw_path: bytes = scope["raw_path"]
             if raw_path.startswith(KUBERNETES_PATHS) or raw_path == b"/":
                 await self.kubernetes(scope, receive, send)

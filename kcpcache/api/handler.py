@@ -16,6 +16,7 @@ from kcpcache.api.paths import WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
+from kcpcache.api.websocket import WebSocketStream, as_http
 from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import forbid
 from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
@@ -64,15 +65,27 @@ class KubernetesHandler:
         self.open_watches = OpenWatches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises nothing but cancellation, before or after the first byte."""
-        exchange = Exchange(scope, receive, send)
+        """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
+        stream: Stream
+        if scope["type"] == "websocket":
+            stream = WebSocketStream(scope, receive, send)
+            scope, send = as_http(scope, send)
+            exchange = Exchange(scope, receive, send)
+        else:
+            exchange = Exchange(scope, receive, send)
+            stream = HttpStream(exchange)
+        await self._answer(exchange, stream)
+
+    async def _answer(self, exchange: Exchange, stream: Stream) -> None:
+        scope = exchange.scope
         try:
             info = parse(scope["raw_path"], scope["query_string"], exchange.method)
             if info.verb == "watch":
-                await self._serve(exchange, info)
+                await self._serve(exchange, info, stream)
                 return
+            stream.require_watch()
             async with asyncio.timeout(REQUEST_SECONDS):
-                await self._serve(exchange, info)
+                await self._serve(exchange, info, stream)
         except ClientGoneError:
             return
         except SlowClientError:
@@ -84,7 +97,7 @@ class KubernetesHandler:
         """End every open watch cleanly, and those that are still to come."""
         self.open_watches.end()
 
-    async def _serve(self, exchange: Exchange, info: RequestInfo) -> None:
+    async def _serve(self, exchange: Exchange, info: RequestInfo, stream: Stream) -> None:
         if info.verb == "options":
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
         user, workspace, cluster = await self._enter(exchange, info)
@@ -97,7 +110,7 @@ class KubernetesHandler:
         if workspace is None:
             workspace = self._workspace(info, cluster, user)
         if info.is_resource:
-            await self._serve_resource(exchange, info, workspace, attributes)
+            await self._serve_resource(exchange, info, workspace, attributes, stream)
         else:
             await self._serve_path(exchange, info, workspace)
 
@@ -141,11 +154,11 @@ class KubernetesHandler:
         )
 
     async def _serve_resource(
-        self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes
+        self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes, stream: Stream
     ) -> None:
         call = self._call(exchange, info, workspace, attributes)
         if info.verb == "watch":
-            await self._watch(call, HttpStream(exchange))
+            await watch(call, self.open_watches, stream)
             return
         await verb_of(call)(call)
 
@@ -170,9 +183,6 @@ class KubernetesHandler:
             view=workspace.view(resource, served),
             form=form,
         )
-
-    async def _watch(self, call: Call, stream: Stream) -> None:
-        await watch(call, self.open_watches, stream)
 
     async def _serve_path(self, exchange: Exchange, info: RequestInfo, workspace: Workspace) -> None:
         """What is no resource: discovery, OpenAPI, health, version."""

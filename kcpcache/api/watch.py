@@ -43,6 +43,10 @@ class SlowClientError(Exception):
 class Stream(Protocol):
     """Where a watch's frames go."""
 
+    def require_watch(self) -> None:
+        """Called for every other verb. Raises BadRequestError where the stream can only be a watch's."""
+        ...
+
     async def start(self) -> None:
         """Send what comes before the first frame."""
         ...
@@ -94,6 +98,9 @@ class HttpStream:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+
+    def require_watch(self) -> None:
+        """See ``Stream``: an HTTP request may be anything."""
 
     async def start(self) -> None:
         """See ``Stream``."""
