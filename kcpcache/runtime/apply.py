@@ -14,7 +14,7 @@ from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
-from kcpcache.storage.keys import cache_prefix, object_key
+from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 FIELD_MANAGER = "kcpcache"
@@ -56,7 +56,31 @@ class Applier:
             raise not_found(resource.group, resource.resource, target.name)
         return StoredView(self._caches, definition, version, target.cluster, self._clock)
 
+    def _served(self, target: Target) -> bool:
+        found = self._system(target.resource.group_resource)
+        return found is not None or self._serving.snapshot(target.cluster).find(*target.resource) is not None
+
+    async def _remove(self, change: Delete, target: Target) -> None:
+        """Remove what outlived its definition. Nobody can reach it, so nobody could remove its finalizers."""
+        group, plural = target.resource.group_resource
+        own = registry_prefix(group, plural).removesuffix("/")
+        for cache in self._caches.known():
+            entry = cache.get(target.cluster, target.name, target.namespace)
+            of_resource = cache.prefix.rstrip("/").partition(":")[0] == own
+            if of_resource and entry is not None and str(entry.revision) == change.resource_version:
+                key = object_key(cache.prefix, target.cluster, target.name, namespace=target.namespace)
+                try:
+                    revision = await self._caches.store.delete(key, expected=Revision(entry.revision))
+                except RevisionConflictError:
+                    raise conflict(group, plural, target.name) from None
+                except StoreUnavailableError as error:
+                    raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
+                await self._caches.reached(revision)
+
     async def _apply(self, change: Change, target: Target) -> None:
+        if isinstance(change, Delete) and not self._served(target):
+            await self._remove(change, target)
+            return
         view, options = self.view(target), WriteOptions(field_manager=FIELD_MANAGER)
         if isinstance(change, Create):
             await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)

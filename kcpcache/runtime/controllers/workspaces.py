@@ -83,13 +83,15 @@ class WorkspaceControllers:
         self._workspaces.add(key)
 
     def _type_changed(self, event: CacheEvent) -> None:
+        """Workspaces that are not ready may have waited for the type; also those that have no logical cluster yet."""
         self._types.add((event.cluster, either(event).name))
+        for entry in self._env.cache("tenancy.kcp.io", "workspaces").all_entries():
+            if nested(self._env.lookup.decode(entry), "status", "phase") != "Ready":
+                self._workspaces.add((entry.cluster, entry.name))
         for name in self._env.lookup.clusters.names():
             found = self._env.lookup.clusters.get(name)
             if found is not None and found.state != "ready":
                 self._defaults.add(name)
-                if name in self._by_cluster:
-                    self._workspaces.add(self._by_cluster[name])
 
     def _cluster_changed(self, event: CacheEvent) -> None:
         self._clusters.add(event.cluster)
