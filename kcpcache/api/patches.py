@@ -80,6 +80,8 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
     document = decode_json(data)
     call.complain([f'duplicate field "{path}"' for path in duplicate_fields(data, document)], options)
     schema = call.version.schema.schema
+    if kind == MERGE_PATCH and call.definition.normalize_patch is not None and isinstance(document, dict):
+        call.definition.normalize_patch(document)
 
     def apply(live: Object) -> Object:
         patched: Any

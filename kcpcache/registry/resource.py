@@ -127,6 +127,8 @@ class ResourceDefinition:
     name_errors: Callable[[str], list[str]] = dns1123_subdomain_errors
     normalize: Callable[[Object], None] | None = None
     """Turns accepted other spellings into the schema's, in place, before unknown fields are looked for."""
+    normalize_patch: Callable[[Object], None] | None = None
+    """The same for the document of a merge patch, whose nulls say what is to go."""
 
     @property
     def group_resource(self) -> GroupResource:

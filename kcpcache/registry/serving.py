@@ -132,7 +132,13 @@ class Serving:
         made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual)
         if known is None:
             return replace(made, conversion=self._conversion(schema["spec"]))
-        return replace(made, rules=known.rules, convert=known.convert, normalize=known.normalize)
+        return replace(
+            made,
+            rules=known.rules,
+            convert=known.convert,
+            normalize=known.normalize,
+            normalize_patch=known.normalize_patch,
+        )
 
     def _resources(self, cluster: str) -> Iterator[Resource]:
         taken: set[GroupResource] = set()

@@ -14,8 +14,9 @@ from kcpcache.registry.builtin.events import to_core_form, to_events_form
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES, BuiltinResource
 from kcpcache.registry.builtin.rules import RULES
 from kcpcache.registry.builtin.schema import structural_schema
+from kcpcache.registry.crd import CRD_RULES
 from kcpcache.registry.definitions import definition_of_crd
-from kcpcache.registry.kcp import CONVERSIONS, NORMALIZERS
+from kcpcache.registry.kcp import CONVERSIONS, NORMALIZERS, PATCH_NORMALIZERS
 from kcpcache.registry.kcp import RULES as KCP_RULES
 from kcpcache.registry.resource import NoRules, ResourceDefinition, ServedVersion
 from kcpcache.schema.compiled import compile_schema
@@ -58,6 +59,7 @@ def kcp_definitions() -> Mapping[GroupResource, ResourceDefinition]:
         key: replace(
             definition_of_crd(crd, origin="system", rules=KCP_RULES.get(key), convert=CONVERSIONS.get(key)),
             normalize=NORMALIZERS.get(key),
+            normalize_patch=PATCH_NORMALIZERS.get(key),
         )
         for key, crd in kcp_manifests().items()
     }
@@ -90,7 +92,7 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         short_names=found.short_names,
         categories=found.categories,
         verbs=found.verbs,
-        rules=RULES.get(own) or NoRules(),
+        rules=CRD_RULES.get(own) or RULES.get(own) or NoRules(),
         tracks_generation=found.group in _GENERATION,
         origin="builtin",
         stored_as=None if found.stored_as == own else found.stored_as,

@@ -55,7 +55,7 @@ async def test_a_client_that_goes_away_leaves_no_watch_behind(world, server):
     [
         ("watch=1", "nobody", 403, "Forbidden"),
         ("", "admin", 400, "BadRequest"),
-        ("watch=1&timeoutSeconds=x", "admin", 400, ""),
+        ("watch=1&timeoutSeconds=x", "admin", 400, "BadRequest"),
     ],
 )
 async def test_a_refused_handshake_is_answered_with_a_status(server, query, user, code, reason):
