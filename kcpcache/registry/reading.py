@@ -6,28 +6,40 @@ The rules of resourceVersion, resourceVersionMatch, limit and continue follow th
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TypeAlias
 
 import orjson
 
-from kcpcache.meta.errors import BadRequestError, ExpiredError, StatusCause, TimeoutStatusError, not_found
+from kcpcache.meta.errors import (
+    BadRequestError,
+    ExpiredError,
+    ServiceUnavailableError,
+    StatusCause,
+    TimeoutStatusError,
+    not_found,
+)
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
-from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache, Subscription
+from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription, key_of
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment, WatchEvent
-from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry
+from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
 
 FUTURE_REVISION_SECONDS = 3.0
 _PAGE = 1000
+_READY_EVENTS = 1000
+"""How many initial or replayed events a watch hands out at once."""
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+
+_FOREIGN_KEY = "continue key is not valid: it is not a token that this server gave out for this resource"
 
 Match: TypeAlias = Callable[[Entry], bool]
 Entries: TypeAlias = list[Entry]
@@ -72,21 +84,27 @@ class Reader:
         return Item(self.adapt(entry), self.seen_in)
 
     async def list(self, options: ListOptions) -> Listing:
-        """The entries that match, at one revision."""
+        """The entries that match, at one revision. Raises ExpiredError, BadRequestError, TimeoutStatusError."""
         match = self.matcher(options)
         if options.continue_token:
-            revision, start = decode_continue(options.continue_token)
-            if revision < 0:  # the token of an expired list goes on with the newest state
-                await self.caches.fresh()
-                revision = self.caches.revision
+            revision, start = await self._continued(options.continue_token)
         else:
-            exact = options.resource_version_match == "Exact"
-            await self.wait("" if exact else options.resource_version)
-            revision, start = (int(options.resource_version) if exact else self.caches.revision), ""
-        if self._unchanged_since(revision):
-            found, remaining = self._page(self._entries(options.namespace, start), match, options.limit)
-            return self._listing(found, remaining, revision, options)
+            await self.wait(options.resource_version)
+            revision, start = (int(options.resource_version) if _exact(options) else self.caches.revision), ""
+        if self._unchanged_since(revision, options.namespace):
+            entries = self._entries(options.namespace, start)
+            found, at = self._page(entries, match, options.limit)
+            return self._listing(found, entries, at, revision, options)
         return await self._list_at(revision, start, match, options)
+
+    async def _continued(self, token: str) -> tuple[int, str]:
+        """Where a continue token goes on: the revision and the first key."""
+        revision, start = decode_continue(token, str(self.definition.group_resource))
+        await self.caches.fresh()
+        if revision > self.caches.revision:
+            raise BadRequestError(_FOREIGN_KEY)
+        # The token of an expired list goes on with the newest state.
+        return (self.caches.revision if revision < 0 else revision), start
 
     def matcher(self, options: ListOptions) -> Match | None:
         """A predicate for the selectors, None where there are none. Raises BadRequestError for an unknown field."""
@@ -97,9 +115,9 @@ class Reader:
         for requirement in fields.requirements:
             if requirement.path not in known:
                 raise BadRequestError(
-                    f'Unable to find "{self._api_version}, Resource={self.definition.plural}" that match label '
-                    f'selector "", field selector "{requirement.path}={requirement.value}": field label not '
-                    f"supported: {requirement.path}"
+                    f'Unable to find "{self.definition.group}/{self.version.name}, Resource={self.definition.plural}" '
+                    f'that match label selector "", field selector "{requirement.path}={requirement.value}": '
+                    f"field label not supported: {requirement.path}"
                 )
         if not fields:
             return lambda entry: labels.matches(entry.labels)
@@ -127,10 +145,14 @@ class Reader:
         except TimeoutError:
             raise too_large(asked, self.caches.revision) from None
 
-    def _unchanged_since(self, revision: int) -> bool:
-        ring = self.cache.ring
-        newest = ring[-1].revision if ring else self.cache.ring_after
-        return newest <= revision <= self.caches.revision
+    def _unchanged_since(self, revision: int, namespace: str) -> bool:
+        """Whether the cache shows what a list of ``namespace`` at ``revision`` would."""
+        since = self.cache.recent(revision) if revision <= self.caches.revision else None
+        return since is not None and not any(self._concerns(event, namespace) for event in since)
+
+    def _concerns(self, event: CacheEvent, namespace: str) -> bool:
+        one = event.entry or event.previous
+        return self.scope in {WILDCARD, event.cluster} and (not namespace or one is None or one.namespace == namespace)
 
     def _entries(self, namespace: str, start: str) -> Entries:
         if self.scope != WILDCARD:
@@ -138,33 +160,42 @@ class Reader:
             return shelf.snapshot(namespace, start) if shelf else []
         first, _, rest = start.partition("/")
         found: list[Entry] = []
-        for cluster in sorted(self.cache.shelves):
-            if cluster >= first:
+        for cluster in self.cache.clusters():
+            if f"{cluster}/" >= f"{first}/":
                 found += self.cache.shelves[cluster].snapshot(namespace, rest if cluster == first else "")
         return found
 
     @staticmethod
-    def _page(entries: Sequence[Entry], match: Match | None, limit: int) -> tuple[Entries, Entries]:
-        """What matches, ``limit`` at the most, and what was not looked at."""
+    def _page(entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
+        """What matches, ``limit`` at the most, and the index of the first entry that was not looked at."""
         if match is None:
-            return (list(entries[:limit]), list(entries[limit:])) if limit else (list(entries), [])
+            return (entries[:limit], limit) if 0 < limit < len(entries) else (entries, len(entries))
         found: list[Entry] = []
         for index, entry in enumerate(entries):
             if match(entry):
                 if limit and len(found) == limit:
-                    return found, list(entries[index:])
+                    return found, index
                 found.append(entry)
-        return found, []
+        return found, len(entries)
 
-    def _listing(self, found: Entries, rest: Entries, revision: int, options: ListOptions) -> Listing:
-        selected = bool(options.label_selector or options.field_selector)
-        token = encode_continue(revision, self._position(rest[0])) if rest else ""
-        remaining = len(rest) if rest and not selected else None
-        return Listing([Segment([self.adapt(e) for e in found], self.seen_in)], revision, token, remaining)
+    def _listing(self, found: Entries, entries: Entries, at: int, revision: int, options: ListOptions) -> Listing:
+        """``found`` as a listing, which goes on with ``entries`` from index ``at``."""
+        token, remaining = "", None
+        if at < len(entries):
+            token = self._token(revision, self._position(entries[at]))
+            if not options.label_selector and not options.field_selector:
+                remaining = len(entries) - at
+        return Listing(self._segments(found), revision, token, remaining)
+
+    def _segments(self, found: Entries) -> tuple[Segment, ...]:
+        adapt = self.adapt
+        return (Segment([adapt(entry) for entry in found], self.seen_in),)
 
     def _position(self, entry: Entry) -> str:
-        key = f"{entry.namespace}/{entry.name}" if entry.namespace else entry.name
-        return f"{entry.cluster}/{key}" if self.scope == WILDCARD else key
+        return f"{entry.cluster}/{key_of(entry)}" if self.scope == WILDCARD else key_of(entry)
+
+    def _token(self, revision: int, start: str) -> str:
+        return encode_continue(revision, start, str(self.definition.group_resource))
 
     async def _list_at(self, revision: int, start: str, match: Match | None, options: ListOptions) -> Listing:
         """A page of the past, read from the store."""
@@ -179,25 +210,26 @@ class Reader:
                 )
             except CompactedError:
                 raise self._expired(revision, start, options) from None
+            except StoreError as error:
+                raise ServiceUnavailableError(f"the store cannot be read: {error}") from None
             entries = [self._decode(stored) for stored in page.entries]
-            if self.scope == WILDCARD and options.namespace:
+            filtered = self.scope == WILDCARD and bool(options.namespace)
+            if filtered:
                 entries = [entry for entry in entries if entry.namespace == options.namespace]
-            more, rest = self._page(entries, match, options.limit - len(found) if options.limit else 0)
+            more, at = self._page(entries, match, options.limit - len(found) if options.limit else 0)
             found += more
-            if rest:
-                return self._listing(found, rest, revision, options)
-            if page.next_start is None:
-                return self._listing(found, [], revision, options)
             following = page.next_start
-            if options.limit and len(found) == options.limit:
-                listing = self._listing(found, [], revision, options)
-                token = encode_continue(revision, following.removeprefix(base))
-                remaining = None if match else page.remaining
-                return Listing(listing.segments, revision, token, remaining)
+            if at < len(entries):
+                following = base + self._position(entries[at])
+            elif following is not None and (not options.limit or len(found) < options.limit):
+                continue
+            token = self._token(revision, following.removeprefix(base)) if following else ""
+            remaining = page.remaining if following and not filtered and match is None else None
+            return Listing(self._segments(found), revision, token, remaining)
 
     def _expired(self, revision: int, start: str, options: ListOptions) -> ExpiredError:
         if options.continue_token:
-            return ExpiredError(_TOO_OLD, continue_token=encode_continue(-1, start))
+            return ExpiredError(_TOO_OLD, continue_token=self._token(-1, start))
         return ExpiredError(f"The resourceVersion for the provided list is too old: {revision}")
 
     def _decode(self, stored: StoredEntry) -> Entry:
@@ -210,46 +242,42 @@ class Reader:
         initial = options.send_initial_events
         if initial is None:
             initial = resource_version in {"", "0"}
-        if initial or resource_version in {"", "0"}:
-            await self.wait(resource_version)
-            watch = CacheWatch(self, match, options.namespace)
-            if initial:
-                entries, _ = self._page(self._entries(options.namespace, ""), match, 0)
-                watch.begin_with(entries, bookmark=options.send_initial_events is True)
-            return watch
-        return await self._resume(int(resource_version), match, options.namespace)
-
-    async def _resume(self, after: int, match: Match | None, namespace: str) -> "CacheWatch":
-        await self.wait(str(after))
-        watch = CacheWatch(self, match, namespace)
-        try:
-            watch.replay(await self.history(after, self.caches.revision))
-        except ExpiredError:
-            watch.close()
-            raise
+        await self.wait(resource_version)
+        watch = CacheWatch(self, match, options.namespace)
+        if initial:
+            watch.begin_with(self._entries(options.namespace, ""), bookmark=options.send_initial_events is True)
+        elif resource_version not in {"", "0"}:
+            after = int(resource_version)
+            try:
+                watch.replay(await self.history(after, self.caches.revision), after)
+            except BaseException:
+                watch.close()
+                raise
         return watch
 
     async def history(self, after: int, until: int) -> Events:
-        """The scope's events above ``after``, up to ``until``: the newest revision the caches show at the call.
+        """The scope's events above ``after`` and up to ``until``, which the caches have reached.
 
-        Raises ExpiredError.
+        Raises ExpiredError, and ServiceUnavailableError at shutdown.
         """
         recent = self.cache.recent(after)
         if recent is not None:
-            return [event for event in recent if self.scope in {WILDCARD, event.cluster}]
+            return [event for event in recent if event.revision <= until and self.scope in {WILDCARD, event.cluster}]
         prefix = self.cache.prefix if self.scope == WILDCARD else f"{self.cache.prefix}{self.scope}/"
         found: Events = []
         events = self.caches.store.watch(prefix, after=Revision(after))
         try:
             async with contextlib.aclosing(events):  # type: ignore[type-var]
                 async for event in events:
-                    if isinstance(event, Event) and event.revision <= until:
-                        found.append(self._cache_event(event))
-                    elif event.revision >= until:
+                    if event.revision > until or (not isinstance(event, Event) and event.revision == until):
                         return found
-        except CompactedError:
+                    if isinstance(event, Event):
+                        found.append(self._cache_event(event))
+                    if len(found) > SUBSCRIPTION_EVENTS:
+                        raise ExpiredError(f"too old resource version: {after} (too much has happened since)")
+        except StoreError:
             raise ExpiredError(f"too old resource version: {after}") from None
-        return found
+        raise ServiceUnavailableError("the server is shutting down")
 
     def _cache_event(self, event: Event) -> CacheEvent:
         previous = None if event.previous is None else self._decode(event.previous)
@@ -267,42 +295,50 @@ class CacheWatch:
         self._reader, self._match, self._namespace = reader, match, namespace
         self._subscription = Subscription()
         self._subscription.attach(reader.cache, reader.scope)
-        self._ready: list[WatchEvent | Bookmark] = []
-        self._sent = reader.caches.revision
+        self._ready: Iterator[WatchEvent | Bookmark] | None = None
+        self._sent = self._ready_until = reader.caches.revision
 
-    def begin_with(self, entries: Sequence[Entry], *, bookmark: bool) -> None:
-        """Deliver ``entries`` as ADDED first, then (``bookmark``) the mark that they were all."""
-        adapt, seen_in = self._reader.adapt, self._reader.seen_in
-        self._ready += [WatchEvent("ADDED", Item(adapt(entry), seen_in)) for entry in entries]
-        if bookmark:
-            self._ready.append(Bookmark(self._sent, initial=True))
+    def begin_with(self, entries: Entries, *, bookmark: bool) -> None:
+        """Deliver those of ``entries`` that match as ADDED first, then (``bookmark``) the mark that they were all."""
+        match = self._match
+        last = [Bookmark(self._ready_until, initial=True)] if bookmark else []
+        added = (WatchEvent("ADDED", self._item(entry)) for entry in entries if match is None or match(entry))
+        self._ready = chain(added, last)
+        # Before its initial events are out a client can resume from nowhere but the beginning.
+        self._sent = 0
 
-    def replay(self, events: Iterable[CacheEvent]) -> None:
-        """Deliver these past events first."""
-        self._ready += [seen for event in events if (seen := self._seen(event)) is not None]
+    def replay(self, events: Events, after: int) -> None:
+        """Deliver these past events, all that came after ``after``, first."""
+        self._ready = (seen for event in events if (seen := self._seen(event)) is not None)
+        self._sent = after
 
     async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
         """See ``view.Watch``."""
-        if self._ready:
-            ready, self._ready = self._ready, []
-            return ready
+        if self._ready is not None:
+            ready = list(islice(self._ready, _READY_EVENTS))
+            if len(ready) < _READY_EVENTS:
+                self._ready, self._sent = None, self._ready_until
+            if ready:
+                return ready
         events = await self._subscription.drain(timeout_seconds)
-        if not events and self._subscription.closed:
-            if self._subscription.overrun:
-                raise ExpiredError("the watch fell behind and was ended: list and watch anew")
-            raise StopAsyncIteration
-        if self._subscription.idle:
+        if not self._subscription.closed:
             self._sent = self._reader.caches.revision
+        elif events:
+            self._sent = events[-1].revision
+        elif self._subscription.overrun:
+            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
+        else:
+            raise StopAsyncIteration
         return [seen for event in events if (seen := self._seen(event)) is not None]
 
     def bookmark(self) -> Bookmark:
         """See ``view.Watch``."""
-        if not self._ready and self._subscription.idle:
+        if self._ready is None and self._subscription.idle and not self._subscription.closed:
             self._sent = self._reader.caches.revision
         return Bookmark(self._sent)
 
     def close(self) -> None:
-        """See ``view.Watch``."""
+        """See ``view.Watch``. What has come before is still handed out: a DELETED must not be lost."""
         self._subscription.close()
 
     def _seen(self, event: CacheEvent) -> WatchEvent | None:
@@ -343,24 +379,27 @@ def _field_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def encode_continue(revision: int, start: str) -> str:
-    """A token for the page that begins at key ``start`` of the snapshot at ``revision`` (negative: of the newest)."""
-    token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start})
+def _exact(options: ListOptions) -> bool:
+    """Whether a list is asked for as it was at its resourceVersion: by name, or because it is to be paged."""
+    if options.resource_version_match:
+        return options.resource_version_match == "Exact"
+    return options.limit > 0 and options.resource_version not in {"", "0"}
+
+
+def encode_continue(revision: int, start: str, resource: str = "") -> str:
+    """A token for the page that begins at key ``start`` of the snapshot at ``revision`` (-1: of the newest)."""
+    token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start, "of": resource})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
-def decode_continue(token: str) -> tuple[int, str]:
-    """The inverse of ``encode_continue``. Raises BadRequestError."""
+def decode_continue(token: str, resource: str = "") -> tuple[int, str]:
+    """The inverse of ``encode_continue`` for the same resource. Raises BadRequestError."""
     try:
         found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        revision, start = found["rv"], found["start"]
+        version, revision, start, of = found["v"], found["rv"], found["start"], found["of"]
     except (ValueError, TypeError, KeyError):
-        raise BadRequestError("continue key is not valid: it is not a token of this server") from None
-    if (
-        not isinstance(revision, int)
-        or not isinstance(start, str)
-        or revision == 0
-        or found.get("v") != "meta.k8s.io/v1"
-    ):
-        raise BadRequestError("continue key is not valid: it is not a token of this server")
+        raise BadRequestError(_FOREIGN_KEY) from None
+    known = version == "meta.k8s.io/v1" and of == resource and type(revision) is int and isinstance(start, str)
+    if not known or (revision <= 0 and revision != -1):
+        raise BadRequestError(_FOREIGN_KEY)
     return revision, start
