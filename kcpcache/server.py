@@ -200,10 +200,15 @@ class Server:
         authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
         accounts = ServiceAccountTokens(lookup, ensure_signing_key(self.root / SIGNING_KEY), self.url)
         authenticator = self._authenticator(certificates, accounts)
-        chain = default_chain(
-            lookup, serving, authorizer, cached_apis=self.settings.cached_apis, webhooks=self._webhooks
-        )
         views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now)
+        chain = default_chain(
+            lookup,
+            serving,
+            authorizer,
+            cached_apis=self.settings.cached_apis,
+            webhooks=self._webhooks,
+            view=views.view,
+        )
         return Services(
             resolve_cluster=lookup.clusters.resolve,
             snapshot=serving.snapshot,

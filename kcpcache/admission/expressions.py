@@ -24,6 +24,7 @@ POLICY_VARIABLES: Final = (*REQUEST_VARIABLES, "namespaceObject", "variables")
 BUDGET: Final = 5_000_000
 """For all expressions that one policy or webhook has for one request, in units of ``cel_cost``: half a second."""
 
+_TYPE_NAMES: Final = {"null": "null_type"}
 _MOST_CHARACTERS: Final = 20_000
 _COMPILED: Final = 4096
 _VARIABLE: Final = re.compile(r"(?<![\w.])variables\s*\.\s*([A-Za-z_]\w*)")
@@ -100,8 +101,8 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
         raise CompileError("compilation failed: expression is not valid Unicode") from None
     types = [getattr(cel.Type, name.upper()) for name in wanted]
     if wanted and program.return_type() not in (*types, cel.Type.DYN):
-        shown = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
-        raise CompileError(f"must evaluate to {shown}")
+        names_of_types = " ".join(_TYPE_NAMES.get(name, name) for name in wanted)
+        raise CompileError(f"must evaluate to {names_of_types if len(wanted) == 1 else f'one of [{names_of_types}]'}")
     blanked = code(text)
     estimate = cost(text)
     used = tuple(dict.fromkeys(_VARIABLE.findall(blanked)))

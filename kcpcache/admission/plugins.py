@@ -1,18 +1,25 @@
 """Which plugins ask about what."""
 
+from datetime import UTC, datetime
+from functools import partial
+
 from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, VirtualStorageAllowed
 from kcpcache.admission.cached_resource import OneCachedResource, ReferenceAllowed
 from kcpcache.admission.chain import Chain
-from kcpcache.admission.matching import Subjects
+from kcpcache.admission.matching import ADMISSION_GROUP, Subjects
 from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
+from kcpcache.admission.policies import Policies, PoliciesCompile, ViewOf
 from kcpcache.admission.quota import Quotas
 from kcpcache.admission.reserved import ReservedGroups, ReservedMetadata, ReservedStatus
 from kcpcache.admission.webhooks import MutatingWebhooks, ValidatingWebhooks, WebhookDispatcher
 from kcpcache.admission.workspace import LogicalClustersAreMade, WorkspaceTypeAllowed
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.meta.names import GroupResource
+from kcpcache.registry.catalog import Resource
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
+from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.webhook_client import WebhookClient
 
 
@@ -23,14 +30,17 @@ def default_chain(
     *,
     cached_apis: bool,
     webhooks: WebhookClient | None = None,
+    view: ViewOf | None = None,
 ) -> Chain:
-    """All plugins of a server. ``webhooks`` calls them."""
+    """All plugins of a server. ``webhooks`` calls them; ``view`` shows policies' parameters (None: stored ones)."""
     claims = ClaimsNeedIdentity()
     subjects = Subjects(lookup, serving)
+    view = view or partial(_stored_view, lookup)
     dispatcher = WebhookDispatcher(webhooks or WebhookClient(), authorizer.authorize)
     return Chain(
         general=[ReservedMetadata(), NamespaceLifecycle(lookup)],
         specific={
+            **{GroupResource(ADMISSION_GROUP, name): [PoliciesCompile()] for name in PoliciesCompile.RESOURCES},
             GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): [ReservedGroups()],
             GroupResource("apis.kcp.io", "apiresourceschemas"): [ReservedGroups()],
             GroupResource("apis.kcp.io", "apiexports"): [
@@ -45,5 +55,13 @@ def default_chain(
             GroupResource("core.kcp.io", "logicalclusters"): [LogicalClustersAreMade()],
         },
         foreign=MutatingWebhooks(lookup, subjects, dispatcher),
-        last=[ValidatingWebhooks(lookup, subjects, dispatcher), Quotas(lookup, serving)],
+        last=[
+            Policies(lookup, subjects, serving, view, authorizer.authorize),
+            ValidatingWebhooks(lookup, subjects, dispatcher),
+            Quotas(lookup, serving),
+        ],
     )
+
+
+def _stored_view(lookup: Lookup, cluster: str, resource: Resource, version: ServedVersion) -> StoredView:
+    return StoredView(lookup.caches, resource.definition, version, cluster, lambda: datetime.now(UTC))

@@ -110,7 +110,7 @@ def verdict_of(answer: Object, version: str, uid: str, *, may_patch: bool) -> Ve
     if version == "v1" and response.get("uid") != uid:
         why = f'expected response.uid="{uid}", got "{response.get("uid") or ""}"'
         raise WebhookCallError(f"received invalid webhook response: {why}")
-    warnings, result = response.get("warnings") or (), response.get("result", response.get("status"))
+    warnings, result = response.get("warnings") or (), response.get("status")
     return Verdict(
         response.get("allowed") is True,
         _patch_of(response, version, may_patch=may_patch),
