@@ -38,7 +38,7 @@ check: install-dev  ## lint, types, layers
 
 test: install-dev  ## everything, end to end included
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
