@@ -256,6 +256,7 @@ class Server:
             lifespan="on",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
