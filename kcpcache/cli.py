@@ -1,6 +1,8 @@
 """The command line: ``kcpcache start``, ``kcpcache version``."""
 
 import asyncio
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,6 +81,8 @@ def _start(given: dict[str, Any]) -> None:
 
     import uvloop
 
+    # What is in memory at the end need not be collected: the interpreter's last look would take a second or more.
+    atexit.register(gc.freeze)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
@@ -102,7 +106,7 @@ def _announce(url: str, kubeconfig: Path) -> None:
     """What to type next."""
     typer.echo(f"kcpcache {__version__} is ready at {url}\n\n  export KUBECONFIG={kubeconfig.absolute()}")
     typer.echo(
-        "  kubectl api-resources\n  kubectl get workspaces\n\nThe tutorial is docs/tutorial.md. Stop with Ctrl-C."
+        "  kubectl api-resources\n  kubectl get workspacetypes\n\nThe tutorial is docs/tutorial.md. Stop with Ctrl-C."
     )
     sys.stdout.flush()
 

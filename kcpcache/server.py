@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import ssl
@@ -184,6 +185,8 @@ class Server:
         write_kubeconfig(path, admin_kubeconfig(self.settings.advertised_host, port, certificates, self._own_ca()))
         while any(check() is not None for check in services.ready_checks.values()):  # noqa: ASYNC110 -- many conditions
             await asyncio.sleep(0.01)
+        gc.collect()
+        gc.freeze()  # what was loaded stays: later collections need not walk it
         self._on_ready(self.url, path)
 
     def _own_ca(self) -> bytes | None:
@@ -211,6 +214,7 @@ class Server:
         )
         return Services(
             resolve_cluster=lookup.clusters.resolve,
+            path_of=lookup.clusters.path,
             snapshot=serving.snapshot,
             view=views.view,
             authenticate=_authenticate(authenticator, authorizer),

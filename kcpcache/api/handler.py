@@ -31,6 +31,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.resource import ServedVersion
+from kcpcache.virtual.projection import origin_of, read_only
 
 log = structlog.get_logger(__name__)
 
@@ -169,7 +170,7 @@ class KubernetesHandler:
         if found is None:
             raise path_not_found()
         resource, served = found
-        check_call(info, workspace.cluster, resource, served)
+        check_call(info, workspace.cluster, resource, served, self.services.path_of)
         if served.deprecation_warning:
             exchange.warnings.append(served.deprecation_warning)
         return Call(
@@ -237,21 +238,15 @@ def attributes_of(info: RequestInfo, user: User, cluster: str) -> Attributes:
     )
 
 
-def check_call(info: RequestInfo, cluster: str, resource: Resource, served: ServedVersion) -> None:
+def check_call(
+    info: RequestInfo, cluster: str, resource: Resource, served: ServedVersion, path_of: Callable[[str], str]
+) -> None:
     """That the path fits the resource, and the verb too. Raises NotFoundError, MethodNotAllowedError."""
     definition, verb = resource.definition, info.verb
     if info.namespace and not definition.namespaced:
         raise path_not_found()
     if isinstance(resource, ProjectedResource) and verb not in _READS:
-        bound = resource.bound
-        raise MethodNotAllowedError(
-            f"{verb} is not supported: {definition.group_resource} is read-only here. Its objects come from APIExport "
-            f'"{bound.export}" of logical cluster "{bound.cluster}", bound by APIBinding "{bound.binding}"; '
-            "change them in that workspace",
-            group=definition.group,
-            kind=definition.plural,
-            name=info.name,
-        )
+        raise read_only(definition.group_resource, verb, origin_of(resource.bound, path_of(resource.bound.cluster)))
     if cluster == WILDCARD and verb not in _COLLECTION_OF_ALL:
         raise MethodNotAllowedError(f"{verb} needs a workspace: over all of them there is only list and watch")
     if definition.namespaced and not info.namespace and verb not in _COLLECTION_OF_ALL:

@@ -99,6 +99,8 @@ class Services:
     shutting_down: asyncio.Event
     service_handlers: Mapping[str, ServiceHandler] = field(default_factory=dict)
     ready_checks: Mapping[str, ReadyCheck] = field(default_factory=dict)
+    path_of: Callable[[str], str] = str
+    """The workspace path of a logical cluster, for messages."""
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None
 
 

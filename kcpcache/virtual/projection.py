@@ -7,6 +7,7 @@ from kcpcache.meta.errors import MethodNotAllowedError
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.catalog import ExportReference
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
@@ -60,10 +61,15 @@ class ReadOnlyView:
         raise read_only(self.definition.group_resource, verb, self.origin)
 
 
+def origin_of(bound: ExportReference, path: str) -> str:
+    """Where a bound virtual resource's objects come from, for people; ``path`` is that of the export's workspace."""
+    return f'APIExport "{bound.export}" of workspace {path}, bound by APIBinding "{bound.binding}"'
+
+
 def read_only(resource: GroupResource, verb: str, origin: str) -> MethodNotAllowedError:
     """What a write to a projected resource is answered with."""
     return MethodNotAllowedError(
-        f"{verb} is not supported: {resource} is read-only here, its objects come from {origin}",
+        f"{verb} is not supported: {resource} is read-only here. Its objects come from {origin}; change them there",
         group=resource.group,
         kind=resource.resource,
     )

@@ -10,7 +10,7 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import View
 from kcpcache.registry.virtual_sources import resolve
-from kcpcache.virtual.projection import ProjectedView
+from kcpcache.virtual.projection import ProjectedView, origin_of
 
 
 class Views:
@@ -33,6 +33,6 @@ class Views:
             cluster,
             shard=self._shard,
             resolve=lambda: resolve(self._lookup, bound, key),
-            origin=f"APIExport {path}:{bound.export} (APIBinding {bound.binding})",
+            origin=origin_of(bound, path),
             guard=guard,
         )
