@@ -10,6 +10,7 @@ from typing import Any
 
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import (
+    AlreadyExistsError,
     BadRequestError,
     FieldError,
     InvalidError,
@@ -23,18 +24,24 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix, timestamp
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
-from kcpcache.registry.entry import Entry, encode, entry_of
+from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
+from kcpcache.registry.write_steps import encoded, put_nested, same_object, warn
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
-_ATTEMPTS = 8
+_ATTEMPTS = 100
+"""Of a write that names no resourceVersion: each lost one means that another writer won."""
+_GENERATED_NAMES = 8
+"""How many generated names are tried (KEP-4420: seven retries)."""
 _SERVER_FIELDS = (
     "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
 )  # fmt: skip
 _WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status",)}
 """The only part that a subresource writes."""
+_BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
+"""Built-in groups whose finalizers need no domain."""
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
@@ -75,9 +82,9 @@ class Writer:
         meta: Object = obj["metadata"]
         if meta.get("resourceVersion"):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
+        generated = ""
         if not meta.get("name") and meta.get("generateName"):
-            base = str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES]
-            meta["name"] = f"{base}{random_suffix()}"
+            generated = meta["name"] = _generated_name(meta)
         for key in _SERVER_FIELDS:
             meta.pop(key, None)
         if self.version.has_status:
@@ -88,19 +95,34 @@ class Writer:
         self._prune(obj, options)
         await admission.mutate("CREATE", obj, None)
         self._default(obj)
-        errors = object_meta.errors(
-            meta, namespaced=self.definition.namespaced, check_name=self.definition.name_errors
-        )  # fmt: skip
+        for _ in range(_GENERATED_NAMES):
+            try:
+                return await self._create_once(namespace, obj, options, admission)
+            except AlreadyExistsError:
+                if not generated or obj["metadata"]["name"] != generated:
+                    raise
+            generated = obj["metadata"]["name"] = _generated_name(obj["metadata"])
+            obj["metadata"].pop("managedFields", None)
+        why = "already exists, the server was not able to generate a unique name for the object"
+        kind = self.definition.group_resource
+        raise AlreadyExistsError(
+            f'{kind} "{generated}" {why}', group=kind.group, kind=kind.resource, name=generated, retry_after_seconds=1
+        )
+
+    async def _create_once(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+        errors = self._metadata_errors(obj["metadata"])
         errors += self.version.schema.validate(obj) if not errors else []
         self._raise_invalid(obj, errors or self.definition.rules.validate(obj))
         await admission.validate("CREATE", obj, None)
         self._track(None, obj, options, "")
-        name = str(meta["name"])
+        self._warn_of_finalizers(obj["metadata"], {}, options)
+        name = str(obj["metadata"]["name"])
+        value = encoded(await self._to_storage(obj))
         if options.dry_run:
+            await self.caches.fresh()
             if self.cache.get(self.cluster, name, namespace) is not None:
                 raise already_exists(self.definition.group, self.definition.plural, name)
             return Written(Item(self._entry(obj, namespace, 0)), created=True)
-        value = encode(await self._to_storage(obj))
         try:
             revision = await self.caches.store.create(self._key(namespace, name), value)
         except KeyExistsError:
@@ -108,6 +130,15 @@ class Writer:
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the object was not stored: {error}") from None
         return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
+
+    def _metadata_errors(self, meta: Object) -> list[FieldError]:
+        definition = self.definition
+        return object_meta.errors(
+            meta,
+            namespaced=definition.namespaced,
+            check_name=definition.name_errors,
+            qualified_finalizers=definition.origin == "builtin" and definition.group not in _BARE_FINALIZERS_ALLOWED,
+        )
 
     # -- update
 
@@ -139,7 +170,12 @@ class Writer:
                         name,
                         f"Precondition failed: UID in precondition: {metadata(created)['uid']}, UID in object meta: ",
                     )
-                return await self.create(namespace, created, options, admission)
+                try:
+                    return await self.create(namespace, created, options, admission)
+                except AlreadyExistsError:
+                    if metadata(created).get("resourceVersion"):
+                        raise
+                    continue  # another writer was faster: what was to be created is to be updated
             written = await self._update_once(entry, change, options, admission, subresource)
             if written is not None:
                 return written
@@ -172,9 +208,10 @@ class Writer:
         self._count_generation(new, old)
         meta = new["metadata"]
         if meta.get("deletionTimestamp") and self._may_vanish(new):
-            return await self._remove(entry, options.dry_run)
-        value = encode(await self._to_storage(new))
-        if value == entry.stored():
+            return await self._remove(entry, options.dry_run, pinned=pinned, shown=new)
+        self._warn_of_finalizers(meta, old["metadata"], options)
+        value = encoded(await self._to_storage(new))
+        if same_object(value, entry.stored()):
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._entry(new, entry.namespace, entry.revision)))
@@ -195,24 +232,24 @@ class Writer:
         path = _WRITTEN_BY.get(subresource)
         if path is not None:
             kept = copy(old)
-            _put_nested(kept, path, nested(new, *path))
+            put_nested(kept, path, nested(new, *path))
             if "managedFields" in new["metadata"]:
                 kept["metadata"]["managedFields"] = new["metadata"]["managedFields"]
             new = kept
         elif self.version.has_status:
-            _put_nested(new, ("status",), copy(old.get("status")))
+            put_nested(new, ("status",), copy(old.get("status")))
         meta = new["metadata"]
         for key in ("name", "namespace", *_SERVER_FIELDS):
             if key in old["metadata"]:
                 meta[key] = old["metadata"][key]
-            else:
+            elif key != "deletionTimestamp":  # one that a client makes up is refused with the other errors
                 meta.pop(key, None)
         meta["resourceVersion"] = old["metadata"]["resourceVersion"]
         return new
 
     def _validate_update(self, new: Object, old: Object) -> None:
         meta = new["metadata"]
-        errors = object_meta.errors(meta, namespaced=self.definition.namespaced, check_name=self.definition.name_errors)
+        errors = self._metadata_errors(meta)
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self.version.schema.validate(new, old) if not errors else []
         errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
@@ -276,8 +313,8 @@ class Writer:
                 meta["generation"] = int(meta.get("generation") or 0) + 1
         if options.dry_run:
             return Written(Item(self._entry(obj, entry.namespace, entry.revision)))
-        value = encode(await self._to_storage(obj))
-        if value == entry.stored():
+        value = encoded(await self._to_storage(obj))
+        if same_object(value, entry.stored()):
             return Written(Item(await self._seen(entry)))
         revision = await self._put(entry, value, pinned=bool(options.resource_version))
         if revision is None:
@@ -291,7 +328,11 @@ class Writer:
         )
         return not obj["metadata"].get("finalizers") and not held_by_spec
 
-    async def _remove(self, entry: Entry, dry_run: bool, *, pinned: bool = False) -> Written | None:
+    async def _remove(
+        self, entry: Entry, dry_run: bool, *, pinned: bool = False, shown: Object | None = None
+    ) -> Written | None:
+        """Remove the object. The answer is ``shown`` (None: what was stored); None where another writer was faster."""
+        revision = entry.revision
         if not dry_run:
             try:
                 revision = await self.caches.store.delete(
@@ -303,8 +344,9 @@ class Writer:
             except StoreUnavailableError as error:
                 raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
             await self.caches.reached(revision)
-            entry = entry.at(revision)
-        return Written(Item(await self._seen(entry)), deleted=True)
+        if shown is not None:
+            return Written(Item(self._entry(shown, entry.namespace, revision)), deleted=True)
+        return Written(Item(await self._seen(entry.at(revision))), deleted=True)
 
     # -- shared steps
 
@@ -327,6 +369,8 @@ class Writer:
                     "the namespace of the provided object does not match the namespace sent on the request"
                 )
             meta["namespace"] = namespace
+        else:
+            meta.pop("namespace", None)
         if name:
             if not meta.get("name"):
                 raise BadRequestError("name must be provided")
@@ -346,11 +390,23 @@ class Writer:
             return
         texts = [f'unknown field "{path}"' for path in unknown]
         if options.field_validation == "Strict":
+            kind = self.definition.kind
             raise BadRequestError(
-                f"{self.definition.kind} in version {self.version.name!r} cannot be handled as a "
-                f"{self.definition.kind}: strict decoding error: {', '.join(texts)}".replace("'", '"')
+                f'{kind} in version "{self.version.name}" cannot be handled as a {kind}: '
+                f"strict decoding error: {', '.join(texts)}"
             )
-        options.warnings += texts
+        warn(options, texts)
+
+    def _warn_of_finalizers(self, meta: Object, old: Object, options: WriteOptions) -> None:
+        known = old.get("finalizers") or ()
+        bare = [
+            name for name in meta.get("finalizers") or () if name not in known and object_meta.is_bare_finalizer(name)
+        ]
+        why = (
+            "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other "
+            "finalizer writers"
+        )
+        warn(options, [f'metadata.finalizers: "{name}": {why}' for name in bare])
 
     def _default(self, obj: Object) -> None:
         self.version.schema.default(obj)
@@ -391,13 +447,14 @@ class Writer:
 
     def _entry(self, obj: Object, namespace: str, revision: int) -> Entry:
         name = str(obj["metadata"]["name"])
-        return entry_of(encode(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        return entry_of(encoded(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
 
     async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
         await self.caches.reached(revision)
-        return await self._seen(
-            entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-        )
+        found = self.cache.get(self.cluster, name, namespace)
+        if found is None or found.revision != revision:
+            found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        return await self._seen(found)
 
     async def _seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""
@@ -422,12 +479,5 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
 
 
-def _put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
-    """Set the value at ``path``; None removes it."""
-    *above, last = path
-    for step in above:
-        obj = obj.setdefault(step, {})
-    if value is None:
-        obj.pop(last, None)
-    else:
-        obj[last] = value
+def _generated_name(meta: Object) -> str:
+    return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()

@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from kcpcache.meta.objects import copy
+from kcpcache.meta.objects import copy, namespace_of
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.stored_view import StoredView, storage_prefix
@@ -94,7 +94,7 @@ class World:
         self.now += timedelta(seconds=seconds)
 
     async def create(self, obj, definition=THINGS, cluster=CLUSTER, **options):
-        namespace = obj["metadata"].get("namespace") or ""
+        namespace = namespace_of(obj)
         view = self.view(definition, cluster)
         written = await view.create(namespace, copy(obj), WriteOptions(**options), FREE)
         return written.item.object()

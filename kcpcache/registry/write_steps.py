@@ -1,0 +1,43 @@
+"""Small steps of a write that need to know of nothing but the objects."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from kcpcache.meta.errors import BadRequestError
+from kcpcache.meta.objects import Object
+from kcpcache.registry.entry import encode
+from kcpcache.registry.view import WriteOptions
+
+
+def warn(options: WriteOptions, texts: Iterable[str]) -> None:
+    """Warn once, however many attempts a write takes."""
+    options.warnings += [text for text in texts if text not in options.warnings]
+
+
+def encoded(obj: Object) -> bytes:
+    """The stored form. Raises BadRequestError where there is none."""
+    try:
+        return encode(obj)
+    except TypeError as error:  # deeper nested than any body may be, by patches on patches; an integer too large
+        raise BadRequestError(f"the object cannot be stored: {error}") from None
+
+
+def same_object(value: bytes, stored: bytes) -> bool:
+    """Whether two stored forms are of the same object: the order of keys means nothing."""
+    if value == stored or len(value) != len(stored):
+        return value == stored
+    one, other = orjson.loads(value), orjson.loads(stored)
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+
+
+def put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
+    """Set the value at ``path``; None removes it."""
+    *above, last = path
+    for step in above:
+        obj = obj.setdefault(step, {})
+    if value is None:
+        obj.pop(last, None)
+    else:
+        obj[last] = value
