@@ -11,19 +11,18 @@ from kcpcache.meta.objects import Object, labels_of
 from kcpcache.meta.selectors import LabelSelector, label_selector_of
 from kcpcache.registry.conversion_webhook import object_in
 from kcpcache.registry.lookup import Lookup
-from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.resource import ResourceDefinition, Scale, ServedVersion
+from kcpcache.registry.scale import scale_of
 from kcpcache.registry.serving import Serving
 
 ALL: Final = "*"
 NAMESPACES: Final = GroupVersionResource("", "v1", "namespaces")
 ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
 _CONFIGURATIONS: Final = frozenset(
-    GroupResource(ADMISSION_GROUP, f"{kind}s")
-    for kind in (
-        "mutatingadmissionpolicy", "mutatingwebhookconfiguration", "mutatingadmissionpolicybinding",
-        "validatingadmissionpolicy", "validatingwebhookconfiguration", "validatingadmissionpolicybinding",
-    )
-)  # fmt: skip
+    GroupResource(ADMISSION_GROUP, f"{what}ing{plural}")
+    for what in ("mutat", "validat")
+    for plural in ("admissionpolicies", "admissionpolicybindings", "webhookconfigurations")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,21 @@ class Subject:
         found = self.namespace()
         return None if found is None else labels_of(found)
 
+    def scale(self, version: str) -> Scale | None:
+        """Where a version has its replicas, if it is a Scale that is written."""
+        served = self.definition.version(version) if self.request.attributes.subresource == "scale" else None
+        return served.scale if served is not None else None
+
     async def in_version(self, version: str) -> tuple[Object | None, Object | None]:
-        """``new`` and ``old`` in a version of the resource; not copies where they are in it already."""
-        wanted = api_version(self.definition.group, version)
-        new, old = self.request.new, self.request.old
-        return (
-            None if new is None else await object_in(self.definition, new, wanted),
-            None if old is None else await object_in(self.definition, old, wanted),
-        )
+        """``new`` and ``old`` in a version of the resource, or as Scales; not copies where they are in it already."""
+        return await self._shown(self.request.new, version), await self._shown(self.request.old, version)
+
+    async def _shown(self, obj: Object | None, version: str) -> Object | None:
+        if obj is None:
+            return None
+        found = await object_in(self.definition, obj, api_version(self.definition.group, version))
+        paths = self.scale(version)
+        return found if paths is None else scale_of(found, paths)
 
 
 class Subjects:

@@ -12,6 +12,7 @@ from kcpcache.admission.matching import Subject
 from kcpcache.meta.errors import StatusError
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object
+from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION
 from kcpcache.registry.view import DeleteOptions
 from kcpcache.registry.webhook_client import WebhookCallError
 
@@ -38,12 +39,15 @@ def request_of(subject: Subject, version: str, uid: str) -> Object:
     """``AdmissionRequest`` without the objects, for one who wants ``version``."""
     request, attributes, definition = subject.request, subject.request.attributes, subject.definition
     kind = {"group": definition.group, "version": version, "kind": definition.kind}
+    asked = {**kind, "version": attributes.version}
+    if subject.scale(version) is not None:
+        kind = asked = {"group": SCALE_GROUP, "version": SCALE_VERSION, "kind": SCALE_KIND}
     resource = {"group": attributes.group, "version": version, "resource": attributes.resource}
     found: Object = {
         "uid": uid,
         "kind": kind,
         "resource": resource,
-        "requestKind": {**kind, "version": attributes.version},
+        "requestKind": asked,
         "requestResource": {**resource, "version": attributes.version},
         "name": request.name,
         "namespace": attributes.namespace,

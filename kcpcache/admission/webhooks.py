@@ -20,10 +20,11 @@ from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError, InternalError, StatusCause, StatusError, forbidden
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import Object, copy, new_uid
+from kcpcache.meta.objects import Object, copy, nested, new_uid
 from kcpcache.meta.patch.json_patch import apply_json_patch
 from kcpcache.registry.conversion_webhook import object_in
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.scale import set_replicas
 from kcpcache.registry.webhook_client import WebhookCallError, WebhookClient
 
 log = structlog.get_logger(__name__)
@@ -101,12 +102,14 @@ class MutatingWebhooks:
     async def mutate(self, request: Request, again: Callable[[], Awaitable[None]]) -> None:
         """Call the webhooks in order; those that like are called once more where others changed what they saw.
 
-        Raises DeniedError, InternalError, ForbiddenError.
+        Raises DeniedError, InternalError, ForbiddenError, and NotFoundError where the namespace is not there.
         """
         webhooks = self._index.of(request.attributes.cluster)
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
             return
+        if request.operation == "CREATE":
+            subject.namespace()  # nobody is asked about what cannot be
         _default(subject)
         first = _Round()
         await self._round(webhooks, subject, first)
@@ -150,6 +153,14 @@ class MutatingWebhooks:
         if errors := object_meta.type_errors(patched["metadata"]):
             raise _internal(f'the patch of webhook "{webhook.name}" leaves no object: {errors[0].message}')
         attributes = request.attributes
+        paths, replicas = subject.version.scale, nested(patched, "spec", "replicas")
+        if paths is not None and subject.scale(version) is not None:
+            if not isinstance(replicas, int) or isinstance(replicas, bool):
+                raise _internal(f'the patch of webhook "{webhook.name}" leaves no Scale')
+            if replicas != nested(shown, "spec", "replicas"):
+                set_replicas(request.new, paths, replicas)
+                found.note_change(webhook)
+            return
         patched = {**patched, "apiVersion": api_version(attributes.group, version), "kind": request.new["kind"]}
         made = await object_in(subject.definition, patched, api_version(attributes.group, attributes.version))
         before = copy(request.new)

@@ -13,12 +13,11 @@ from kcpcache.meta.errors import (
     not_found,
     path_not_found,
 )
-from kcpcache.meta.jsonpath import compile_jsonpath
 from kcpcache.meta.objects import Object, metadata
 from kcpcache.registry.resource import Scale
+from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION, scale_of, set_replicas
 from kcpcache.registry.view import Item
 
-SCALE_GROUP, SCALE_VERSION, SCALE_KIND = "autoscaling", "v1", "Scale"
 _MOST_REPLICAS: Final = 2**31 - 1
 
 
@@ -75,28 +74,6 @@ def _paths(call: Call) -> Scale:
     return call.version.scale
 
 
-def scale_of(obj: Object, paths: Scale) -> Object:
-    """The Scale of an object. What is missing, or no number, counts as 0."""
-    meta = metadata(obj)
-    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    status: Object = {"replicas": _replicas(obj, paths.status_replicas_path)}
-    selector = compile_jsonpath(paths.label_selector_path)(obj) if paths.label_selector_path else []
-    if selector and isinstance(selector[0], str) and selector[0]:
-        status["selector"] = selector[0]
-    return {
-        "kind": SCALE_KIND,
-        "apiVersion": f"{SCALE_GROUP}/{SCALE_VERSION}",
-        "metadata": {key: meta[key] for key in kept if key in meta},
-        "spec": {"replicas": _replicas(obj, paths.spec_replicas_path)},
-        "status": status,
-    }
-
-
-def _replicas(obj: Object, path: str) -> int:
-    found = compile_jsonpath(path)(obj)
-    return found[0] if found and isinstance(found[0], int) and not isinstance(found[0], bool) else 0
-
-
 def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
     """``live`` with the replicas of ``scale``. Raises InvalidError, BadRequestError, ConflictError."""
     info = call.info
@@ -118,13 +95,7 @@ def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
     metadata(live).pop("resourceVersion", None)
     if asked.get("resourceVersion"):
         metadata(live)["resourceVersion"] = asked["resourceVersion"]
-    *parents, last = _paths(call).spec_replicas_path.removeprefix(".").split(".")
-    target = live
-    for parent in parents:
-        child = target.get(parent)
-        target[parent] = child if isinstance(child, dict) else {}
-        target = target[parent]
-    target[last] = replicas
+    set_replicas(live, _paths(call), replicas)
     return live
 
 

@@ -217,6 +217,22 @@ class TestWhoIsAsked:
         await world.delete(VALIDATING, "hooks")
         await world.create("configmaps", config_map())
 
+    @pytest.mark.parametrize("group", ["validatingadmissionpolicies", "validatingadmissionpolicybindings"])
+    async def test_neither_are_policies_and_their_bindings(self, world, server, group):
+        server.answer = deny
+        everything = webhook(server)
+        everything["rules"] = [
+            {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]},
+        ]
+        await configure(world, VALIDATING, everything)
+        await configure(world, MUTATING, everything)
+        constraints = {"resourceRules": [{**everything["rules"][0], "operations": ["CREATE"]}]}
+        spec = {"matchConstraints": constraints, "validations": [{"expression": "true"}]}
+        if group.endswith("bindings"):
+            spec = {"policyName": "p", "validationActions": ["Deny"]}
+        await world.create(f"{group}.v1.admissionregistration.k8s.io", {"metadata": {"name": "p"}, "spec": spec})
+        assert server.reviews == []
+
     async def test_an_equivalent_version_is_converted_for_the_webhook(self, world, server):
         await world.given("customresourcedefinitions.v1.apiextensions.k8s.io", crd())
         rule = {"operations": ["*"], "apiGroups": ["stable.example.com"], "apiVersions": ["v1"], "resources": ["*"]}
@@ -444,6 +460,32 @@ class TestMutating:
         assert not {meta[key] for key in changes} & set(changes.values())
         assert meta["labels"] == {"kept": "yes"}
         assert "status" not in made
+
+    async def test_a_scale_is_shown_and_patched_as_one(self, world, server):
+        made = crd()
+        paths = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+        made["spec"]["versions"][0]["subresources"]["scale"] = paths
+        await world.given("customresourcedefinitions.v1.apiextensions.k8s.io", made)
+        table = "crontabs.v1.stable.example.com"
+        live = await world.create(table, {"metadata": {"name": "a"}, "spec": {"replicas": 1, "other": "kept"}})
+        rule = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["crontabs/scale"]}
+        await configure(world, MUTATING, webhook(server, rules=[rule]))
+        server.answer = lambda review: patch(review, {"op": "replace", "path": "/spec/replicas", "value": 5})
+        live["spec"]["replicas"] = 3
+        found = await world.update(table, live, sub="scale")
+        assert found["spec"] == {"replicas": 5, "other": "kept"}
+        (review,) = server.reviews
+        scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        assert review["request"]["kind"] == review["request"]["requestKind"] == scale
+        assert review["request"]["object"]["spec"] == {"replicas": 3}
+        assert review["request"]["oldObject"]["spec"] == {"replicas": 1}
+        assert review["request"]["object"]["kind"] == "Scale"
+
+    async def test_nobody_is_asked_about_an_object_in_a_missing_namespace(self, world, server):
+        await configure(world, MUTATING, webhook(server))
+        with pytest.raises(NotFoundError, match='namespaces "nowhere" not found'):
+            await world.create("configmaps", config_map(), namespace="nowhere")
+        assert server.reviews == []
 
     async def test_the_servers_own_plugins_look_again_at_what_webhooks_made(self, world, server):
         class DropsIt:
