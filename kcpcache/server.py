@@ -43,10 +43,10 @@ from kcpcache.reviews import ReviewService
 from kcpcache.root_dir import DATABASE, KUBECONFIG, prepare_root_dir
 from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
+from kcpcache.runtime.controllers.admission import AdmissionControllers
 from kcpcache.runtime.controllers.apis import ApiControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
-from kcpcache.runtime.controllers.quota import QuotaControllers
 from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
@@ -155,7 +155,7 @@ class Server:
             *ApiControllers(env, cache_side.bindings).controllers,
             *WorkspaceControllers(env).controllers,
             *LifecycleControllers(env).controllers,
-            *QuotaControllers(env).controllers,
+            *AdmissionControllers(env).controllers,
         )
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]
