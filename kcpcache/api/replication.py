@@ -6,6 +6,7 @@ that exports the CachedResource.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from weakref import WeakSet
 
 from kcpcache.api.paths import WILDCARD, RequestInfo
 from kcpcache.api.services import Workspace, find_in
@@ -16,12 +17,13 @@ from kcpcache.meta.errors import ForbiddenError, NotFoundError, forbidden
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, name_of, nested
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES, Exported
+from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ExportReference, ProjectedResource, Resource, Snapshot, SnapshotPool
 from kcpcache.registry.definitions import definition_of_schema
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.serving import Serving
-from kcpcache.registry.view import NO_ADMISSION, View
+from kcpcache.registry.view import NO_ADMISSION, View, Watch
 from kcpcache.registry.virtual_sources import API_EXPORTS, Source, entry_of_export, exported, source_of
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
 from kcpcache.virtual.replication import ReplicationView
@@ -59,6 +61,8 @@ class ReplicationHandler:
         self._authorizer, self._shard = authorizer, shard
         self._pool = SnapshotPool()
         self._definitions: dict[tuple[str, str], ResourceDefinition] = {}
+        self._watches: dict[tuple[str, str], WeakSet[Watch]] = {}
+        lookup.cache(CACHED_RESOURCES.group_resource).listeners.append(self._end_watches)
 
     async def enter(self, info: RequestInfo, user: User) -> Workspace:
         """One consumer's workspace, or all of them. Raises ForbiddenError, NotFoundError."""
@@ -66,18 +70,18 @@ class ReplicationHandler:
         provider = self._lookup.clusters.resolve(info.service.arguments[0] if info.service else "") or ""
         cached_resource = self._lookup.get(CACHED_RESOURCES, provider, place) if provider else None
         found = list(self._exports(cached_resource, provider)) if cached_resource else []
-        allowed = [e for e in found if named in {"", e.identity_hash} and self._may(user, info, e)]
+        allowed = [e for e in found if named in {"", e.identity_hash} and self._may(user, info, e.cluster, e.name)]
         if not allowed or cached_resource is None:
             raise self._refused(user, place, provider, exists=bool(found))
         source = source_of(cached_resource)
         if info.cluster == WILDCARD:
-            return self._all_consumers(user, source, allowed)
+            return self._all_consumers(info, user, source, allowed, named)
         return self._one_consumer(info, user, source, allowed)
 
-    def _may(self, user: User, info: RequestInfo, export: Export) -> bool:
+    def _may(self, user: User, info: RequestInfo, cluster: str, export: str) -> bool:
         """Writing verbs are judged as reading: whoever may read is told that there is no writing."""
         verb = info.verb if info.verb in _READ_VERBS else "get"
-        wanted = content_attributes(user, verb, export.cluster, export.name)
+        wanted = content_attributes(user, verb, cluster, export)
         return self._authorizer.authorize_reference(wanted).allowed
 
     @staticmethod
@@ -86,6 +90,12 @@ class ReplicationHandler:
             return NotFoundError(f'no APIExport exports CachedResource "{name}" of logical cluster "{provider}"')
         why = f'User "{user.name}" may not use the content of any APIExport that exports it'
         return forbidden(CACHED_RESOURCES.group, CACHED_RESOURCES.resource, name, why)
+
+    def _end_watches(self, event: CacheEvent) -> None:
+        """With the CachedResource end the watches over all of its consumers; another of its name is another thing."""
+        if event.entry is None and event.previous is not None:
+            for watch in tuple(self._watches.pop((event.cluster, event.previous.name), ())):
+                watch.close()
 
     def _exports(self, cached_resource: Object, provider: str) -> Iterator[Export]:
         """Those in the provider's workspace, and those of other workspaces through which somebody consumes it."""
@@ -105,10 +115,15 @@ class ReplicationHandler:
                 if found.cached_resource == source.cached_resource:
                     yield found
 
-    def _all_consumers(self, user: User, source: Source, exports: list[Export]) -> Workspace:
+    def _all_consumers(
+        self, info: RequestInfo, user: User, source: Source, exports: list[Export], named: str
+    ) -> Workspace:
+        """Also through exports that come later: a record is there only where an export exports the CachedResource."""
         definition = self._definition(source, exports[0])
-        shown = {(export.cluster, export.name) for export in exports}
         bound = ExportReference(exports[0].cluster, exports[0].name, "")
+
+        def wanted(consumer: Consumer) -> bool:
+            return named in {"", consumer.export_identity_hash} and self._may(user, info, *consumer.export)
 
         def view(resource: Resource, version: ServedVersion) -> View:
             return ReplicationView(
@@ -117,7 +132,8 @@ class ReplicationHandler:
                 version,
                 source,
                 shard=self._shard,
-                wanted=lambda consumer: consumer.export in shown,
+                wanted=wanted,
+                guard=self._watches.setdefault((source.provider, source.cached_resource), WeakSet()).add,
             )
 
         return self._workspace(WILDCARD, user, self._snapshot(definition, bound), view)
@@ -133,8 +149,9 @@ class ReplicationHandler:
             raise forbidden(CACHED_RESOURCES.group, CACHED_RESOURCES.resource, source.cached_resource, why)
         definition = self._definition(source, export)
 
-        def view(found: Resource, version: ServedVersion) -> View:
-            return self._views.view(cluster, found, version)
+        def view(_found: Resource, version: ServedVersion) -> View:
+            # As the consumer's workspace serves it: its watches end when that does so no longer.
+            return self._views.view(cluster, resource, version)
 
         return self._workspace(cluster, user, self._snapshot(definition, resource.bound), view)
 

@@ -1,9 +1,10 @@
 """Who consumes a CachedResource: the records in the cache store, as a resource of their own that nobody is served."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import nested
 from kcpcache.meta.virtual_resources import CONSUMER, CONSUMERS
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import Entry
@@ -13,6 +14,7 @@ from kcpcache.registry.virtual_sources import Source
 from kcpcache.schema.compiled import compile_schema
 from kcpcache.storage.keys import cache_prefix
 
+_REMEMBERED = 16_384
 _VERSION = ServedVersion(CONSUMERS.version, compile_schema({"type": "object"}))
 _DEFINITION = ResourceDefinition(
     group=CONSUMERS.group,
@@ -39,17 +41,21 @@ class Consumer:
     export_identity_hash: str
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def consumer_of(entry: Entry) -> Consumer:
-    """The record in an entry."""
-    spec: Object = entry.object()["spec"]
-    resource, export = spec["resource"], spec["export"]
+    """The record in an entry. What is missing in it (somebody else wrote it) is "": it is of no CachedResource then."""
+    record = entry.object()
+
+    def text(*path: str) -> str:
+        return str(nested(record, "spec", *path) or "")
+
     return Consumer(
-        cluster=spec["consumer"]["cluster"],
-        binding=spec["consumer"]["binding"],
-        cached_resource=spec["cachedResource"]["name"],
-        resource=GroupResource(resource["group"], resource["resource"]),
-        export=(export["cluster"], export["name"]),
-        export_identity_hash=export["identityHash"],
+        cluster=text("consumer", "cluster"),
+        binding=text("consumer", "binding"),
+        cached_resource=text("cachedResource", "name"),
+        resource=GroupResource(text("resource", "group"), text("resource", "resource")),
+        export=(text("export", "cluster"), text("export", "name")),
+        export_identity_hash=text("export", "identityHash"),
     )
 
 

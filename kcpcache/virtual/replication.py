@@ -12,6 +12,7 @@ from kcpcache.registry.caches import CacheEvent, Caches, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Match, Reader, decode_continue, encode_continue
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.registry.virtual_sources import Source
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
@@ -35,6 +36,7 @@ class ReplicationView(ReadOnlyView):
         *,
         shard: str,
         wanted: Wanted,
+        guard: Guard | None = None,
     ) -> None:
         self.definition, self.version = definition, version
         self.origin = f"CachedResource {source.cached_resource} of logical cluster {source.provider}"
@@ -42,6 +44,7 @@ class ReplicationView(ReadOnlyView):
         self._copies = Reader(caches, cache, definition, version, scope=source.provider)
         self._records = consumer_reader(caches, shard, source)
         self._caches, self._source, self._wanted_by_caller = caches, source, wanted
+        self._guard = guard
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """Raises MethodNotAllowedError: one object is seen by many consumers."""
@@ -66,6 +69,12 @@ class ReplicationView(ReadOnlyView):
 
     async def watch(self, options: ListOptions) -> "ReplicationWatch":
         """See ``view.View``."""
+        watch = await self._watch(options)
+        if self._guard is not None:
+            self._guard(watch)
+        return watch
+
+    async def _watch(self, options: ListOptions) -> "ReplicationWatch":
         match = self._copies.matcher(options)
         initial = options.send_initial_events
         fresh = options.resource_version in {"", "0"}
@@ -98,9 +107,9 @@ class ReplicationView(ReadOnlyView):
                 await self._caches.fresh()
                 revision = self._caches.revision
             return revision, start
+        await self._copies.wait(options.resource_version)
         if options.resource_version_match == "Exact":
             return int(options.resource_version), ""
-        await self._copies.wait(options.resource_version)
         return self._caches.revision, ""
 
     def _consumers(self, entries: Iterable[Entry]) -> Iterator[Consumer]:
