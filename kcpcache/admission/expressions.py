@@ -21,8 +21,8 @@ REQUEST_VARIABLES: Final = ("object", "oldObject", "request", AUTHORIZER, REQUES
 """What match conditions of webhooks may name."""
 POLICY_VARIABLES: Final = (*REQUEST_VARIABLES, "namespaceObject", "variables")
 """What policies may name; ``params`` only where there is a paramKind."""
-BUDGET: Final = 5_000_000
-"""For all expressions that one policy or webhook has for one request, in units of ``cel_cost``: half a second."""
+BUDGET: Final = 10_000_000
+"""For all expressions that one request meets, in units of ``cel_cost``: about a second."""
 
 _TYPE_NAMES: Final = {"null": "null_type"}
 _MOST_CHARACTERS: Final = 20_000
@@ -110,10 +110,23 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
     return Expression(text, program, used, replace(estimate, whole_operators=estimate.operators))
 
 
-class Evaluation:
-    """The expressions of one webhook or policy on one request: data, variables computed when used, and the budget.
+class Budget:
+    """What the expressions that one request meets may cost, whoever they belong to."""
 
-    ``deciding`` answers what the expressions ask ``authorizer``.
+    def __init__(self, units: int = BUDGET) -> None:
+        self._left = units
+
+    def spend(self, units: int) -> None:
+        """Raises BudgetError once more is spent than there was, then and ever after."""
+        self._left -= units
+        if self._left < 0:
+            raise BudgetError
+
+
+class Evaluation:
+    """The expressions of one webhook or policy on one request: data, and variables computed when they are used.
+
+    ``answers`` is for what the expressions ask ``authorizer``; ``budget`` is shared with others.
     """
 
     def __init__(
@@ -121,16 +134,16 @@ class Evaluation:
         names: tuple[str, ...],
         data: Mapping[str, Any],
         answers: Deciding,
+        budget: Budget,
         variables: Iterable[tuple[str, Expression]] = (),
     ) -> None:
-        self._names, self._answers = names, answers
+        self._names, self._answers, self._budget = names, answers, budget
         self._data: Object = {**data, AUTHORIZER: answers.authorizer, REQUEST_RESOURCE: answers.request_resource}
         self._definitions = dict(variables)
         self._values: Object = {}
         self._failed: dict[str, str] = {}
         self._activation: Any = None
         self._size: Size | None = None
-        self._left = BUDGET
 
     def evaluate(self, expression: Expression) -> Any:
         """A plain Python value. Raises EvaluationError; BudgetError once the budget is spent, then and ever after."""
@@ -172,9 +185,7 @@ class Evaluation:
             if self._size is None:
                 self._size = measure([*self._data.values(), self._values])
             size = self._size
-        self._left -= estimate.of(size)
-        if self._left < 0:
-            raise BudgetError
+        self._budget.spend(estimate.of(size))
 
     def _readable(self, text: str) -> str:
         for theirs, ours in _RUNTIME_ERRORS:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcpcache.admission.chain import Request
+from kcpcache.admission.expressions import Budget
 from kcpcache.meta.errors import not_found
 from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version
 from kcpcache.meta.objects import Object, labels_of
@@ -34,6 +35,7 @@ class Subject:
     version: ServedVersion
     namespace: Callable[[], Object | None]
     """The namespace's object, None for what is in none. Raises NotFoundError."""
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def is_namespace(self) -> bool:

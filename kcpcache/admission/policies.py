@@ -3,6 +3,7 @@
 Errors' texts are kube-apiserver's. What ``Audit`` and ``auditAnnotations`` would note is not noted anywhere yet.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
@@ -142,7 +143,8 @@ class Policies(MutateNothing):
         for param in params:
             seen = {**data, "params": param} if policy.param_kind is not None else data
             answers = Deciding(subject.request.attributes, self._authorize)
-            found += _judge(policy, binding, Evaluation(policy.names, seen, answers, policy.variables))
+            found += _judge(policy, binding, Evaluation(policy.names, seen, answers, subject.budget, policy.variables))
+            await asyncio.sleep(0)  # many rules take their time, and others wait for theirs
         return found
 
     async def _params(self, policy: Policy, binding: Binding, subject: Subject) -> Sequence[Object | None]:

@@ -54,7 +54,7 @@ class WebhookDispatcher:
             new, old = await subject.in_version(version)
             data = {"object": new, "oldObject": old, "request": request_of(subject, version, new_uid())}
             attributes = subject.request.attributes
-            evaluation = Evaluation(REQUEST_VARIABLES, data, Deciding(attributes, self._authorize))
+            evaluation = Evaluation(REQUEST_VARIABLES, data, Deciding(attributes, self._authorize), subject.budget)
             try:
                 if not webhook.conditions.hold(evaluation):
                     return None

@@ -137,6 +137,12 @@ class TestDecisions:
         status = await refusal(world, "configmaps", config_map(data=data))
         assert "running out of cost budget" in status["message"]
 
+    async def test_many_cheap_expressions_may_not_cost_more_together_either(self, world, monkeypatch):
+        monkeypatch.setattr("kcpcache.admission.expressions.Budget.__init__.__defaults__", (1500,))
+        await enforce(world, policy("true"), *(binding(f"b{i:02}") for i in range(20)))
+        status = await refusal(world, "configmaps", config_map())
+        assert "running out of cost budget" in status["message"]
+
     async def test_a_changed_policy_is_in_force_with_the_next_request(self, world):
         await enforce(world, policy("false"))
         await refusal(world, "configmaps", config_map())
