@@ -65,6 +65,11 @@ _ROOT_KEYWORDS: Final = (
 class CrdRules(NoRules):
     """Of apiextensions.k8s.io customresourcedefinitions. See ``registry.resource.Rules``."""
 
+    def prepare_create(self, obj: Object) -> None:
+        """A status without news: clients read its conditions from the first answer on."""
+        obj["status"] = {"acceptedNames": {"kind": "", "plural": ""}, "conditions": []}
+        _note_storage_version(obj)
+
     def prepare_update(self, new: Object, old: Object) -> None:
         """A new storage version counts as stored from this write on: objects may be written before anyone reacts."""
         if isinstance(old.get("status"), dict):

@@ -18,8 +18,16 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 class Rules(Protocol):
     """A type's peculiarities, beyond what its schema says. All are plain functions on dicts."""
 
+    def prepare_create(self, obj: Object) -> None:
+        """Set, in place, what a new object begins with, whatever its writer sent."""
+        ...
+
     def prepare_update(self, new: Object, old: Object) -> None:
         """Put back, in place, what an ordinary update (not of a subresource) may not change."""
+        ...
+
+    def prepare_delete(self, obj: Object) -> None:
+        """Change, in place, what shows that a deletion has begun, where finalizers hold the object."""
         ...
 
     def default(self, obj: Object) -> None:
@@ -38,8 +46,14 @@ class Rules(Protocol):
 class NoRules:
     """A type of which its schema says everything."""
 
+    def prepare_create(self, obj: Object) -> None:
+        """Nothing to set."""
+
     def prepare_update(self, new: Object, old: Object) -> None:
         """Nothing to put back."""
+
+    def prepare_delete(self, obj: Object) -> None:
+        """Nothing to change."""
 
     def default(self, obj: Object) -> None:
         """Nothing to fill in."""

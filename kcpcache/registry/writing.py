@@ -95,6 +95,7 @@ class Writer:
         self._prune(obj, options)
         await admission.mutate("CREATE", obj, None)
         self._default(obj)
+        self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
             try:
                 return await self._create_once(namespace, obj, options, admission)
@@ -311,6 +312,7 @@ class Writer:
             meta["deletionGracePeriodSeconds"] = 0
             if self.definition.tracks_generation:
                 meta["generation"] = int(meta.get("generation") or 0) + 1
+            self.definition.rules.prepare_delete(obj)
         if options.dry_run:
             return Written(Item(self._entry(obj, entry.namespace, entry.revision)))
         value = encoded(await self._to_storage(obj))
@@ -421,6 +423,10 @@ class Writer:
     def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
         if options.applied:
             return
+        if self.version.has_status and not subresource:
+            # What the server puts into the status, for example of a new object, is nobody's: writers had no say in it.
+            old = old and {key: value for key, value in old.items() if key != "status"}
+            new = {key: value for key, value in new.items() if key != "status"}
         managed_fields.update(
             old,
             new,

@@ -20,6 +20,11 @@ def _prepare_update(obj: Object, old: Object) -> None:
         obj["spec"] = {**section(obj, "spec"), "finalizers": texts(section(old, "spec"), "finalizers")}
 
 
+def _prepare_delete(obj: Object) -> None:
+    """From the moment of its deletion, not from when someone notices."""
+    obj["status"] = {**section(obj, "status"), "phase": "Terminating"}
+
+
 def _default(obj: Object) -> None:
     """Until it is deleted, a namespace is active and held by the finalizer that empties it.
 
@@ -46,4 +51,6 @@ def _validate(obj: Object) -> list[FieldError]:
     return errors
 
 
-NAMESPACE: Final = Rules(default=_default, validate=_validate, prepare_update=_prepare_update)
+NAMESPACE: Final = Rules(
+    default=_default, validate=_validate, prepare_update=_prepare_update, prepare_delete=_prepare_delete
+)

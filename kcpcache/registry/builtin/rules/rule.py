@@ -36,15 +36,18 @@ def _valid_update(_obj: Object, _old: Object) -> list[FieldError]:
 class Rules:
     """What is peculiar to one resource. None of it raises, whatever the JSON, and all of it is idempotent.
 
-    ``prepare_update(obj, old)`` puts back what an ordinary update (not one through a subresource) has no say in;
-    ``default`` fills in what is missing once the name is known; both in place. ``validate`` holds on every
-    write, ``validate_update(obj, old)`` between two versions. Metadata is not their concern.
+    In place: ``prepare_create`` sets what a new object begins with, ``prepare_update(obj, old)`` puts back what an
+    ordinary update (not one through a subresource) has no say in, ``prepare_delete`` shows that a deletion has begun,
+    ``default`` fills in what is missing once the name is known. ``validate`` holds on every write,
+    ``validate_update(obj, old)`` between two versions. Metadata is not their concern.
     """
 
     default: Change = _nothing
     validate: Validate = _valid
     validate_update: ValidateUpdate = _valid_update
+    prepare_create: Change = _nothing
     prepare_update: PrepareUpdate = _keep
+    prepare_delete: Change = _nothing
 
 
 def section(obj: Any, *path: str) -> Object:
