@@ -87,17 +87,28 @@ class ReplicationView(ReadOnlyView):
         return await self._resume(int(options.resource_version), match)
 
     async def _resume(self, after: int, match: Match | None) -> "ReplicationWatch":
-        """Replay what happened above ``after``, on the state as it was then."""
+        """Replay what happened above ``after``, on the state as it was then.
+
+        A change of an object is one event for each consumer, all at its revision: who was cut off between two of them
+        says that he has seen that revision. Therefore the change at ``after`` itself is told again.
+        """
         watch = ReplicationWatch(self, match, replaying=True)
         until = self._caches.revision
         try:
-            copies = await self._copies.history(after, until)
+            copies = await self._changes(after, until)
             records = await self._records.history(after, until)
         except ExpiredError:
             watch.close()
             raise
-        watch.replay(sorted([*copies, *records], key=lambda event: event.revision))
+        watch.replay(sorted([*copies, *records], key=lambda event: event.revision), repeated=after)
         return watch
+
+    async def _changes(self, after: int, until: int) -> Sequence[CacheEvent]:
+        """The copies' events from ``after`` on; above it where the one at it is forgotten. Raises ExpiredError."""
+        try:
+            return await self._copies.history(max(after - 1, 0), until)
+        except ExpiredError:
+            return await self._copies.history(after, until)
 
     async def _snapshot(self, options: ListOptions) -> tuple[int, str]:
         """The revision to list at, and where to go on."""
@@ -169,13 +180,17 @@ class ReplicationWatch(Subscription):
         if bookmark:
             self._ready.append(Bookmark(self._sent, initial=True))
 
-    def replay(self, events: Sequence[CacheEvent]) -> None:
-        """Deliver these past events: go back to the state before them, then forth again."""
+    def replay(self, events: Sequence[CacheEvent], *, repeated: int) -> None:
+        """Deliver these past events: go back to the state before them, then forth again.
+
+        The one at ``repeated`` has been told before: of a single consumer there is no rest to tell.
+        """
         for event in reversed(events):
             self._step(event.previous, event.entry)
         held, self._held = self._held or [], None
         for event in (*events, *held):
-            self._ready += self._seen(event)
+            seen = list(self._seen(event))
+            self._ready += seen if event.revision != repeated or len(seen) > 1 else ()
 
     def push(self, event: CacheEvent) -> None:
         """Called by the caches; what comes before the past has been replayed is held back."""

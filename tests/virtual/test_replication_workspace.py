@@ -360,6 +360,19 @@ async def test_resuming_in_the_middle_of_a_batch_repeats_it(story: Story) -> Non
     assert {name for kind, cluster, name in told(events) if (kind, cluster) == ("ADDED", three)} == {"a", "b", "c"}
 
 
+async def test_resuming_between_two_consumers_events_of_one_change_repeats_the_change(story: Story) -> None:
+    at = (await story.http.get(story.url()))["metadata"]["resourceVersion"]
+    await story.shard.label(story.provider, FLAVORS, "b", tier="new")
+    await story.shard.delete(story.provider, FLAVORS, "c")
+    await story.shard.settled()
+    changes = await story.http.watch(story.url(), seconds=2, resourceVersion=at)
+    assert len(changes) == 4
+    for index, (kind, name) in enumerate((("MODIFIED", "b"), ("DELETED", "c"))):
+        last = changes[2 * index]["object"]["metadata"]["resourceVersion"]
+        again = await story.http.watch(story.url(), seconds=2, resourceVersion=last)
+        assert (kind, story.two, name) in told(again)
+
+
 async def test_initial_events_end_with_their_bookmark(story: Story) -> None:
     events = await story.http.watch(
         story.url(),
