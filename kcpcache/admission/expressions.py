@@ -150,14 +150,14 @@ class Evaluation:
         for name in expression.variables:
             self._compute(name)
         self._spend(expression.cost)
-        if self._activation is None:
-            data = {**self._data, "variables": self._values} if "variables" in self._names else self._data
-            self._activation = _environment(self._names).Activation(data)
         try:
+            if self._activation is None:
+                data = {**self._data, "variables": self._values} if "variables" in self._names else self._data
+                self._activation = _environment(self._names).Activation(data)
             with deciding(self._answers):
                 result = expression.program.eval(self._activation)
             value = result.plain_value()
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(self._readable(str(error))) from None
         if result.type().name() == "ERROR":
             raise EvaluationError(self._readable(str(value)))
@@ -169,14 +169,16 @@ class Evaluation:
             return
         self._failed[name] = "it refers to itself"
         try:
-            value = self.evaluate(self._definitions[name])
+            value = _for_cel(self.evaluate(self._definitions[name]))
         except BudgetError:
             raise
+        except RecursionError:
+            self._failed[name] = "its value is nested too deeply"
         except EvaluationError as error:
             self._failed[name] = str(error)
         else:
             del self._failed[name]
-            self._values[name] = _for_cel(value)
+            self._values[name] = value
             self._activation = self._size = None
 
     def _spend(self, estimate: Cost) -> None:

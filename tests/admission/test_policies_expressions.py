@@ -1,0 +1,71 @@
+import contextlib
+
+import pytest
+
+from kcpcache.admission.authorizer_library import Deciding
+from kcpcache.admission.expressions import POLICY_VARIABLES, Budget, Evaluation, EvaluationError, compile_admission
+from kcpcache.auth.attributes import Attributes, Decision
+from kcpcache.auth.user import User
+
+
+def evaluation(obj, *variables, budget=None):
+    attributes = Attributes(user=User("ann"), verb="create", cluster="alpha", resource="configmaps")
+    answers = Deciding(attributes, lambda _: Decision(True))
+    data = {"object": obj, "oldObject": None, "request": {}, "namespaceObject": None}
+    named = [(name, compile_admission(text, POLICY_VARIABLES, ())) for name, text in variables]
+    return Evaluation(POLICY_VARIABLES, data, answers, budget or Budget(), named)
+
+
+def compiled(text):
+    return compile_admission(text, POLICY_VARIABLES)
+
+
+def nested(depth):
+    found = {}
+    for _ in range(depth):
+        found = {"a": found}
+    return found
+
+
+@pytest.mark.parametrize(
+    "obj", [{"x": 2**63}, {"x": 2**64 - 1}, {"x": 1e300}, nested(5000), {"x": ["\0", None]}, {"": {}}, [1], None]
+)
+@pytest.mark.parametrize(
+    "text", ["has(object.x) && object.x == 1", "variables.v == object", "object.x.all(k, k == 'a')"]
+)
+def test_odd_objects_give_a_bool_or_an_evaluation_error(obj, text):
+    found = evaluation(obj, ("v", "object"))
+    with contextlib.suppress(EvaluationError):
+        assert found.evaluate(compiled(text)) in {True, False}
+
+
+def test_timestamps_durations_and_quantities_pass_through_variables():
+    variables = [
+        ("t", "[timestamp('2024-01-01T00:00:00Z')]"),
+        ("d", "{'d': duration('90s')}"),
+        ("q", "quantity('1Gi')"),
+    ]
+    text = (
+        "variables.t[0] < timestamp('2025-01-01T00:00:00Z') && variables.d.d == duration('1m30s') "
+        "&& variables.q.isGreaterThan(quantity('1Mi'))"
+    )
+    assert evaluation({}, *variables).evaluate(compiled(text)) is True
+
+
+def test_a_variable_that_names_itself_fails():
+    with pytest.raises(EvaluationError, match="refers to itself"):
+        evaluation({}, ("a", "variables.b"), ("b", "variables.a")).evaluate(compiled("variables.a"))
+
+
+def test_a_variable_is_computed_once():
+    budget = Budget(700)
+    found = evaluation({"x": 1}, ("a", "object.x + 1"), budget=budget)
+    for _ in range(4):
+        assert found.evaluate(compiled("variables.a == 2")) is True
+
+
+def test_a_spent_budget_stays_spent():
+    found = evaluation({}, budget=Budget(0))
+    for _ in range(2):
+        with pytest.raises(EvaluationError, match="cost budget"):
+            found.evaluate(compiled("true"))
