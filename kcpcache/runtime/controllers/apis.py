@@ -18,6 +18,7 @@ from kcpcache.registry.serving import BoundResource, bound_resources
 from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.controllers.bound_schemas import BoundSchemaController
 from kcpcache.runtime.environment import Environment, either, first_plan
 from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, Name
 from kcpcache.runtime.remnants import batch, stored_caches
@@ -37,7 +38,12 @@ class ApiControllers:
         self._crds: Controller[str] = Controller("crd", self._plan_crds, env.apply)
         self._exports: Controller[Name] = Controller("api-export", self._export, env.apply)
         self._bindings: Controller[str] = Controller("api-binding", self._plan_bindings, env.apply)
-        self.controllers: tuple[Controller[Name] | Controller[str], ...] = (self._crds, self._exports, self._bindings)
+        self.controllers: tuple[Controller[Name] | Controller[str], ...] = (
+            self._crds,
+            self._exports,
+            self._bindings,
+            BoundSchemaController(env).controller,
+        )
         env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._names_changed)
         env.on_event("apis.kcp.io", "apibindings", self._names_changed)
         env.on_event("apis.kcp.io", "apiexports", self._export_changed)
