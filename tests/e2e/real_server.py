@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import coverage
 import httpx
 import yaml
 
@@ -176,29 +175,23 @@ def _shut_down(response: httpx.Response) -> None:
         stream.get_extra_info("socket").shutdown(2)
 
 
-def command(*arguments: object, covered: bool = True) -> list[str]:
-    """The command line of the program; measured where this suite is measured."""
-    measured = ("-m", "coverage", "run", "--parallel-mode") if covered and coverage.Coverage.current() else ()
-    return [sys.executable, *measured, "-m", "kcpcache", *map(str, arguments)]
+def command(*arguments: object) -> list[str]:
+    """The command line of the program."""
+    return [sys.executable, "-m", "kcpcache", *map(str, arguments)]
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of the program: nothing of the caller's settings."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("KCPCACHE_")}
-    return (
-        own
-        | {"COVERAGE_FILE": str(REPOSITORY / ".coverage"), "COVERAGE_RCFILE": str(REPOSITORY / "pyproject.toml")}
-        | dict(more or {})
-    )
+    return {name: value for name, value in os.environ.items() if not name.startswith("KCPCACHE_")} | dict(more or {})
 
 
 @contextlib.contextmanager
 def start_server(
-    root_dir: Path, *flags: object, port: int = 0, environ: Mapping[str, str] | None = None, covered: bool = True
+    root_dir: Path, *flags: object, port: int = 0, environ: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """``kcpcache start`` until it says that it is ready; ended, and its log looked at, when the block is left."""
     log = root_dir.with_name(f"{root_dir.name}.log")
-    arguments = command("start", "--root-dir", root_dir, "--port", port, *flags, covered=covered)
+    arguments = command("start", "--root-dir", root_dir, "--port", port, *flags)
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             arguments, cwd=root_dir.parent, env=environment(environ), stdout=subprocess.PIPE, stderr=stderr, text=True

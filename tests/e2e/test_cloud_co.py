@@ -69,6 +69,27 @@ def test_the_consumer_sees_the_shared_flavors_in_their_columns_and_orders_an_ins
     assert "create another instance" in kubectl.refused(CONSUMER, "patch", "instance", "web", "--type=merge", "-p", web)
 
 
+def test_the_published_endpoint_serves_the_copies_read_only_to_who_may_see_the_exports_content(
+    hashes: dict[str, str], server: Server, kubectl: Kubectl
+):
+    cluster = kubectl.json("root", "workspace", "consumer")["spec"]["cluster"]
+    (endpoint,) = kubectl.json(PROVIDER, "cachedresourceendpointslice", CPU)["status"]["endpoints"]
+    assert endpoint["url"].startswith(f"{server.url}/services/replication/")
+    names = ["cpu-large", "cpu-medium", "cpu-small"]
+    with server.client() as admin, server.client(None) as nobody:
+        for where in ("*", cluster):
+            path = f"{endpoint['url']}/clusters/{where}{GROUP}/cpuflavors"
+            items = admin.get(path).json()["items"]
+            assert [item["metadata"]["name"] for item in items] == names
+            assert {item["metadata"]["annotations"]["kcp.io/cluster"] for item in items} == {cluster}
+            assert nobody.get(path).status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+        own = f"{endpoint['url']}/clusters/{cluster}{GROUP}/cpuflavors/cpu-small"
+        assert admin.delete(own).status_code == httpx.codes.METHOD_NOT_ALLOWED
+        stranger = f"{endpoint['url']}/clusters/root{GROUP}/cpuflavors"
+        assert admin.get(stranger).status_code == httpx.codes.FORBIDDEN
+    assert kubectl.names(PROVIDER, "cpuflavors") == names
+
+
 def test_applying_a_cached_resource_again_changes_nothing(hashes: dict[str, str], kubectl: Kubectl):
     files = [f"--filename={EXAMPLE}/provider/{name}" for name in ("05-cpuflavors", "06-memflavors")]
     before = kubectl.json(PROVIDER, "cachedresources")

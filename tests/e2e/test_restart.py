@@ -1,6 +1,8 @@
 """kill -9 in the middle of the story: all that was acknowledged is there again, and watches go on where they were."""
 
 import json
+import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -53,7 +55,7 @@ def version_of(http: httpx.Client, path: str) -> str:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     binary, home = kubectl_binary(), tmp_path_factory.mktemp("server")
-    with start_server(home / "root", covered=False) as server:
+    with start_server(home / "root") as server:
         kubectl = Kubectl(binary, server, home / "kubectl")
         kubectl.workspaces("provider", "consumer")
         share_catalogue(kubectl, PROVIDER)
@@ -152,7 +154,7 @@ def test_it_survives_being_killed_while_many_write_at_once(tmp_path: Path):
     """The process dies at a moment that nobody chose; what it had acknowledged by then is there."""
     path = "/api/v1/namespaces/default/configmaps"
     acknowledged: list[str] = []
-    with start_server(tmp_path / "root", covered=False) as server, ExitStack() as stack:
+    with start_server(tmp_path / "root") as server, ExitStack() as stack:
         clients = [stack.enter_context(server.client()) for _ in range(4)]
 
         def write(writer: int, http: httpx.Client) -> None:
@@ -176,3 +178,20 @@ def test_it_survives_being_killed_while_many_write_at_once(tmp_path: Path):
         stored = {item["metadata"]["name"] for item in http.get(path).json()["items"]}
     assert set(acknowledged) <= stored
     assert len(stored) <= len(acknowledged) + len(clients)
+
+
+def test_published_urls_follow_the_server_to_another_port(tmp_path: Path):
+    def published(http: httpx.Client) -> set[str]:
+        """The servers that workspaces, logical clusters, shards and endpoint slices point at."""
+        paths = ("tenancy.kcp.io/v1alpha1/workspaces", "core.kcp.io/v1alpha1/logicalclusters")
+        paths += ("core.kcp.io/v1alpha1/shards", "apis.kcp.io/v1alpha1/apiexportendpointslices")
+        text = "".join(http.get(f"/clusters/root/apis/{path}").text for path in paths)
+        return set(re.findall(r"https://[0-9.]+:[0-9]+", text))
+
+    with start_server(tmp_path / "root") as server, server.client() as http:
+        first = server.url
+        eventually(lambda: published(http) == {first})
+    with socket.create_server(("127.0.0.1", server.port)), start_server(tmp_path / "root") as server:
+        assert server.url != first
+        with server.client() as http:
+            eventually(lambda: published(http) == {server.url})
