@@ -1,9 +1,11 @@
 """What each workspace serves: an immutable snapshot per logical cluster, shared between all that serve the same."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from weakref import WeakValueDictionary
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -89,34 +91,36 @@ def fingerprint(resource: Resource) -> str:
     return repr((names, more, definition.storage_version, versions))
 
 
+_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_STAGES = {None: 0, "beta": 1, "alpha": 2}
+
+
 def version_priority(name: str) -> tuple[int, int, int, str]:
     """Kubernetes' order of versions as a sort key: ``v2``, ``v1``, ``v2beta1``, ``v1alpha2``, …, then by text."""
-    head, stage, rest = name, "", ""
-    for word in ("beta", "alpha"):
-        before, found, after = name.partition(word)
-        if found:
-            head, stage, rest = before, word, after
-    number = head.removeprefix("v")
-    if not head.startswith("v") or not number.isdigit() or (stage and not rest.isdigit()):
+    found = _VERSION.fullmatch(name)
+    if found is None:
         return (3, 0, 0, name)
-    rank = {"": 0, "beta": 1, "alpha": 2}[stage]
-    return (rank, -int(number), -int(rest or 0), name)
+    return (_STAGES[found[2]], -int(found[1]), -int(found[3] or 0), name)
 
 
 class SnapshotPool:
-    """Gives equal contents the same snapshot, so that ten thousand alike workspaces cost one."""
+    """Gives equal contents the same snapshot, so that ten thousand alike workspaces cost one.
 
-    def __init__(self, limit: int = 4096) -> None:
-        self._limit = limit
-        self._pool: dict[frozenset[tuple[int, ExportReference | None]], Snapshot] = {}
+    A snapshot that nobody uses any more goes, and with it the definitions that only it had.
+    """
 
-    def intern(self, resources: Iterable[Resource], make: Callable[[Resource], Resource] = lambda r: r) -> Snapshot:
+    def __init__(self) -> None:
+        self._pool: WeakValueDictionary[frozenset[tuple[int, ExportReference | None]], Snapshot] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._pool)
+
+    def intern(self, resources: Iterable[Resource]) -> Snapshot:
         """The snapshot of these resources. Definitions are told apart by identity: they are shared already."""
-        listed = [make(resource) for resource in resources]
+        listed = list(resources)
+        # A definition's id is its own while the snapshot lives, which holds it; no longer does the key.
         key = frozenset((id(resource.definition), resource.bound) for resource in listed)
         found = self._pool.get(key)
         if found is None:
-            if len(self._pool) >= self._limit:
-                self._pool.clear()
             found = self._pool[key] = Snapshot({resource.definition.group_resource: resource for resource in listed})
         return found

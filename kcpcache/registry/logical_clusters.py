@@ -101,6 +101,9 @@ class LogicalClusters:
             owner=_owner(annotations.get("experimental.tenancy.kcp.io/owner")),
             deleting="deletionTimestamp" in obj["metadata"],
         )
+        known = self._by_name.get(cluster)
+        if known is not None and known.path != found.path and self._by_path.get(known.path) == cluster:
+            del self._by_path[known.path]
         self._by_name[cluster] = found
         self._by_path[found.path] = cluster
 

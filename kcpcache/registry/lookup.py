@@ -3,11 +3,9 @@
 Straight from the caches, without waiting; the objects are decoded once per change and shared: never change them.
 """
 
-from functools import lru_cache
-
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import Object
-from kcpcache.registry.caches import Caches, ResourceCache
+from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.reading import Reader
@@ -15,6 +13,7 @@ from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.registry.system import SystemTypes
 
 _DECODED = 50_000
+_AS_STORED = ""
 
 
 class Lookup:
@@ -24,7 +23,7 @@ class Lookup:
         self.caches, self.clusters, self.system = caches, clusters, system
         self._caches: dict[GroupResource, ResourceCache] = {}
         self._readers: dict[GroupVersionResource, Reader] = {}
-        self._decode = lru_cache(maxsize=_DECODED)(Entry.object)
+        self._decoded: dict[Entry, dict[str, Object]] = {}  # by the version that it is shown in
 
     def cache(self, resource: GroupResource) -> ResourceCache:
         """All objects of a system type. Raises KeyError where it is none (or its identity is not known yet)."""
@@ -34,6 +33,7 @@ class Lookup:
             if definition is None:
                 raise KeyError(resource)
             found = self._caches[resource] = self.caches.of(storage_prefix(definition))
+            found.listeners.append(self._forget)
         return found
 
     def entry(self, resource: GroupVersionResource, cluster: str, name: str, namespace: str = "") -> Entry | None:
@@ -43,18 +43,41 @@ class Lookup:
 
     def get(self, resource: GroupVersionResource, cluster: str, name: str, namespace: str = "") -> Object | None:
         """The object, as a client of its workspace sees it, or None."""
-        found = self.entry(resource, cluster, name, namespace)
-        return None if found is None else self._decode(found)
+        found = self.cache(resource.group_resource).get(cluster, name, namespace)
+        return None if found is None else self._object(resource, found)
 
     def list(self, resource: GroupVersionResource, cluster: str, namespace: str = "") -> tuple[Object, ...]:
         """All objects of one logical cluster."""
-        reader = self._reader(resource)
         entries = self.cache(resource.group_resource).entries(cluster, namespace)
-        return tuple(self._decode(reader.adapt(entry)) for entry in entries)
+        return tuple(self._object(resource, entry) for entry in entries)
 
     def decode(self, entry: Entry) -> Object:
         """The shared decoded object of an entry."""
-        return self._decode(entry)
+        return self._shared(entry, _AS_STORED, entry)
+
+    def _object(self, resource: GroupVersionResource, entry: Entry) -> Object:
+        known = self._decoded.get(entry)
+        if known is not None and resource.version in known:
+            return known[resource.version]
+        shown = self._reader(resource).adapt(entry)
+        if shown is not entry:
+            return self._shared(entry, resource.version, shown)
+        return self._shared(entry, _AS_STORED, entry)
+
+    def _shared(self, entry: Entry, version: str, shown: Entry) -> Object:
+        versions = self._decoded.get(entry)
+        if versions is None:
+            if len(self._decoded) >= _DECODED:
+                del self._decoded[next(iter(self._decoded))]
+            versions = self._decoded[entry] = {}
+        found = versions.get(version)
+        if found is None:
+            found = versions[version] = shown.object()
+        return found
+
+    def _forget(self, event: CacheEvent) -> None:
+        if event.previous is not None:
+            self._decoded.pop(event.previous, None)
 
     def cluster_at(self, path: str, *, beside: str) -> str | None:
         """The logical cluster that a reference's ``path`` means to an object in ``beside``; "" is its own."""

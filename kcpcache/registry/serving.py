@@ -5,7 +5,10 @@ Snapshots are made when they are first asked for after a change, from the caches
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
+from hashlib import sha256
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import orjson
 
 from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupResource
@@ -21,13 +24,14 @@ from kcpcache.registry.catalog import (
 )
 from kcpcache.registry.definitions import definition_of_crd, definition_of_schema
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
+from kcpcache.registry.logical_clusters import BOUND_SCHEMAS, LOGICAL_CLUSTERS
 from kcpcache.registry.resource import Conversion, ResourceDefinition
 from kcpcache.registry.view import WILDCARD, Watch
 from kcpcache.storage.keys import registry_prefix
 
 CRDS = registry_prefix("apiextensions.k8s.io", "customresourcedefinitions")
 API_BINDINGS = registry_prefix("apis.kcp.io", "apibindings")
+LOGICAL_CLUSTER_OBJECTS = registry_prefix(LOGICAL_CLUSTERS.group, LOGICAL_CLUSTERS.resource)
 API_RESOURCE_SCHEMAS = registry_prefix("apis.kcp.io", "apiresourceschemas")
 
 
@@ -85,12 +89,17 @@ class Serving:
         self._pool = SnapshotPool()
         self._snapshots: dict[str, Snapshot] = {}
         self._crd_definitions: dict[str, tuple[int, ResourceDefinition]] = {}
-        self._schema_definitions: dict[tuple[str, str, bool], ResourceDefinition] = {}
+        # Equal definitions are one, so that workspaces that serve the same share one snapshot.
+        self._shared: WeakValueDictionary[bytes, ResourceDefinition] = WeakValueDictionary()
+        self._schema_definitions: WeakValueDictionary[tuple[str, str, bool], ResourceDefinition] = WeakValueDictionary()
+        self._incomplete: set[str] = set()
         self._crds = caches.of(CRDS)
         self._bindings = caches.of(API_BINDINGS)
         self._schemas = caches.of(API_RESOURCE_SCHEMAS)
         for cache in (self._crds, self._bindings):
             cache.listeners.append(self._changed)
+        self._schemas.listeners.append(self._schema_changed)
+        caches.of(LOGICAL_CLUSTER_OBJECTS).listeners.append(self._cluster_changed)
         self._watches: dict[str, WeakKeyDictionary[Watch, Resource]] = {}
         self._bare = self._pool.intern(self._base)
 
@@ -109,6 +118,9 @@ class Serving:
         """What to tell of watches on a resource of a workspace: they end when it is no longer served, or another is."""
 
         def attach(watch: Watch) -> None:
+            if cluster != WILDCARD and not self._serves(cluster, resource):
+                watch.close()  # it vanished while the watch was being opened
+                return
             self._watches.setdefault(cluster, WeakKeyDictionary())[watch] = resource
 
         return attach
@@ -123,6 +135,19 @@ class Serving:
                 return None
             found = self._definition_of_schema(entry, bound.identity_hash, virtual=bound.virtual)
             self._schema_definitions[key] = found
+        return found
+
+    def definition_of_exported(
+        self, cluster: str, schema: str, identity_hash: str, *, virtual: bool
+    ) -> ResourceDefinition | None:
+        """By an APIResourceSchema of the provider's workspace, shared with those who have bound it; None if missing."""
+        entry = self._schemas.get(cluster, schema)
+        if entry is None:
+            return None
+        key = (entry.uid, identity_hash, virtual)
+        found = self._schema_definitions.get(key)
+        if found is None:
+            found = self._schema_definitions[key] = self._definition_of_schema(entry, identity_hash, virtual=virtual)
         return found
 
     def _definition_of_schema(self, entry: Entry, identity_hash: str, *, virtual: bool) -> ResourceDefinition:
@@ -153,7 +178,10 @@ class Serving:
         for entry in self._bindings.entries(cluster):
             for bound in bound_resources(entry.object()):
                 bound_definition = self.definition_of_bound(bound)
-                if bound_definition is None or bound_definition.group_resource in taken:
+                if bound_definition is None:
+                    self._incomplete.add(cluster)
+                    continue
+                if bound_definition.group_resource in taken:
                     continue
                 taken.add(bound_definition.group_resource)
                 if entry.deleting:
@@ -170,29 +198,51 @@ class Serving:
         crd = entry.object()
         if not conditions.is_true(crd, "Established"):
             return None
-        definition = definition_of_crd(crd, conversion=self._conversion(crd["spec"]))
-        if entry.deleting:
-            definition = _without_create(definition)
+        content = [crd["spec"], nested(crd, "status", "acceptedNames"), entry.deleting]
+        digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+        definition = self._shared.get(digest)
+        if definition is None:
+            definition = definition_of_crd(crd, conversion=self._conversion(crd["spec"]))
+            if entry.deleting:
+                definition = _without_create(definition)
+            self._shared[digest] = definition
         self._crd_definitions[entry.uid] = (entry.revision, definition)
         return definition
 
     def _changed(self, event: CacheEvent) -> None:
-        self._snapshots.pop(event.cluster, None)
+        self._forget(event.cluster)
         self._end_watches(event.cluster)
         if event.entry is None and event.previous is not None:
             self._crd_definitions.pop(event.previous.uid, None)
+
+    def _schema_changed(self, _event: CacheEvent) -> None:
+        for cluster in tuple(self._incomplete):
+            self._forget(cluster)
+
+    def _forget(self, cluster: str) -> None:
+        self._snapshots.pop(cluster, None)
+        self._incomplete.discard(cluster)
+
+    def _cluster_changed(self, event: CacheEvent) -> None:
+        """Nothing is kept of a workspace that is gone, and nobody watches it any more."""
+        if event.entry is None:
+            self._forget(event.cluster)
+            for watch in tuple(self._watches.pop(event.cluster, ())):
+                watch.close()
 
     def _end_watches(self, cluster: str) -> None:
         watches = self._watches.get(cluster)
         if not watches:
             self._watches.pop(cluster, None)
             return
-        served = self.snapshot(cluster).resources
         for watch, resource in tuple(watches.items()):
-            now = served.get(resource.definition.group_resource)
-            if now is None or not _same_objects(now, resource):
+            if not self._serves(cluster, resource):
                 watch.close()
                 watches.pop(watch, None)
+
+    def _serves(self, cluster: str, resource: Resource) -> bool:
+        now = self.snapshot(cluster).resources.get(resource.definition.group_resource)
+        return now is not None and _same_objects(now, resource)
 
 
 def _without_create(definition: ResourceDefinition) -> ResourceDefinition:
