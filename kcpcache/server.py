@@ -17,9 +17,12 @@ from uvicorn.config import Config
 
 from kcpcache.admission.plugins import default_chain
 from kcpcache.api.app import create_app
+from kcpcache.api.cache_server import CacheServerHandler
+from kcpcache.api.home_workspaces import HomeWorkspaces
+from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
-from kcpcache.api.services import Authenticate, RequestFacts, ServiceHandler, Services
+from kcpcache.api.services import AdmissionFor, Authenticate, RequestFacts, ServiceHandler, Services
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
@@ -223,7 +226,8 @@ class Server:
             reviews=ReviewService(authorizer, authenticator, accounts),
             clock=utc_now,
             shutting_down=self.shutting_down,
-            service_handlers=self._virtual_workspaces(lookup, serving, views, authorizer),
+            service_handlers=self._virtual_workspaces(lookup, serving, views, authorizer, chain.admission),
+            home=HomeWorkspaces(lookup, authorizer, external_url=self.url, clock=utc_now),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,
                 "storage": lambda: None if store.healthy else store.why_unhealthy,
@@ -232,12 +236,15 @@ class Server:
         )
 
     def _virtual_workspaces(
-        self, lookup: Lookup, serving: Serving, views: Views, authorizer: Authorizer
+        self, lookup: Lookup, serving: Serving, views: Views, authorizer: Authorizer, admission: AdmissionFor
     ) -> Mapping[str, ServiceHandler]:
-        if not self.settings.cached_apis:
-            return {}
-        shard = self.settings.shard_name
-        return {"replication": ReplicationHandler(lookup, serving, views, authorizer, shard=shard)}
+        initializing = InitializingWorkspacesHandler(lookup, serving, views, authorizer, admission, clock=utc_now)
+        found: dict[str, ServiceHandler] = {"initializingworkspaces": initializing}
+        if self.settings.cached_apis:
+            shard = self.settings.shard_name
+            found["replication"] = ReplicationHandler(lookup, serving, views, authorizer, shard=shard)
+            found["cache"] = CacheServerHandler(lookup, serving, shard=shard, clock=utc_now)
+        return found
 
     def _authenticator(self, certificates: Certificates, accounts: ServiceAccountTokens) -> Authenticator:
         authorities = [certificates.client_authority.certificate]

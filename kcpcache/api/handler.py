@@ -11,6 +11,7 @@ from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
 from kcpcache.api.exchange import Exchange, Scope, Send
 from kcpcache.api.health import HEALTH_PATHS, health, version
+from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
 from kcpcache.api.paths import WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
@@ -173,6 +174,9 @@ class KubernetesHandler:
         check_call(info, workspace.cluster, resource, served, self.services.path_of)
         if served.deprecation_warning:
             exchange.warnings.append(served.deprecation_warning)
+        view = workspace.view(resource, served)
+        if info.name == HOME and self.services.home is not None and info.service is None:
+            view = self.services.home.seen_by(attributes, view)
         return Call(
             exchange=exchange,
             info=info,
@@ -181,7 +185,7 @@ class KubernetesHandler:
             attributes=attributes,
             resource=resource,
             version=served,
-            view=workspace.view(resource, served),
+            view=view,
             form=form,
         )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import User
@@ -101,6 +102,7 @@ class Services:
     ready_checks: Mapping[str, ReadyCheck] = field(default_factory=dict)
     path_of: Callable[[str], str] = str
     """The workspace path of a logical cluster, for messages."""
+    home: HomeWorkspaces | None = None
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None
 
 

@@ -97,7 +97,8 @@ class PlainShaper:
             seen_in = None if segment.cluster is None else segment.cluster.encode()
             for entry in segment.entries:
                 head, tail = entry.head, entry.tail
-                parts += (separator, head, entry.cluster.encode() if seen_in is None else seen_in, tail)
+                own = entry.cluster.encode() + entry.internal if seen_in is None else seen_in
+                parts += (separator, head, own, tail)
                 separator = b","
                 size += len(head) + len(tail)
                 if size >= CHUNK_BYTES:
