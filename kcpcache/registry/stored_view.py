@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property, lru_cache
 
 from kcpcache.meta.errors import MethodNotAllowedError, StatusError, method_not_allowed
 from kcpcache.meta.names import api_version
@@ -34,7 +35,10 @@ Guard = Callable[[Watch], None]
 def storage_prefix(definition: ResourceDefinition) -> str:
     """Where the objects of a definition lie, over all logical clusters."""
     group, plural = definition.stored_as or definition.group_resource
-    return registry_prefix(group, plural, identity=definition.identity_hash)
+    return _prefix(group, plural, identity=definition.identity_hash)
+
+
+_prefix = lru_cache(maxsize=4096)(registry_prefix)
 
 
 class StoredView:
@@ -55,7 +59,11 @@ class StoredView:
         self._conversion, self._api_version = definition.conversion, api_version(definition.group, version.name)
         cache = caches.of(storage_prefix(definition))
         self._reader = Reader(caches, cache, definition, version, scope=cluster)
-        self._writer = Writer(caches, cache, definition, version, cluster, clock)
+        self._caches, self._clock = caches, clock
+
+    @cached_property
+    def _writer(self) -> Writer:
+        return Writer(self._caches, self._reader.cache, self.definition, self.version, self.cluster, self._clock)
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""

@@ -1,14 +1,23 @@
 """Small steps of a write that need to know of nothing but the objects."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import Object, timestamp
 from kcpcache.registry.entry import encode
 from kcpcache.registry.view import WriteOptions
+
+_timestamp = lru_cache(maxsize=16)(timestamp)
+
+
+def timestamp_of(moment: datetime) -> str:
+    """``metav1.Time``; formatted once a second, not once a write."""
+    return _timestamp(moment.replace(microsecond=0))
 
 
 def warn(options: WriteOptions, texts: Iterable[str]) -> None:

@@ -21,14 +21,14 @@ from kcpcache.meta.errors import (
     not_found,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix, timestamp
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
-from kcpcache.registry.write_steps import encoded, put_nested, same_object, warn
+from kcpcache.registry.write_steps import encoded, put_nested, same_object, timestamp_of, warn
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 _ATTEMPTS = 100
@@ -89,7 +89,7 @@ class Writer:
             meta.pop(key, None)
         if self.version.has_status:
             obj.pop("status", None)
-        meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp(self.clock())
+        meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp_of(self.clock())
         if self.definition.tracks_generation:
             meta["generation"] = 1
         self._prune(obj, options)
@@ -308,7 +308,7 @@ class Writer:
         if self._may_vanish(obj):
             return await self._remove(entry, options.dry_run, pinned=bool(options.resource_version))
         if not meta.get("deletionTimestamp"):
-            meta["deletionTimestamp"] = timestamp(self.clock())
+            meta["deletionTimestamp"] = timestamp_of(self.clock())
             meta["deletionGracePeriodSeconds"] = 0
             if self.definition.tracks_generation:
                 meta["generation"] = int(meta.get("generation") or 0) + 1
@@ -433,7 +433,7 @@ class Writer:
             manager=options.field_manager,
             schema=self.version.schema.schema,
             api_version=self._api_version,
-            now=timestamp(self.clock()),
+            now=timestamp_of(self.clock()),
             subresource=subresource,
         )
 
