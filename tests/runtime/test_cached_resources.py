@@ -58,7 +58,8 @@ READY = dict.fromkeys(("IdentityValid", "ResourceValid", "ReplicationStarted"), 
 
 
 async def copy_key(shard: Shard, name: str) -> str:
-    [key] = await shard.keys(f"/{name}", "/cache/root/cloud.example.com/")
+    keys = await shard.keys("", "/cache/root/cloud.example.com/")
+    [key] = [key for key in keys if key.endswith(f"/{name}")]  # a logical cluster's name may begin like that
     return key
 
 
