@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.config import Config
 
 from kcpcache.admission.plugins import default_chain
+from kcpcache.api.api_export import ApiExportHandler
 from kcpcache.api.app import create_app
 from kcpcache.api.cache_server import CacheServerHandler
 from kcpcache.api.home_workspaces import HomeWorkspaces
@@ -54,6 +55,7 @@ from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
 from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
 from kcpcache.virtual.views import Views
 
 log = structlog.get_logger(__name__)
@@ -239,9 +241,13 @@ class Server:
         self, lookup: Lookup, serving: Serving, views: Views, authorizer: Authorizer, admission: AdmissionFor
     ) -> Mapping[str, ServiceHandler]:
         initializing = InitializingWorkspacesHandler(lookup, serving, views, authorizer, admission, clock=utc_now)
-        found: dict[str, ServiceHandler] = {"initializingworkspaces": initializing}
+        shard = self.settings.shard_name
+        resources = ExportedResources(lookup, serving, ExportsByIdentity(lookup))
+        found: dict[str, ServiceHandler] = {
+            "initializingworkspaces": initializing,
+            "apiexport": ApiExportHandler(lookup, resources, views, authorizer, admission, shard=shard, clock=utc_now),
+        }
         if self.settings.cached_apis:
-            shard = self.settings.shard_name
             found["replication"] = ReplicationHandler(lookup, serving, views, authorizer, shard=shard)
             found["cache"] = CacheServerHandler(lookup, serving, shard=shard, clock=utc_now)
         return found

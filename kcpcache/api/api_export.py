@@ -1,0 +1,220 @@
+"""``/services/apiexport/<cluster>/<apiexport>``: who may enter, and what is there (behaviour §7).
+
+A caller needs ``apiexports/content`` with the request's verb, in the provider's workspace; nothing else is asked. What
+it then sees of a consumer's workspace is what that one's APIBinding grants.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from kcpcache.api.paths import WILDCARD, RequestInfo
+from kcpcache.api.services import AdmissionFor, Workspace, find_in
+from kcpcache.auth.attributes import Attributes, Decision, content_attributes
+from kcpcache.auth.authorize import Authorizer, forbid
+from kcpcache.auth.user import User
+from kcpcache.meta.errors import NotFoundError, forbidden
+from kcpcache.meta.names import GroupResource
+from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.catalog import ProjectedResource, Resource
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.resource import ServedVersion
+from kcpcache.registry.stored_view import Guard, StoredView, storage_prefix
+from kcpcache.registry.view import View, Watch
+from kcpcache.registry.virtual_sources import API_EXPORTS, resolve
+from kcpcache.virtual.api_export import ApiExportView, SelectedView
+from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
+from kcpcache.virtual.api_export_grants import ALL, ClaimKey, Name, Scope, Sight
+from kcpcache.virtual.api_export_reading import ExportReader
+from kcpcache.virtual.api_export_resources import ExportedResources, Served
+from kcpcache.virtual.projection import origin_of
+from kcpcache.virtual.replication import ReplicationView
+from kcpcache.virtual.views import Views
+
+_READ_VERBS = frozenset({"get", "list", "watch"})
+_ALLOWED = Decision(True)
+_SCHEMAS = GroupResource("apis.kcp.io", "apiresourceschemas")
+
+
+class ApiExportHandler:
+    """See ``services.ServiceHandler``. ``admission`` is asked about writes to consumers' objects, as about others."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        resources: ExportedResources,
+        views: Views,
+        authorizer: Authorizer,
+        admission: AdmissionFor,
+        *,
+        shard: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._lookup, self._resources, self._views = lookup, resources, views
+        self._authorizer, self._admission, self._shard, self._clock = authorizer, admission, shard, clock
+        self._consumers = Consumers(lookup)
+        self._watches: dict[Name, WeakKeyDictionary[Watch, _Watched]] = {}
+        self._consumers.listeners.append(self._consumer_changed)
+        for resource in (API_EXPORTS.group_resource, _SCHEMAS):
+            lookup.cache(resource).listeners.append(self._exports_changed)
+
+    async def enter(self, info: RequestInfo, user: User) -> Workspace:
+        """One consumer's workspace, or all of them. Raises ForbiddenError, NotFoundError."""
+        place, name = info.service.arguments if info.service else ("", "")
+        provider = self._lookup.clusters.resolve(place) or ""
+        wanted = content_attributes(user, info.verb if info.is_resource else "get", provider, name)
+        decision = self._authorizer.authorize_reference(wanted)
+        if not decision.allowed:
+            raise forbid(wanted, decision)
+        if self._lookup.get(API_EXPORTS, provider, name) is None:
+            raise NotFoundError(f'APIExport "{name}" of logical cluster "{place}" does not exist')
+        export = (provider, name)
+        if info.cluster == WILDCARD:
+            return self._workspace(info, user, export, WILDCARD)
+        cluster = self._lookup.clusters.resolve(info.cluster) or ""
+        if not self._consumers.within(export, cluster):
+            why = f'workspace "{info.cluster}" has no APIBinding that is bound to it'
+            raise forbidden(API_EXPORTS.group, API_EXPORTS.resource, name, why)
+        return self._workspace(info, user, export, cluster)
+
+    def _served(self, export: Name, cluster: str) -> Served:
+        if cluster == WILDCARD:
+            return self._resources.everywhere(export)
+        return self._resources.within(export, cluster, self._consumers.within(export, cluster))
+
+    def _workspace(self, info: RequestInfo, user: User, export: Name, cluster: str) -> Workspace:
+        served = self._served(export, cluster)
+        snapshot = served.snapshot
+        return Workspace(
+            cluster=cluster,
+            user=user,
+            snapshot=snapshot,
+            find=lambda asked, _metadata_only: find_in(snapshot, asked),
+            view=partial(self._view, export, cluster, served, info.verb),
+            admission=self._admission,
+            authorize=None if cluster == WILDCARD else partial(self._authorize, export, served),
+        )
+
+    def _authorize(self, export: Name, served: Served, attributes: Attributes) -> Decision:
+        """What the consumer's APIBinding says of a request in its workspace."""
+        key = GroupResource(attributes.group, attributes.resource)
+        if not attributes.is_resource or (key == API_BINDINGS and attributes.verb in _READ_VERBS):
+            return _ALLOWED
+        if key in served.withheld:
+            return Decision(False, "no APIBinding of the workspace grants the APIExport access to this resource")
+        claim = served.claims.get(key)
+        if claim is None:
+            return _ALLOWED
+        grants = self._consumers.within(export, attributes.cluster).values()
+        if Sight(claim, claimed=True, verb=attributes.verb).scope(grants):
+            return _ALLOWED
+        return Decision(False, "the permission claim that the workspace has accepted does not name this verb")
+
+    # -- views
+
+    def _view(
+        self, export: Name, cluster: str, served: Served, verb: str, resource: Resource, version: ServedVersion
+    ) -> View:
+        definition = resource.definition
+        claim = served.claims.get(definition.group_resource)
+        key = claim or ClaimKey(definition.group_resource, definition.identity_hash)
+        # APIBindings that no claim is on are seen one by one: for them there is nothing in scope.
+        sight = Sight(key, claim is not None or definition.group_resource == API_BINDINGS, verb)
+        if isinstance(resource, ProjectedResource):
+            return self._projected(export, cluster, sight, resource, version)
+        caches = self._lookup.caches
+        reader = ExportReader(
+            caches,
+            caches.of(storage_prefix(definition)),
+            definition,
+            version,
+            scope=cluster,
+            export=export,
+            sight=sight,
+            consumers=self._consumers,
+        )
+        inner = StoredView(caches, definition, version, cluster, self._clock)
+        return ApiExportView(reader, inner, self._guard(export, cluster, sight, resource))
+
+    def _projected(
+        self, export: Name, cluster: str, sight: Sight, resource: ProjectedResource, version: ServedVersion
+    ) -> View:
+        guard = self._guard(export, cluster, sight, resource)
+        if cluster == WILDCARD:
+            return ReplicationView(
+                self._lookup.caches,
+                resource.definition,
+                version,
+                resolve(self._lookup, resource.bound, resource.definition.group_resource),
+                shard=self._shard,
+                wanted=lambda consumer: consumer.export == export,
+                guard=guard,
+            )
+        inner = self._views.view(cluster, resource, version)
+        origin = origin_of(resource.bound, self._lookup.clusters.path(resource.bound.cluster))
+        scope = sight.scope(self._consumers.within(export, cluster).values())
+        return SelectedView(inner, scope[0], guard, origin=origin) if scope else inner
+
+    # -- the ends of watches
+
+    def _guard(self, export: Name, cluster: str, sight: Sight, resource: Resource) -> Guard:
+        """What to tell of watches: they end when the export no longer has the resource, or another one by its name.
+
+        What a consumer takes back, views of stored objects tell by events; a watch of virtual ones in its workspace
+        ends.
+        """
+        by_consumer = cluster != WILDCARD and isinstance(resource, ProjectedResource)
+
+        def scope() -> Scope:
+            return sight.scope(self._consumers.within(export, cluster).values()) if by_consumer else ALL
+
+        then = scope()
+
+        def goes_on() -> bool:
+            now = self._served(export, cluster).snapshot.resources.get(resource.definition.group_resource)
+            return now is not None and _same_objects(now, resource) and scope() == then
+
+        def attach(watch: Watch) -> None:
+            if not goes_on():  # it has vanished while the watch was being opened
+                watch.close()
+                return
+            self._watches.setdefault(export, WeakKeyDictionary())[watch] = _Watched(goes_on, by_consumer)
+
+        return attach
+
+    def _exports_changed(self, event: CacheEvent) -> None:
+        for export in tuple(self._watches):
+            if export[0] == event.cluster:
+                self._end_watches(export)
+
+    def _consumer_changed(self, export: Name, _cluster: str) -> None:
+        self._end_watches(export, by_consumer=True)
+
+    def _end_watches(self, export: Name, *, by_consumer: bool = False) -> None:
+        watches = self._watches.get(export)
+        if not watches:
+            self._watches.pop(export, None)
+            return
+        for watch, watched in tuple(watches.items()):
+            if watched.by_consumer >= by_consumer and not watched.goes_on():
+                watch.close()
+                watches.pop(watch, None)
+
+
+class _Watched(NamedTuple):
+    """Whether a watch goes on, and whether that is for a consumer to say too."""
+
+    goes_on: Callable[[], bool]
+    by_consumer: bool
+
+
+def _same_objects(one: Resource, other: Resource) -> bool:
+    """Whether both show the same objects, whatever else has changed."""
+    return (
+        type(one) is type(other)
+        and one.definition.identity_hash == other.definition.identity_hash
+        and {v.name for v in one.definition.versions if v.served}
+        == {v.name for v in other.definition.versions if v.served}
+    )
