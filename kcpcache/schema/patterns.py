@@ -86,20 +86,33 @@ def pattern_options() -> "jsonschema_rs.RegexOptions":  # type: ignore[name-defi
 
 
 def translate(pattern: str) -> str:
-    """The same expression in the syntax of jsonschema-rs' engine. Raises PatternError on bad repeat counts."""
+    """The same expression in the syntax of jsonschema-rs' engine. Raises PatternError on repeats that Go refuses."""
     pattern = expand_quotes(pattern)
     parts: list[str] = []
     index = 0
+    last_repeat = -1
     while index < len(pattern):
-        char = pattern[index]
+        char, start = pattern[index], index
         if char == "\\":
             piece, index = scan_escape(pattern, index)
         elif char == "[":
             piece, index = scan_class(pattern, index)
         elif char == "{":
             piece, index = scan_repeat(pattern, index)
+        elif pattern.startswith("(?", index):
+            piece, index = "(?", index + 2
         else:
             piece, index = ("\\}" if char == "}" else char), index + 1
+        if piece[0] not in "*+?{":
+            last_repeat = -1
+        else:
+            if pattern.startswith("?", index):
+                piece, index = piece + "?", index + 1
+            if last_repeat >= 0:
+                # The engine takes a** for (a*)*, Go does not.
+                repeats = pattern[last_repeat:index]
+                raise PatternError(f"error parsing regexp: invalid nested repetition operator: `{repeats}`")
+            last_repeat = start
         parts.append(piece)
     return "".join(parts)
 

@@ -34,6 +34,7 @@ from kcpcache.schema.structural import check_structural
         (r"^\x{61}\x62$", "ab", "a"),
         (r"^[]a]$", "]", "b"),
         (r"^\/\-\_$", "/-_", ""),
+        ("^(?:a*)*?b{1,2}?(?i)c+$", "aabC", "aa"),
     ],
 )
 def test_the_syntax_is_gos(pattern, match, other):
@@ -44,7 +45,10 @@ def test_the_syntax_is_gos(pattern, match, other):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(", "a)", "[a", "(?=a)", r"(a)\1", "a{1001}", "(a{1000}){1000}", "*", "[[:nope:]]", "x" * 20_000],
+    [
+        *("(", "a)", "[a", "(?=a)", r"(a)\1", "a{1001}", "(a{1000}){1000}", "*", "[[:nope:]]", "x" * 20_000),
+        *("a**", "a+*", "a{2}{3}", "a*?*", "(a)+??"),
+    ],
 )
 def test_what_go_refuses_or_what_is_too_large_is_refused(pattern):
     with pytest.raises(PatternError):
