@@ -32,6 +32,8 @@ class Application:
     def __init__(self, services: Services) -> None:
         self.kubernetes = KubernetesHandler(services)
         self.fixed = fixed_application(services, self.kubernetes)
+        # What is nobody's is for the handler to refuse: strangers do not learn what there is and what is not.
+        self.fixed.router.default = self.kubernetes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the application's lifespan."""

@@ -252,6 +252,8 @@ class _Resource(NamedTuple):
         namespace = ""
         if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:  # noqa: PLR2004
             namespace, rest = rest[1], rest[2:]
+            if ":" in namespace:
+                raise BadRequestError(f'invalid namespace "{namespace}": it is a name, not the path of a workspace')
         return cls._named(group, version, namespace, rest)
 
     @classmethod

@@ -9,6 +9,7 @@ import uvicorn
 from kcpcache.api.app import create_app
 from kcpcache.api.health import health
 from kcpcache.api.protocol import CONNECTION, KubernetesProtocol, connection_of
+from kcpcache.meta.errors import UnauthorizedError
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/clusters/root/healthz", "/clusters/root/readyz"])
@@ -54,6 +55,19 @@ async def test_a_route_of_the_program_s_own_can_be_added_and_its_errors_are_stat
         assert (await client.get("/own/5")).json() == {"number": 5}
         wrong = await client.get("/own/x")
         assert (wrong.status_code, wrong.json()["kind"]) == (400, "Status")
+
+
+async def test_strangers_do_not_learn_which_paths_there_are(world):
+    async def authenticate(_facts):
+        raise UnauthorizedError
+
+    app = create_app(dataclasses.replace(world.services, authenticate=authenticate))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        assert (await client.get("/nothing")).status_code == 401
+        assert (await client.get("/livez/nothing")).status_code == 401
+        assert (await client.get("/livez")).status_code == 200
+    refused = await world.client.get("/nothing")
+    assert (refused.status_code, refused.json()["kind"]) == (404, "Status")
 
 
 async def test_the_peer_s_certificate_is_in_the_scope_of_every_request(world):

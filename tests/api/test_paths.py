@@ -152,6 +152,8 @@ def test_a_path_that_means_nothing_is_not_found(path):
         "/api/v1/namespaces/n/configmaps/a%252fb",
         "/api/v1/namespaces/n/configmaps/%ff",
         "/clusters/Root/api",
+        "/api/v1/namespaces/root:a/configmaps",
+        "/api/v1/namespaces/root%3Aa/configmaps/b",
         "/clusters/a::b/api",
         "/clusters/a%2fb/api",
         "api/v1",
