@@ -51,6 +51,7 @@ from kcpcache.runtime.controllers.admission import AdmissionControllers
 from kcpcache.runtime.controllers.apis import ApiControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
+from kcpcache.runtime.controllers.topology import TopologyControllers
 from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
@@ -160,6 +161,7 @@ class Server:
             *ApiControllers(env, cache_side.bindings).controllers,
             *WorkspaceControllers(env).controllers,
             *LifecycleControllers(env).controllers,
+            *TopologyControllers(env).controllers,
             *AdmissionControllers(env).controllers,
         )
         async with asyncio.TaskGroup() as tasks:

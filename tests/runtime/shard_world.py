@@ -23,6 +23,7 @@ from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.apis import ApiControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
+from kcpcache.runtime.controllers.topology import TopologyControllers
 from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.storage.memory import MemoryStore
@@ -86,6 +87,7 @@ class Shard:
             *ApiControllers(self.env, self.cache_side.bindings).controllers,
             *WorkspaceControllers(self.env).controllers,
             *LifecycleControllers(self.env).controllers,
+            *TopologyControllers(self.env).controllers,
         )
         self.tasks = [asyncio.create_task(controller.run()) for controller in self.controllers]
 
