@@ -699,6 +699,25 @@ async def test_deletion_completes_whatever_is_already_gone(shard: Shard, missing
     assert await shard.keys("", "/cache/") == []
 
 
+async def test_deletion_without_any_object_waits_only_for_the_records_of_consumers(shard: Shard) -> None:
+    cluster, consumer = await shard.provider(), await shard.workspace("consumer")
+    await shard.bind(consumer, cluster)
+    await shard.settled()
+    await shard.delete(cluster, CACHED_RESOURCES, "flavors")
+    await shard.settled()
+    assert shard.get(cluster, CACHED_RESOURCES, "flavors") is None
+    assert await shard.keys("", "/cache/") == []
+
+
+async def test_copies_of_one_that_vanished_without_its_finalizer_go_too(shard: Shard) -> None:
+    cluster = await shard.provider()
+    await shard.flavor(cluster, "small")
+    await shard.settled()
+    await shard.wipe(f"/registry/cache.kcp.io/cachedresources/{cluster}/flavors")
+    await shard.settled()
+    assert await shard.copies(cluster) == []
+
+
 async def test_phases_of_deletion_are_deleting_then_deleted(shard: Shard) -> None:
     cluster = await shard.provider()
     await shard.flavor(cluster, "small")

@@ -213,3 +213,4 @@ async def test_cancellation_ends_plans_under_way_and_leaves_no_task_and_no_timer
     bench.controller.add("late")
     await asyncio.sleep(100)
     assert len(bench.passes) == passes
+    assert "later" not in bench.controller.queue._dirty

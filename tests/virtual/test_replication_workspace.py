@@ -373,6 +373,17 @@ async def test_resuming_between_two_consumers_events_of_one_change_repeats_the_c
         assert (kind, story.two, name) in told(again)
 
 
+async def test_with_one_consumer_nothing_is_told_twice(story: Story) -> None:
+    await story.shard.delete(story.two, BINDINGS, "cloud")
+    await story.shard.settled()
+    at = (await story.http.get(story.url()))["metadata"]["resourceVersion"]
+    await story.shard.label(story.provider, FLAVORS, "b", tier="new")
+    await story.shard.settled()
+    [change] = await story.http.watch(story.url(), seconds=2, resourceVersion=at)
+    last = change["object"]["metadata"]["resourceVersion"]
+    assert await story.http.watch(story.url(), seconds=2, resourceVersion=last) == []
+
+
 async def test_initial_events_end_with_their_bookmark(story: Story) -> None:
     events = await story.http.watch(
         story.url(),

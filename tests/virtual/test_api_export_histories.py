@@ -1,0 +1,246 @@
+"""Informers over all consumers of an APIExport, against random histories of objects, APIBindings and claims (P4, P6)."""
+
+import random
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from virtual_time import run
+
+from kcpcache.meta.errors import ExpiredError
+from kcpcache.meta.names import GroupResource
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.logical_clusters import LogicalClusters
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.stored_view import StoredView, storage_prefix
+from kcpcache.registry.system import SystemTypes
+from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, ListOptions, WriteOptions
+from kcpcache.storage.memory import MemoryStore
+from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
+from kcpcache.virtual.api_export_grants import ClaimKey, Sight
+from kcpcache.virtual.api_export_reading import ExportReader
+
+EXPORT = ("provider", "shop")
+MAPS = GroupResource("", "configmaps")
+SELECTORS = ({"matchAll": True}, {"matchLabels": {"tier": "gold"}}, {"matchLabels": {"tier": "tin"}})
+
+
+class Step(NamedTuple):
+    """``what`` happens to object ``name`` (or to the APIBinding) of workspace ``at``; ``kind`` says how."""
+
+    what: str
+    at: int
+    name: int
+    kind: int
+
+
+class World:
+    """Objects and APIBindings in a store, written straight into it: no controller is in the way."""
+
+    def __init__(self, caches: Caches) -> None:
+        self.caches = caches
+        self.lookup = Lookup(caches, LogicalClusters(caches), SystemTypes(cached_apis=True))
+        self.consumers = Consumers(self.lookup)
+
+    def view(self, key: GroupResource, cluster: str) -> StoredView:
+        definition = self.lookup.system.definition(key)
+        assert definition is not None
+        from shard_world import now  # noqa: PLC0415 -- after conftest has made it importable
+
+        return StoredView(self.caches, definition, definition.storage, cluster, now)
+
+    def reader(self, scope: str = "*", key: GroupResource = MAPS) -> ExportReader:
+        definition = self.lookup.system.definition(key)
+        assert definition is not None
+        cache = self.caches.of(storage_prefix(definition))
+        sight = Sight(ClaimKey(key, ""), claimed=True, verb="list")
+        more: Any = {"scope": scope, "export": EXPORT, "sight": sight, "consumers": self.consumers}
+        return ExportReader(self.caches, cache, definition, definition.storage, **more)
+
+    async def take(self, step: Step) -> None:
+        cluster, name = f"ws{step.at}", f"n{step.name}"
+        if step.what == "object":
+            await self.put(MAPS, cluster, name, "default", {"tier": "gold" if step.kind % 2 else "tin"}, {})
+        elif step.what == "gone":
+            await self.drop(MAPS, cluster, name, "default")
+        elif step.what == "unbind":
+            await self.drop(API_BINDINGS, cluster, f"b{step.name % 2}", "")
+        elif step.what == "bind":
+            await self.bind(cluster, f"b{step.name % 2}", step.kind)
+        elif step.what == "forget":
+            for cache in self.caches.known():
+                cache.forget(self.caches.revision)
+        elif step.what == "compact":
+            await self.caches.store.compact(await self.caches.store.revision())
+            for cache in self.caches.known():
+                cache.forget(self.caches.revision)
+
+    async def bind(self, cluster: str, name: str, kind: int) -> None:
+        """An APIBinding as it is when its controller has dealt with it: to this export or to another one."""
+        claims = [{"resource": "configmaps", "verbs": ["*"], "selector": SELECTORS[kind % 3]}] if kind % 4 else []
+        spec = {
+            "reference": {"export": {"path": "root:provider", "name": "shop" if kind % 5 else "other"}},
+            "permissionClaims": [{**claim, "state": "Accepted"} for claim in claims],
+        }
+        status = {"phase": "Bound", "apiExportClusterName": "provider", "appliedPermissionClaims": claims}
+        await self.put(API_BINDINGS, cluster, name, "", {}, {"spec": spec, "status": status})
+
+    async def put(
+        self,
+        key: GroupResource,
+        cluster: str,
+        name: str,
+        namespace: str,
+        labels: dict[str, str],
+        fields: dict[str, Any],
+    ) -> None:
+        view = self.view(key, cluster)
+        await self.drop(key, cluster, name, namespace, unless=not fields)
+        metadata = {"name": name, "labels": labels}
+        if self.caches.of(storage_prefix(view.definition)).get(cluster, name, namespace) is None:
+            await view.create(namespace, {"metadata": metadata, **fields}, WriteOptions(), NO_ADMISSION)
+            if "status" in fields:
+                await view.update(
+                    namespace, name, lambda live: {**live, **fields}, WriteOptions(), NO_ADMISSION, subresource="status"
+                )
+            return
+
+        def labelled(live: Any) -> Any:
+            return {
+                **live,
+                "metadata": {**live["metadata"], "labels": labels},
+                "data": {"at": str(self.caches.revision)},
+            }
+
+        await view.update(namespace, name, labelled, WriteOptions(), NO_ADMISSION)
+
+    async def drop(self, key: GroupResource, cluster: str, name: str, namespace: str, *, unless: bool = False) -> None:
+        view = self.view(key, cluster)
+        if not unless and self.caches.of(storage_prefix(view.definition)).get(cluster, name, namespace) is not None:
+            await view.delete(namespace, name, DeleteOptions(), NO_ADMISSION)
+
+
+class Informer:
+    """Holds what it was told, and goes on from the last resourceVersion that it has seen."""
+
+    def __init__(self, reader: ExportReader) -> None:
+        self.reader = reader
+        self.held: dict[tuple[str, str], int] = {}
+        self.seen = 0
+        self.watch: Any = None
+
+    async def list(self) -> None:
+        listing = await self.reader.list(ListOptions())
+        self.held = {(item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
+        self.seen = listing.revision
+
+    async def open(self) -> None:
+        try:
+            self.watch = await self.reader.watch(ListOptions(resource_version=str(self.seen)))
+        except ExpiredError:
+            await self.list()
+            self.watch = await self.reader.watch(ListOptions(resource_version=str(self.seen)))
+
+    async def read(self, most: int) -> None:
+        """Take in some of what there is; a connection that breaks loses the rest."""
+        try:
+            events = await self.watch.next(0)
+        except ExpiredError:
+            await self.open()
+            return
+        for event in events[:most]:
+            if isinstance(event, Bookmark):
+                self.seen = event.revision
+                continue
+            entry = event.item.entry
+            self.seen = entry.revision
+            if event.type == "DELETED":
+                self.held.pop((entry.cluster, entry.name), None)
+            else:
+                self.held[entry.cluster, entry.name] = entry.revision
+        if len(events) > most:
+            self.cut()
+            await self.open()
+
+    def cut(self) -> None:
+        self.watch.close()
+
+    async def catch_up(self) -> None:
+        while self.seen < self.reader.caches.revision:
+            before = self.seen
+            await self.read(10_000)
+            if self.seen == before:
+                self.seen = self.watch.bookmark().revision
+
+
+async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAPS, scope: str = "*") -> None:
+    """Let informers live through the steps; in the end each holds what a list shows."""
+    caches = Caches(MemoryStore())
+    await caches.start()
+    try:
+        world = World(caches)
+        steady, shaky = Informer(world.reader(scope, key)), Informer(world.reader(scope, key))
+        for informer in (steady, shaky):
+            await informer.list()
+            await informer.open()
+        for number, step in enumerate(steps):
+            await world.take(step)
+            if cuts and number % 2:
+                await shaky.read(cuts[number % len(cuts)])
+        listing = await world.reader(scope, key).list(ListOptions())
+        wanted = {(item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
+        for informer in (steady, shaky):
+            await informer.catch_up()
+            assert informer.held == wanted
+            informer.cut()
+        assert wanted == expected(world, key)
+    finally:
+        await caches.close()
+
+
+def expected(world: World, key: GroupResource) -> dict[tuple[str, str], int]:
+    """What the rules say, from scratch."""
+    bindings = [(entry, entry.object()) for entry in world.lookup.cache(API_BINDINGS).all_entries()]
+    own = [(entry, obj) for entry, obj in bindings if obj["spec"]["reference"]["export"]["name"] == "shop"]
+    if key == API_BINDINGS:
+        return {(entry.cluster, entry.name): entry.revision for entry, _ in own}
+    found = {}
+    for entry in world.lookup.cache(MAPS).all_entries():
+        for binding, obj in own:
+            for claim in obj["spec"].get("permissionClaims") or ():
+                labels = claim["selector"].get("matchLabels") or {}
+                if binding.cluster == entry.cluster and labels.items() <= entry.labels.items():
+                    found[entry.cluster, entry.name] = entry.revision
+    return found
+
+
+steps = st.builds(
+    Step,
+    st.sampled_from(["object"] * 4 + ["gone", "bind", "bind", "bind", "unbind", "forget", "compact"]),
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.integers(0, 20),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(steps, max_size=40), st.lists(st.integers(0, 4), max_size=5))
+def test_after_any_history_informers_hold_what_a_list_shows(history: list[Step], cuts: list[int]) -> None:
+    run(lambda: follow(history, cuts))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(steps, max_size=30), st.lists(st.integers(0, 4), max_size=5))
+def test_informers_of_the_apibindings_hold_those_to_the_export(history: list[Step], cuts: list[int]) -> None:
+    run(lambda: follow(history, cuts, key=API_BINDINGS))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_informers_stay_right_while_fifty_workspaces_come_and_go(seed: int) -> None:
+    chance = random.Random(seed)
+    kinds = ["object"] * 6 + ["gone", "bind", "bind", "unbind"]
+    history = [
+        Step(chance.choice(kinds), chance.randrange(50), chance.randrange(5), chance.randrange(21)) for _ in range(1500)
+    ]
+    run(lambda: follow(history, [chance.randrange(20) for _ in range(50)]))
