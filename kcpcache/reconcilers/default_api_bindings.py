@@ -1,15 +1,16 @@
-"""The initializer ``system:apibindings``: what a new workspace is bound to by its type."""
+"""The initializer ``system:apibindings``: what a new workspace is bound to by its type, and stays bound to."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kcpcache.meta import conditions
 from kcpcache.meta.objects import Object, cluster_of, copy, name_of, nested
-from kcpcache.reconcilers.api_binding import API_BINDINGS
+from kcpcache.reconcilers.api_binding import API_BINDINGS, claim_of
 from kcpcache.reconcilers.garbage import WAIT, is_deleting
 from kcpcache.reconcilers.logical_cluster import LOGICAL_CLUSTERS
-from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target, UpdateStatus
+from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target, Update, UpdateStatus
 
 INITIALIZER: Final = "system:apibindings"
 CONDITION: Final = "APIBindingsInitialized"
@@ -23,11 +24,13 @@ class DefaultBinding:
     """One entry of ``defaultAPIBindings``, resolved: ``path`` is that of the export's workspace, never empty.
 
     ``claims`` are the export's ``spec.permissionClaims`` (v1alpha2); None while the export cannot be found.
+    ``cluster`` is the export's logical cluster where it is known: a binding may give another path for it.
     """
 
     path: str
     export: str
     claims: tuple[Object, ...] | None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class State:
     """One LogicalCluster (None once it is gone) that may carry the initializer in ``status.initializers``.
 
     ``defaults``: those of its type and of all types that it extends, each export once; None if the type cannot be
-    resolved. ``existing``: the logical cluster's APIBindings (v1alpha2). ``now`` is RFC 3339.
+    resolved. ``maintained``: those among them whose type says ``defaultAPIBindingLifecycle: Maintain``; read once the
+    phase is Ready. ``existing``: the logical cluster's APIBindings (v1alpha2). ``now`` is RFC 3339.
     To be looked at again when one of these APIBindings changes.
     """
 
@@ -43,17 +47,22 @@ class State:
     now: str
     defaults: tuple[DefaultBinding, ...] | None = ()
     existing: tuple[Object, ...] = ()
+    maintained: tuple[DefaultBinding, ...] = ()
 
 
 def reconcile(state: State) -> Plan:
     """Create the bindings that are missing; when all are Bound, take the initializer out of the status.
 
-    ``spec.initializers`` stays as it is: it says what the workspace began with.
+    ``spec.initializers`` stays as it is: it says what the workspace began with. In a workspace that is Ready the
+    maintained bindings come back when they are deleted, and accept what their exports claim.
     """
     obj = state.logical_cluster
     initializers = nested(obj, "status", "initializers") or []
-    if obj is None or is_deleting(obj) or INITIALIZER not in initializers:
+    if obj is None or is_deleting(obj):
         return NOTHING
+    if INITIALIZER not in initializers:
+        ready = nested(obj, "status", "phase") == "Ready"
+        return Plan(tuple(_maintain(state, cluster_of(obj)))) if ready else NOTHING
     draft: Object = {**obj, "status": copy(obj["status"])}
     creates, problem = _bind(state, cluster_of(obj))
     if problem is None:
@@ -102,6 +111,43 @@ def _bind(state: State, cluster: str) -> tuple[tuple[Create, ...], tuple[str, co
     return creates, None
 
 
+def _maintain(state: State, cluster: str) -> Iterator[Create | Update]:
+    """What is missing is created. Only a binding under the name that is given here is changed: others are users'."""
+    for default in state.maintained:
+        if default.claims is None:
+            continue
+        found = next((binding for binding in state.existing if _binds(binding, default)), None)
+        name = binding_name(cluster, default.path, default.export)
+        if found is None:
+            yield _create(cluster, default, default.claims)
+        elif name_of(found) == name and not is_deleting(found):
+            before = nested(found, "spec", "permissionClaims") or []
+            claims = _in_step(before, default.claims)
+            if claims != before:
+                spec = {**found["spec"], "permissionClaims": claims}
+                yield Update(Target(API_BINDINGS, cluster, name), {**found, "spec": spec})
+
+
+def _binds(binding: Object, default: DefaultBinding) -> bool:
+    path, export = _reference(binding)
+    cluster = nested(binding, "status", "apiExportClusterName") or ""
+    return export == default.export and (path == default.path or bool(cluster and cluster == default.cluster))
+
+
+def _in_step(before: list[Object], exported: tuple[Object, ...]) -> list[Object]:
+    """The claims of the export, new ones accepted; what the workspace's owner decided about the others stays."""
+    known = {claim_of(claim): claim for claim in before}
+    found = []
+    for claim in exported:
+        own = known.get(claim_of(claim))
+        found.append(_accepted(claim) if own is None else {**own, "verbs": list(claim.get("verbs") or ())})
+    return found
+
+
+def _accepted(claim: Object) -> Object:
+    return {**copy(claim), "selector": {"matchAll": True}, "state": "Accepted"}
+
+
 def _reference(binding: Object) -> tuple[str, str]:
     export = nested(binding, "spec", "reference", "export") or {}
     return export.get("path") or "", export.get("name") or ""
@@ -113,7 +159,7 @@ def _is_bound(binding: Object | None) -> bool:
 
 def _create(cluster: str, default: DefaultBinding, claims: tuple[Object, ...]) -> Create:
     name = binding_name(cluster, default.path, default.export)
-    accepted = [{**copy(claim), "selector": {"matchAll": True}, "state": "Accepted"} for claim in claims]
+    accepted = [_accepted(claim) for claim in claims]
     spec: dict[str, Any] = {"reference": {"export": {"path": default.path, "name": default.export}}}
     if accepted:
         spec["permissionClaims"] = accepted

@@ -86,3 +86,9 @@ def default_bindings(lookup: Lookup, types: tuple[Object, ...]) -> Iterator[tupl
             if export not in seen:
                 seen.add(export)
                 yield export
+
+
+def maintained_bindings(lookup: Lookup, types: tuple[Object, ...]) -> Iterator[tuple[str, str]]:
+    """Path and name of each APIExport that the types not only bind by default but keep bound, each once."""
+    keeping = tuple(obj for obj in types if nested(obj, "spec", "defaultAPIBindingLifecycle") == "Maintain")
+    return default_bindings(lookup, keeping)

@@ -182,3 +182,80 @@ def test_from_its_creation_to_its_end_a_workspace_needs_nothing_but_the_reconcil
     world.delete(TEAM)
     live(world)
     assert world.objects == {}
+
+
+# -- defaultAPIBindingLifecycle: Maintain
+
+
+def maintain(world, *maintained):
+    existing = tuple(world.get(at) for at in world.objects if at.resource == API_BINDINGS)
+    return pure(default_api_bindings.reconcile, State(world.get(AT), NOW, (), existing, maintained))
+
+
+@pytest.fixture
+def ready(world):
+    world.settle(lambda: look(world, CLOUD))
+    bind(world)
+    world.settle(lambda: look(world, CLOUD))
+    world.objects[AT]["status"] = {"phase": "Ready"}
+    return world
+
+
+OURS = Target(API_BINDINGS, "abc", binding_name("abc", "root:org", "cloud"))
+
+
+def claims(world):
+    return world.get(OURS)["spec"].get("permissionClaims", [])
+
+
+def test_a_maintained_binding_that_is_as_it_should_be_is_left_alone(ready):
+    assert maintain(ready, CLOUD) == NOTHING
+
+
+def test_a_maintained_binding_comes_back_and_others_do_not(ready):
+    del ready.objects[OURS]
+    assert maintain(ready) == NOTHING
+    ready.settle(lambda: maintain(ready, CLOUD))
+    assert [claim["state"] for claim in claims(ready)] == ["Accepted"]
+
+
+def test_nothing_is_maintained_before_the_workspace_is_ready_nor_while_it_goes(ready):
+    del ready.objects[OURS]
+    ready.objects[AT]["status"] = {"phase": "Initializing"}
+    assert maintain(ready, CLOUD) == NOTHING
+    ready.objects[AT] = ready.objects[AT] | {"status": {"phase": "Ready"}}
+    ready.objects[AT]["metadata"]["deletionTimestamp"] = NOW
+    assert maintain(ready, CLOUD) == NOTHING
+
+
+def test_claims_follow_the_export_and_keep_what_the_owner_decided(ready):
+    rejected = {**CLAIM, "state": "Rejected", "selector": {"matchAll": True}}
+    ready.put(OURS, ready.objects[OURS] | {"spec": {**ready.objects[OURS]["spec"], "permissionClaims": [rejected]}})
+    secrets = {"group": "", "resource": "secrets", "verbs": ["list"]}
+    more = DefaultBinding("root:org", "cloud", ({**CLAIM, "verbs": ["get", "list"]}, secrets))
+    ready.settle(lambda: maintain(ready, more))
+    found = {claim["resource"]: (claim["state"], claim["verbs"]) for claim in claims(ready)}
+    assert found == {"configmaps": ("Rejected", ["get", "list"]), "secrets": ("Accepted", ["list"])}
+    ready.settle(lambda: maintain(ready, DefaultBinding("root:org", "cloud", ())))
+    assert claims(ready) == []
+
+
+@pytest.mark.parametrize("path", ["root:org", "providername"])
+def test_a_users_own_binding_to_the_export_counts_and_stays_as_it_is(ready, path):
+    del ready.objects[OURS]
+    own = Target(API_BINDINGS, "abc", "own")
+    reference = {"export": {"path": path, "name": "cloud"}}
+    status = {"apiExportClusterName": "providername", "phase": "Bound"}
+    ready.put(own, {"spec": {"reference": reference}, "status": status})
+    assert maintain(ready, DefaultBinding("root:org", "cloud", (CLAIM,), "providername")) == NOTHING
+
+
+def test_while_the_export_is_missing_a_maintained_binding_waits(ready):
+    del ready.objects[OURS]
+    assert maintain(ready, DefaultBinding("root:org", "cloud", None)) == NOTHING
+
+
+def test_a_maintained_binding_in_deletion_is_waited_for(ready):
+    ready.objects[OURS]["metadata"]["finalizers"] = ["example.com/hold"]
+    ready.delete(OURS)
+    assert maintain(ready, DefaultBinding("root:org", "cloud", ())) == NOTHING

@@ -15,6 +15,7 @@ from kcpcache.reconcilers.plan import Create, Plan, Target
 from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES
 from kcpcache.registry import workspace_types
 from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
 from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.registry.workspace_types import WORKSPACE_TYPES
@@ -56,6 +57,7 @@ class WorkspaceControllers:
         env.on_event("tenancy.kcp.io", "workspacetypes", self._type_changed)
         env.on_event("core.kcp.io", "logicalclusters", self._cluster_changed)
         env.on_event("apis.kcp.io", "apibindings", lambda event: self._defaults.add(event.cluster))
+        env.on_event("apis.kcp.io", "apiexports", self._export_changed)
         self._seed()
 
     def _seed(self) -> None:
@@ -88,10 +90,23 @@ class WorkspaceControllers:
         for entry in self._env.cache("tenancy.kcp.io", "workspaces").all_entries():
             if nested(self._env.lookup.decode(entry), "status", "phase") != "Ready":
                 self._workspaces.add((entry.cluster, entry.name))
+        changed = _spec(event.entry) != _spec(event.previous)
         for name in self._env.lookup.clusters.names():
             found = self._env.lookup.clusters.get(name)
-            if found is not None and found.state != "ready":
+            if found is not None and (changed or found.state != "ready"):
                 self._defaults.add(name)
+
+    def _export_changed(self, event: CacheEvent) -> None:
+        """Where a type maintains a binding to the export, all workspaces are looked at: any may be of that type."""
+        if nested(_spec(event.entry), "permissionClaims") == nested(_spec(event.previous), "permissionClaims"):
+            return
+        name = either(event).name
+        for entry in self._env.cache("tenancy.kcp.io", "workspacetypes").all_entries():
+            maintained = workspace_types.maintained_bindings(self._env.lookup, (self._env.lookup.decode(entry),))
+            if any(export == name for _, export in maintained):
+                for cluster in self._env.lookup.clusters.names():
+                    self._defaults.add(cluster)
+                return
 
     def _cluster_changed(self, event: CacheEvent) -> None:
         self._clusters.add(event.cluster)
@@ -172,17 +187,23 @@ class WorkspaceControllers:
         obj = lookup.get(LOGICAL_CLUSTERS, cluster, LOGICAL_CLUSTER_NAME)
         waiting = workspace_types.API_BINDINGS_INITIALIZER in (nested(obj, "status", "initializers") or ())
         defaults: tuple[default_api_bindings.DefaultBinding, ...] | None = ()
-        if obj is not None and waiting:
+        maintained: tuple[default_api_bindings.DefaultBinding, ...] = ()
+        if obj is not None:
             reference = workspace_types.parse_reference(annotations_of(obj).get(workspace.TYPE_ANNOTATION, ""))
             types = workspace_types.chain(lookup, reference)
-            exports = None if types is None else workspace_types.default_bindings(lookup, types)
-            defaults = None if exports is None else tuple(self._default(path, name) for path, name in exports)
+            if waiting:
+                exports = None if types is None else workspace_types.default_bindings(lookup, types)
+                defaults = None if exports is None else tuple(self._default(path, name) for path, name in exports)
+            else:
+                kept = workspace_types.maintained_bindings(lookup, types or ())
+                maintained = tuple(self._default(path, name) for path, name in kept)
         return default_api_bindings.reconcile(
             default_api_bindings.State(
                 logical_cluster=obj,
                 now=self._env.now(),
                 defaults=defaults,
-                existing=lookup.list(API_BINDINGS, cluster) if waiting else (),
+                existing=lookup.list(API_BINDINGS, cluster) if waiting or maintained else (),
+                maintained=maintained,
             )
         )
 
@@ -190,7 +211,7 @@ class WorkspaceControllers:
         cluster = self._env.lookup.clusters.resolve(path)
         export = self._env.lookup.get(API_EXPORTS, cluster, name) if cluster else None
         claims = None if export is None else tuple(nested(export, "spec", "permissionClaims", default=None) or ())
-        return default_api_bindings.DefaultBinding(path, name, claims)
+        return default_api_bindings.DefaultBinding(path, name, claims, cluster or "")
 
     def _workspace_type(self, key: Name) -> Plan:
         return workspace_type.reconcile(
@@ -201,6 +222,11 @@ class WorkspaceControllers:
                 virtual_workspace_url=self._env.shard.virtual_workspace_url,
             )
         )
+
+
+def _spec(entry: Entry | None) -> Object:
+    found = None if entry is None else entry.object().get("spec")
+    return found if isinstance(found, dict) else {}
 
 
 def _owner(obj: Object) -> Mapping[str, object]:
