@@ -6,9 +6,10 @@ from kcpcache.api.call import CREATED, OK, Call
 from kcpcache.api.decoding import decode_body
 from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.auth.authorize import forbid
-from kcpcache.meta.errors import method_not_allowed
+from kcpcache.meta.errors import FieldError, InvalidError, method_not_allowed
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import Written
 
 _RBAC, _EVENTS_GROUP = "rbac.authorization.k8s.io", "events.k8s.io"
@@ -23,6 +24,21 @@ CREATED_BY_UPDATE: Final = frozenset(
     }
 )
 """Types of which a PUT may create the object (their strategies' ``AllowCreateOnUpdate`` in Kubernetes)."""
+
+
+_UNCONDITIONAL: Final = frozenset(
+    {
+        *(("", p) for p in ("configmaps", "events", "limitranges", "namespaces", "resourcequotas", "secrets")),
+        *((_RBAC, p) for p in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")),
+        ("certificates.k8s.io", "certificatesigningrequests"),
+        (_EVENTS_GROUP, "events"),
+    }
+)
+
+
+def needs_version(definition: ResourceDefinition) -> bool:
+    """Whether a PUT must name the version that it replaces (in Kubernetes: no ``AllowUnconditionalUpdate``)."""
+    return definition.group_resource not in _UNCONDITIONAL
 
 
 async def get(call: Call) -> None:
@@ -73,6 +89,10 @@ async def update(call: Call) -> None:
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
+        elif not pinned and needs_version(call.definition):
+            why = "must be specified for an update"
+            error = FieldError("FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0x0: {why}")
+            raise InvalidError(call.definition.group, call.definition.kind, info.name, [error])
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
         return body if pinned else copy(body)
 

@@ -19,6 +19,8 @@ from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
 from kcpcache.virtual.projection import ReadOnlyView
 
 WATCH_EVENTS = 65_536
+_TOKENS = "consumers"
+"""What continue tokens of this view are for: no other list takes them."""
 Wanted = Callable[[Consumer], bool]
 
 
@@ -113,7 +115,7 @@ class ReplicationView(ReadOnlyView):
     async def _snapshot(self, options: ListOptions) -> tuple[int, str]:
         """The revision to list at, and where to go on."""
         if options.continue_token:
-            revision, start = decode_continue(options.continue_token)
+            revision, start = decode_continue(options.continue_token, _TOKENS)
             if revision < 0:
                 await self._caches.fresh()
                 revision = self._caches.revision
@@ -296,5 +298,5 @@ def _page(
             selected = bool(options.label_selector or options.field_selector)
             onward = own[len(segments[-1].entries)].name if len(segments[-1].entries) < len(own) else ""
             token = f"{cluster}/{onward}" if onward else f"{consumers[index + 1]}/"
-            return Listing(segments, revision, encode_continue(revision, token), None if selected else left)
+            return Listing(segments, revision, encode_continue(revision, token, _TOKENS), None if selected else left)
     return Listing(segments, revision)

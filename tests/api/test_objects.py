@@ -302,3 +302,20 @@ async def test_head_is_get_without_a_body(world):
     await world.create("a")
     assert (await world.client.head(f"{CM}/a")).status_code == 200
     assert (await world.client.head(f"{CM}/b")).status_code == 404
+
+
+@pytest.mark.parametrize("subresource", ["", "/status"])
+async def test_a_custom_object_is_only_replaced_over_a_version_that_is_named(world, subresource):
+    made = await world.cron_tab("a", replicas=1)
+    del made["metadata"]["resourceVersion"]
+    path = f"/apis/stable.example.com/v1/namespaces/default/crontabs/a{subresource}"
+    answer = await world.client.put(path, json=made)
+    assert answer.status_code == 422
+    assert "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update" in answer.json()["message"]
+
+
+async def test_a_config_map_may_be_replaced_whatever_its_version(world):
+    made = await world.create("a")
+    del made["metadata"]["resourceVersion"]
+    answer = await world.client.put("/api/v1/namespaces/default/configmaps/a", json={**made, "data": {"b": "c"}})
+    assert (answer.status_code, answer.json()["data"]) == (200, {"b": "c"})
