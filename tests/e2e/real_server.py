@@ -20,7 +20,7 @@ import httpx
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 _READY = re.compile(r"is ready at (https://\S+)")
 _ALARMING = re.compile(r'"level": ?"(error|critical)"|Traceback')

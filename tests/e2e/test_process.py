@@ -31,7 +31,7 @@ FOREIGN_DATABASE = "CREATE TABLE accounts (id INTEGER PRIMARY KEY); INSERT INTO 
 
 def run(*arguments: object, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), env=environment(environ), capture_output=True, text=True, timeout=60, check=False
+        command(*arguments), env=environment(environ), capture_output=True, text=True, timeout=30, check=False
     )
 
 
