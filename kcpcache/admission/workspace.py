@@ -42,7 +42,11 @@ class WorkspaceTypeAllowed:
     async def validate(self, request: Request) -> None:
         """Raises ForbiddenError that says what the place or the type does not allow."""
         obj, attributes = request.new, request.attributes
-        if request.operation != "CREATE" or obj is None:
+        if obj is None:
+            return
+        if not attributes.user.is_master:
+            _check_server_fields(request.old, obj)
+        if request.operation != "CREATE":
             return
         name = name_of(obj)
         reference = reference_of(obj["spec"]["type"], path="")
@@ -128,6 +132,13 @@ class LogicalClustersAreMade(MutateNothing):
             if before == now:
                 return
         raise forbidden("core.kcp.io", "logicalclusters", attributes.name, why)
+
+
+def _check_server_fields(old: Object | None, new: Object) -> None:
+    """``spec.cluster`` and ``spec.URL`` say where a workspace is: only the server does. Raises ForbiddenError."""
+    for field in ("cluster", "URL"):
+        if nested(new, "spec", field, default="") != nested(old, "spec", field, default=""):
+            raise _refused(name_of(new), f"spec.{field} can only be set by system privileged users")
 
 
 def _refused(name: str, why: str) -> ForbiddenError:

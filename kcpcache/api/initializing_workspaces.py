@@ -22,7 +22,14 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, View
 from kcpcache.registry.workspace_types import WORKSPACE_TYPES
-from kcpcache.virtual.initializing_workspaces import VERBS, WaitingReader, WaitingView, waits_for
+from kcpcache.virtual.initializing_workspaces import (
+    VERBS,
+    OwnedView,
+    WaitingGuard,
+    WaitingReader,
+    WaitingView,
+    waits_for,
+)
 from kcpcache.virtual.views import Views
 
 
@@ -44,6 +51,7 @@ class InitializingWorkspacesHandler:
         definition = lookup.system.definition(LOGICAL_CLUSTERS.group_resource)
         assert definition is not None, "every server has LogicalClusters"  # noqa: S101 -- tells the type checker
         self._definition = replace(definition, verbs=VERBS)
+        self._guard = WaitingGuard(lookup)
         self._snapshot = SnapshotPool().intern([StoredResource(self._definition)])
 
     async def enter(self, info: RequestInfo, user: User) -> Workspace:
@@ -58,7 +66,7 @@ class InitializingWorkspacesHandler:
             raise _refused(info, f'workspace "{info.cluster}" does not wait for initializer {initializer}')
         if info.is_resource and (info.group, info.resource) == LOGICAL_CLUSTERS.group_resource:
             return self._waiting(cluster, user, initializer, self._snapshot)
-        return self._content(info, cluster)
+        return self._content(info, cluster, initializer)
 
     def _require_initialize(self, initializer: str, user: User, info: RequestInfo) -> None:
         """The verb ``initialize`` on the WorkspaceType that has the initializer. Raises ForbiddenError."""
@@ -98,7 +106,7 @@ class InitializingWorkspacesHandler:
             authorize=None,
         )
 
-    def _content(self, info: RequestInfo, cluster: str) -> Workspace:
+    def _content(self, info: RequestInfo, cluster: str, initializer: str) -> Workspace:
         """Everything in a workspace, as its owner. Raises ForbiddenError where nobody owns it."""
         known = self._lookup.clusters.get(cluster)
         if known is None or not known.owner.get("username"):
@@ -106,13 +114,13 @@ class InitializingWorkspacesHandler:
         owner = user_from_info(known.owner)
         # A workspace is handed over to be initialized, not the power over all others.
         owner = replace(owner, groups=tuple(group for group in owner.groups if group != SYSTEM_MASTERS))
-        snapshot = self._serving.snapshot(cluster)
+        snapshot, guard = self._serving.snapshot(cluster), self._guard.guard(cluster, initializer)
         return Workspace(
             cluster=cluster,
             user=with_standard_group(owner),
             snapshot=snapshot,
             find=lambda asked, _metadata_only: find_in(snapshot, asked),
-            view=lambda resource, version: self._views.view(cluster, resource, version),
+            view=lambda resource, version: OwnedView(self._views.view(cluster, resource, version), guard),
             admission=self._admission,
             authorize=self._authorizer.authorize,
         )

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, forbidden
 from kcpcache.meta.objects import Object, copy, nested
-from kcpcache.registry.caches import ResourceCache
+from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.reading import Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.stored_view import StoredView
+from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import (
     Admission,
     Change,
@@ -19,6 +20,7 @@ from kcpcache.registry.view import (
     Item,
     Listing,
     ListOptions,
+    View,
     Watch,
     WriteOptions,
     Written,
@@ -132,3 +134,51 @@ class WaitingView(ReadOnlyView):
     def _not_waiting(self, name: str) -> ForbiddenError:
         why = f"the logical cluster does not wait for initializer {self._initializer}"
         return forbidden(self.definition.group, self.definition.plural, name, why)
+
+
+class OwnedView:
+    """Any view of a workspace that waits; ``guard`` is told of its watches, which end when it does not wait any more.
+
+    See ``view.View``.
+    """
+
+    def __init__(self, behind: View, guard: Guard) -> None:
+        self.definition, self.version, self.cluster = behind.definition, behind.version, behind.cluster
+        self.get, self.list, self.create = behind.get, behind.list, behind.create
+        self.update, self.delete, self.delete_collection = behind.update, behind.delete, behind.delete_collection
+        self._behind, self._guard = behind, guard
+
+    async def watch(self, options: ListOptions) -> Watch:
+        """See ``view.View``."""
+        watch = await self._behind.watch(options)
+        self._guard(watch)
+        return watch
+
+
+class WaitingGuard:
+    """Ends the watches that were opened in a workspace when it no longer waits for whom they were opened for."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._watches: dict[str, WeakKeyDictionary[Watch, str]] = {}
+        lookup.clusters.cache.listeners.append(self._changed)
+
+    def guard(self, cluster: str, initializer: str) -> Guard:
+        """What to tell of watches."""
+
+        def attach(watch: Watch) -> None:
+            self._watches.setdefault(cluster, WeakKeyDictionary())[watch] = initializer
+
+        return attach
+
+    def _changed(self, event: CacheEvent) -> None:
+        watches = self._watches.get(event.cluster)
+        if watches is None:
+            return
+        now = {} if event.entry is None else self._lookup.decode(event.entry)
+        for watch, initializer in tuple(watches.items()):
+            if not waits_for(now, initializer):
+                watch.close()
+                watches.pop(watch, None)
+        if not watches:
+            del self._watches[event.cluster]

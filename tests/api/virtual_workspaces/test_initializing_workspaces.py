@@ -198,3 +198,20 @@ async def test_over_all_clusters_there_is_nothing_but_logical_clusters(world: Se
 
 async def test_an_administrator_of_root_may_initialize(world: ServiceWorld, waiting: str) -> None:
     assert await world.names(f"{SERVICE}/clusters/*{CLUSTERS}", ADMIN) == ["cluster"]
+
+
+async def test_a_watch_in_the_workspace_ends_with_the_right_to_it(world: ServiceWorld, waiting: str) -> None:
+    maps = f"{SERVICE}/clusters/{waiting}/api/v1/namespaces/default/configmaps"
+    version = (await world.get(maps, "preparer"))["metadata"]["resourceVersion"]
+
+    async def meanwhile() -> None:
+        await world.shard.create(waiting, CONFIG_MAPS, "before", namespace="default")
+        url = f"{SERVICE}/clusters/{waiting}{CLUSTERS}/cluster/status"
+        done = {"status": {"initializers": []}}
+        assert (await world.request("PATCH", url, "preparer", json=done, headers=MERGE)).is_success
+        await world.shard.create(waiting, CONFIG_MAPS, "after", namespace="default")
+
+    writing = asyncio.create_task(meanwhile())
+    events = await world.events(maps, version, 500, user="preparer")
+    await writing
+    assert [obj["metadata"]["name"] for _, obj in events] == ["before"]

@@ -1,0 +1,86 @@
+"""Workspaces over HTTP: what may be asked of them, by whom, and what is said of those that are not there (§8)."""
+
+from typing import Any
+
+import httpx
+import pytest
+from service_world import ADMIN, MASTER, ServiceWorld
+from shard_world import LOGICAL_CLUSTERS, WORKSPACE_TYPES, WORKSPACES
+
+PATH = "/apis/tenancy.kcp.io/v1alpha1/workspaces"
+MERGE = {"content-type": "application/merge-patch+json"}
+UNIVERSAL = {"name": "universal", "path": "root"}
+
+
+def work(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "work"}, "spec": {"type": UNIVERSAL, **spec}}
+
+
+@pytest.mark.parametrize("field", ["cluster", "URL"])
+async def test_where_a_workspace_is_only_the_server_says(world: ServiceWorld, field: str) -> None:
+    stranger = await world.shard.workspace("stranger")
+    value = stranger if field == "cluster" else "https://elsewhere/clusters/root:work"
+    code, message = await world.refused("POST", f"/clusters/root{PATH}", ADMIN, json=work(**{field: value}))
+    assert (code, f"spec.{field} can only be set by system privileged users" in message) == (403, True)
+    await world.request("POST", f"/clusters/root{PATH}", ADMIN, json=work())
+    await world.shard.settled()
+    before = world.shard.need("root", WORKSPACES, "work")["spec"]
+    patch = {"spec": {field: value}}
+    code, _ = await world.refused("PATCH", f"/clusters/root{PATH}/work", ADMIN, json=patch, headers=MERGE)
+    assert code in {403, 422}
+    labels = {"metadata": {"labels": {"a": "b"}}}
+    answer = await world.request("PATCH", f"/clusters/root{PATH}/work", ADMIN, json=labels, headers=MERGE)
+    assert answer.is_success, answer.text
+    await world.shard.settled()
+    assert world.shard.need("root", WORKSPACES, "work")["spec"] == before
+
+
+async def test_a_workspace_below_a_parent_without_a_type_needs_one(world: ServiceWorld) -> None:
+    """``root`` is of type ``root:root``; without that type there is no default child."""
+    await world.shard.delete("root", WORKSPACE_TYPES, "root")
+    untyped = {"metadata": {"name": "work"}}
+    code, message = await world.refused("POST", f"/clusters/root{PATH}", ADMIN, json=untyped)
+    assert (code, "spec.type must be set" in message) == (403, True)
+
+
+@pytest.mark.parametrize("user", ["alice", ADMIN, None])
+async def test_an_unknown_workspace_is_forbidden_and_not_said_to_be_missing(
+    world: ServiceWorld, user: str | None
+) -> None:
+    for cluster in ("root:no-such", "2vozxm5e0hmkj4vb", "user:nobody", "nonsense"):
+        for path in ("/api/v1/namespaces", "/apis", PATH):
+            assert (await world.refused("GET", f"/clusters/{cluster}{path}", user))[0] in {401, 403}
+    assert (await world.refused("GET", "/clusters/root:no-such/apis", MASTER))[0] == httpx.codes.NOT_FOUND
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Unavailable", 403), ("Scheduling", 403), ("Initializing", 200)])
+async def test_only_initializing_and_ready_workspaces_let_anybody_in(
+    world: ServiceWorld, phase: str, code: int
+) -> None:
+    await world.request("POST", f"/clusters/root{PATH}", "kcp-admin", json=work())
+    await world.shard.settled()
+    cluster = world.shard.clusters.resolve("root:work") or ""
+    url = f"/clusters/{cluster}/api/v1/namespaces"
+    assert (await world.request("GET", url, ADMIN)).status_code == httpx.codes.OK
+    for controller in world.shard.tasks:  # nobody shall put the phase right again
+        controller.cancel()
+
+    key = next(k for k in await world.shard.keys(f"/{cluster}/") if "/logicalclusters/" in k)
+    found = world.shard.need(cluster, LOGICAL_CLUSTERS, "cluster")
+    await world.shard.put_copy(key, {**found, "status": {**found["status"], "phase": phase}})
+    await world.shard.caches.fresh()
+    assert (await world.request("GET", url, ADMIN)).status_code == code
+    assert (await world.request("GET", url, MASTER)).status_code == httpx.codes.OK
+
+
+async def test_a_deleted_organization_takes_what_is_nested_in_it_along(world: ServiceWorld) -> None:
+    shard = world.shard
+    org = await shard.workspace("org", type={"name": "organization", "path": "root"})
+    team = await shard.workspace("team", parent="root:org")
+    leaf = await shard.workspace("leaf", parent="root:org:team")
+    assert (await world.request("DELETE", f"/clusters/root{PATH}/org", ADMIN)).is_success
+    await shard.settled()
+    for cluster in (org, team, leaf):
+        assert not await shard.keys(f"/{cluster}/")
+        assert (await world.refused("GET", f"/clusters/{cluster}/apis", ADMIN))[0] == httpx.codes.FORBIDDEN
+    assert (await world.refused("GET", f"/clusters/root{PATH}/org", ADMIN))[0] == httpx.codes.NOT_FOUND
