@@ -1,11 +1,13 @@
-"""Informers over all consumers of an APIExport, against random histories of objects, APIBindings and claims (P4, P6)."""
+"""Informers over all consumers of an APIExport, against random histories of objects and APIBindings (P4, P6)."""
 
+import asyncio
 import random
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shard_world import now
 from virtual_time import run
 
 from kcpcache.meta.errors import ExpiredError
@@ -46,7 +48,6 @@ class World:
     def view(self, key: GroupResource, cluster: str) -> StoredView:
         definition = self.lookup.system.definition(key)
         assert definition is not None
-        from shard_world import now  # noqa: PLC0415 -- after conftest has made it importable
 
         return StoredView(self.caches, definition, definition.storage, cluster, now)
 
@@ -185,9 +186,10 @@ async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAP
             await informer.list()
             await informer.open()
         for number, step in enumerate(steps):
-            await world.take(step)
             if cuts and number % 2:
-                await shaky.read(cuts[number % len(cuts)])
+                await asyncio.gather(shaky.read(cuts[number // 2 % len(cuts)]), world.take(step))
+            else:
+                await world.take(step)
         listing = await world.reader(scope, key).list(ListOptions())
         wanted = {(item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
         for informer in (steady, shaky):
@@ -236,11 +238,11 @@ def test_informers_of_the_apibindings_hold_those_to_the_export(history: list[Ste
     run(lambda: follow(history, cuts, key=API_BINDINGS))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_informers_stay_right_while_fifty_workspaces_come_and_go(seed: int) -> None:
     chance = random.Random(seed)
     kinds = ["object"] * 6 + ["gone", "bind", "bind", "unbind"]
     history = [
-        Step(chance.choice(kinds), chance.randrange(50), chance.randrange(5), chance.randrange(21)) for _ in range(1500)
+        Step(chance.choice(kinds), chance.randrange(50), chance.randrange(5), chance.randrange(21)) for _ in range(500)
     ]
-    run(lambda: follow(history, [chance.randrange(20) for _ in range(50)]))
+    run(lambda: follow(history, [chance.choice([3, 1000, 1000, 1000, 1000]) for _ in range(50)]))
