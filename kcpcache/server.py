@@ -24,6 +24,7 @@ from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
 from kcpcache.api.services import AdmissionFor, Authenticate, RequestFacts, ServiceHandler, Services
+from kcpcache.api.wildcard import Wildcard
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
@@ -56,6 +57,7 @@ from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
 from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
 from kcpcache.virtual.views import Views
 
@@ -219,18 +221,28 @@ class Server:
             webhooks=self._webhooks,
             view=views.view,
         )
+        consumers, identities, shard = Consumers(lookup), ExportsByIdentity(lookup), self.settings.shard_name
+        wildcard = Wildcard(lookup, serving, views, consumers, identities, shard=shard)
+        exported = ExportedResources(lookup, serving, identities)
+        exports = ApiExportHandler(
+            lookup, consumers, exported, views, authorizer, chain.admission, shard=shard, clock=utc_now
+        )
         return Services(
             resolve_cluster=lookup.clusters.resolve,
             path_of=lookup.clusters.path,
             snapshot=serving.snapshot,
-            view=views.view,
+            find=wildcard.find,
+            view=wildcard.view,
             authenticate=_authenticate(authenticator, authorizer),
             authorize=authorizer.authorize,
             admission=chain.admission,
             reviews=ReviewService(authorizer, authenticator, accounts),
             clock=utc_now,
             shutting_down=self.shutting_down,
-            service_handlers=self._virtual_workspaces(lookup, serving, views, authorizer, chain.admission),
+            service_handlers={
+                "apiexport": exports,
+                **self._virtual_workspaces(lookup, serving, views, authorizer, chain.admission),
+            },
             home=HomeWorkspaces(lookup, authorizer, external_url=self.url, clock=utc_now),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,
@@ -243,13 +255,9 @@ class Server:
         self, lookup: Lookup, serving: Serving, views: Views, authorizer: Authorizer, admission: AdmissionFor
     ) -> Mapping[str, ServiceHandler]:
         initializing = InitializingWorkspacesHandler(lookup, serving, views, authorizer, admission, clock=utc_now)
-        shard = self.settings.shard_name
-        resources = ExportedResources(lookup, serving, ExportsByIdentity(lookup))
-        found: dict[str, ServiceHandler] = {
-            "initializingworkspaces": initializing,
-            "apiexport": ApiExportHandler(lookup, resources, views, authorizer, admission, shard=shard, clock=utc_now),
-        }
+        found: dict[str, ServiceHandler] = {"initializingworkspaces": initializing}
         if self.settings.cached_apis:
+            shard = self.settings.shard_name
             found["replication"] = ReplicationHandler(lookup, serving, views, authorizer, shard=shard)
             found["cache"] = CacheServerHandler(lookup, serving, shard=shard, clock=utc_now)
         return found

@@ -44,6 +44,7 @@ class ApiExportHandler:
     def __init__(
         self,
         lookup: Lookup,
+        consumers: Consumers,
         resources: ExportedResources,
         views: Views,
         authorizer: Authorizer,
@@ -54,7 +55,7 @@ class ApiExportHandler:
     ) -> None:
         self._lookup, self._resources, self._views = lookup, resources, views
         self._authorizer, self._admission, self._shard, self._clock = authorizer, admission, shard, clock
-        self._consumers = Consumers(lookup)
+        self._consumers = consumers
         self._watches: dict[Name, WeakKeyDictionary[Watch, _Watched]] = {}
         self._consumers.listeners.append(self._consumer_changed)
         for resource in (API_EXPORTS.group_resource, _SCHEMAS):

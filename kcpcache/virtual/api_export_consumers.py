@@ -56,6 +56,17 @@ class Consumers:
         """The same of one logical cluster."""
         return self.of(export).get(cluster, _NOTHING)
 
+    def bound_to(self, resource: GroupResource, identity_hash: str = "") -> str | None:
+        """A logical cluster that has bound the resource, of that identity or of any; None where there is none."""
+        for clusters in self._by_export.values():
+            for cluster, grants in clusters.items():
+                for grant in grants.values():
+                    if any(
+                        key.resource == resource and identity_hash in {"", key.identity_hash} for key in grant.resources
+                    ):
+                        return cluster
+        return None
+
     def grant_to(self, export: Name, entry: Entry | None) -> Grant | None:
         """What an APIBinding grants this very export."""
         grant = None if entry is None else self.grant(entry)

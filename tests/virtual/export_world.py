@@ -1,13 +1,16 @@
 """An APIExport with stored, virtual and claimed resources, its consumers, and its virtual workspace over HTTP."""
 
+from dataclasses import replace
 from typing import Any
 
 from shard_http import Http, rule
 from shard_world import BINDINGS, CACHED_RESOURCES, EXPORTS, SCHEMAS, Shard, virtual_entry
 
 from kcpcache.api.api_export import ApiExportHandler
+from kcpcache.api.wildcard import Wildcard
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object
+from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
 
 G = GroupVersionResource
@@ -65,11 +68,16 @@ class ExportWorld:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self.http = Http(shard)
-        resources = ExportedResources(shard.lookup, shard.serving, ExportsByIdentity(shard.lookup))
-        services = self.http.client._transport.app.kubernetes.services
+        consumers, identities = Consumers(shard.lookup), ExportsByIdentity(shard.lookup)
+        resources = ExportedResources(shard.lookup, shard.serving, identities)
+        kubernetes = self.http.client._transport.app.kubernetes
+        wildcard = Wildcard(shard.lookup, shard.serving, shard.views, consumers, identities, shard=shard.name)
+        services = replace(kubernetes.services, find=wildcard.find, view=wildcard.view)
+        kubernetes.services = services
         handlers = services.service_handlers
         handlers["apiexport"] = ApiExportHandler(
             shard.lookup,
+            consumers,
             resources,
             shard.views,
             self.http.authorizer,
@@ -79,10 +87,12 @@ class ExportWorld:
         )
         self.provider = ""
 
-    async def begin(self, *claims: Object, versions: tuple[str, ...] = ("v1",), virtual: bool = False) -> None:
+    async def begin(
+        self, *claims: Object, versions: tuple[str, ...] = ("v1",), virtual: bool = False, name: str = "provider"
+    ) -> None:
         """Make the provider."""
         shard = self.shard
-        self.provider = await (shard.provider() if virtual else shard.workspace("provider"))
+        self.provider = await (shard.provider(name) if virtual else shard.workspace(name))
         await shard.create(self.provider, SCHEMAS, "v1.orders.shop.example.com", spec=orders_schema(*versions))
         orders = {"group": ORDERS.group, "name": "orders", "schema": "v1.orders.shop.example.com"}
         resources: list[Object] = [{**orders, "storage": {"crd": {}}}]

@@ -1,0 +1,130 @@
+"""``/clusters/*`` and ``<resource>:<identityHash>`` (behaviour §2)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, place
+from shard_world import CRDS, EXPORTS, Shard, crd_spec
+
+from kcpcache.meta.objects import Object
+
+METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+
+
+@pytest.fixture
+async def world(shard: Shard) -> AsyncIterator[ExportWorld]:
+    found = ExportWorld(shard)
+    async with found.http.client:
+        yield found
+
+
+async def metadata_of(world: ExportWorld, path: str) -> list[tuple[str, str]]:
+    headers = {"x-user": "master", "accept": METADATA}
+    response = await world.http.client.get(path, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["kind"] == "PartialObjectMetadataList"
+    return sorted(place(item) for item in response.json()["items"])
+
+
+async def test_built_in_and_system_resources_are_seen_over_all_workspaces(world: ExportWorld) -> None:
+    await world.begin()
+    one = await world.consumer("one")
+    await world.config_map(one, "a")
+    assert (one, "a") in [place(item) for item in (await world.http.get(f"/clusters/*/{MAPS_PATH}"))["items"]]
+    bindings = (await world.http.get("/clusters/*/apis/apis.kcp.io/v1alpha2/apibindings"))["items"]
+    assert (one, EXPORT) in [place(item) for item in bindings]
+
+
+async def test_only_masters_see_all_workspaces(world: ExportWorld) -> None:
+    await world.begin()
+    for path in (MAPS_PATH, f"{ORDERS_PATH}:{world.identity}"):
+        assert (await world.http.refused("GET", f"/clusters/*/{path}", user="bob"))[0] == 403
+
+
+async def test_a_bound_resource_needs_its_identity(world: ExportWorld) -> None:
+    await world.begin()
+    one, two = await world.consumer("one"), await world.consumer("two")
+    for cluster in (one, two):
+        await world.order(cluster, "a")
+    assert (await world.http.refused("GET", f"/clusters/*/{ORDERS_PATH}"))[0] == 404
+    assert (await world.http.refused("GET", f"/clusters/*/{ORDERS_PATH}:{'0' * 64}"))[0] == 404
+    everywhere = await world.http.get(f"/clusters/*/{ORDERS_PATH}:{world.identity}")
+    assert sorted(place(item) for item in everywhere["items"]) == sorted([(one, "a"), (two, "a")])
+    here = await world.http.get(f"/clusters/{one}/{ORDERS_PATH}:{world.identity}")
+    assert [place(item) for item in here["items"]] == [(one, "a")]
+    assert (await world.http.refused("GET", f"/clusters/{one}/{ORDERS_PATH}:{'0' * 64}"))[0] == 404
+    assert (await world.http.refused("GET", f"/clusters/{one}/{MAPS_PATH}:{world.identity}"))[0] == 404
+
+
+async def test_an_identity_outlives_its_export_where_it_is_bound(world: ExportWorld) -> None:
+    await world.begin()
+    one, identity = await world.consumer("one"), world.identity
+    await world.order(one, "a")
+    await world.shard.delete(world.provider, EXPORTS, EXPORT)
+    await world.shard.settled()
+    found = await world.http.get(f"/clusters/*/{ORDERS_PATH}:{identity}")
+    assert [place(item) for item in found["items"]] == [(one, "a")]
+
+
+async def test_virtual_resources_are_seen_by_the_identity_of_their_export(world: ExportWorld) -> None:
+    await world.begin(virtual=True)
+    one = await world.consumer("one")
+    await world.shard.flavor(world.provider, "small")
+    await world.shard.settled()
+    found = await world.http.get(f"/clusters/*/{FLAVORS_PATH}:{world.identity}")
+    assert [place(item) for item in found["items"]] == [(one, "small")]
+
+
+async def test_the_metadata_of_all_is_seen_whatever_their_identity(world: ExportWorld) -> None:
+    await world.begin()
+    one = await world.consumer("one")
+    await world.order(one, "a")
+    other = ExportWorld(world.shard)
+    async with other.http.client:
+        names, spec = "orders.shop.example.com", crd_spec("Namespaced")
+        spec |= {"group": "shop.example.com"}
+        spec["names"] = {"plural": "orders", "singular": "order", "kind": "Order", "listKind": "OrderList"}
+        private = await world.shard.workspace("private")
+        await world.shard.create(private, CRDS, names, spec=spec)
+        await world.shard.settled()
+        await world.order(private, "a")
+    wanted = sorted([(one, "a"), (private, "a")])
+    assert await metadata_of(world, f"/clusters/*/{ORDERS_PATH}") == wanted
+    assert await metadata_of(world, f"/clusters/*/{ORDERS_PATH}?fieldSelector=metadata.name%3Db") == []
+    assert (await world.http.refused("GET", f"/clusters/*/{ORDERS_PATH}"))[0] == 404
+    assert (await world.http.refused("GET", "/clusters/*/apis/shop.example.com/v9/orders"))[0] == 404
+    headers = {"x-user": "master", "accept": METADATA}
+    found: list[tuple[str, str]] = []
+    token = ""
+    for _ in wanted:
+        path = f"/clusters/*/{ORDERS_PATH}?limit=1&continue={token}"
+        page: Object = (await world.http.client.get(path, headers=headers)).json()
+        found += [place(item) for item in page["items"]]
+        token = page["metadata"].get("continue", "")
+    assert (sorted(found), token) == (wanted, "")
+
+
+async def test_a_watch_of_metadata_hears_of_identities_that_come_later(world: ExportWorld) -> None:
+    await world.begin()
+    one = await world.consumer("one")
+    await world.order(one, "a")
+    version = (await world.http.get(f"/clusters/*/{MAPS_PATH}"))["metadata"]["resourceVersion"]
+    path = f"/clusters/*/{ORDERS_PATH}?watch=1&timeoutSeconds=1000"
+    headers = {"x-user": "master", "accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
+
+    async def later() -> None:
+        later = ExportWorld(world.shard)
+        async with later.http.client:
+            await later.begin(name="second")
+            two = await later.consumer("two")
+            await later.order(two, "b")
+
+    watch = asyncio.create_task(world.http.client.get(path, headers=headers))
+    resumed = asyncio.create_task(world.http.client.get(f"{path}&resourceVersion={version}", headers=headers))
+    await world.shard.settled(1)
+    await later()
+    lines = [response.text.splitlines() for response in (await watch, await resumed)]
+    assert [len(found) for found in lines] == [2, 1]
+    assert '"name":"b"' in lines[0][1]
+    assert '"kind":"PartialObjectMetadata"' in lines[1][0]
