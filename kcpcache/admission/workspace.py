@@ -13,6 +13,8 @@ from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.workspace_types import TypeReference, parse_reference, reference_of
 
 OWNER_ANNOTATION = "experimental.tenancy.kcp.io/owner"
+FINALIZER = "core.kcp.io/logicalcluster"
+"""On a LogicalCluster while it has content, and on its Workspace while there is the LogicalCluster."""
 
 
 class WorkspaceTypeAllowed:
@@ -46,6 +48,7 @@ class WorkspaceTypeAllowed:
             return
         if not attributes.user.is_master:
             _check_server_fields(request.old, obj)
+            _check_finalizer(request)
         if request.operation != "CREATE":
             return
         name = name_of(obj)
@@ -128,6 +131,7 @@ class LogicalClustersAreMade(MutateNothing):
                 return
             why = "LogicalCluster goes with its Workspace; this one cannot be deleted directly"
         elif request.operation == "UPDATE" and not attributes.subresource:
+            _check_finalizer(request)
             before, now = (nested(obj, "spec", default={}) for obj in (request.old, request.new))
             if before == now:
                 return
@@ -139,6 +143,16 @@ def _check_server_fields(old: Object | None, new: Object) -> None:
     for field in ("cluster", "URL"):
         if nested(new, "spec", field, default="") != nested(old, "spec", field, default=""):
             raise _refused(name_of(new), f"spec.{field} can only be set by system privileged users")
+
+
+def _check_finalizer(request: Request) -> None:
+    """Without it, what is in a logical cluster would stay for ever, and be nobody's. Raises ForbiddenError."""
+    attributes = request.attributes
+    old, new = (nested(obj, "metadata", default={}) for obj in (request.old, request.new))
+    held = "deletionTimestamp" in old and FINALIZER in (old.get("finalizers") or ())
+    if held and FINALIZER not in (new.get("finalizers") or ()):
+        why = f"finalizer {FINALIZER} goes when everything in the logical cluster is deleted"
+        raise forbidden(attributes.group, attributes.resource, request.name, why)
 
 
 def _refused(name: str, why: str) -> ForbiddenError:

@@ -73,3 +73,16 @@ async def test_a_workspace_that_goes_gets_no_bindings_back(shard: Shard) -> None
     await shard.delete("root", WORKSPACES, "work")
     await shard.settled()
     assert not await shard.keys(f"/{cluster}/")
+
+
+async def test_a_maintained_binding_waits_for_its_export(shard: Shard) -> None:
+    cluster = await cloudy(shard, "Maintain")
+    provider = shard.clusters.resolve("root:provider") or ""
+    name = default_binding(await shard.names(cluster, BINDINGS)) or ""
+    await shard.delete(provider, EXPORTS, "cloud")
+    await shard.delete(cluster, BINDINGS, name)
+    await shard.settled()
+    assert default_binding(await shard.names(cluster, BINDINGS)) is None
+    await shard.create(provider, EXPORTS, "cloud", spec={"resources": [STORED]})
+    await shard.settled()
+    assert default_binding(await shard.names(cluster, BINDINGS)) == name

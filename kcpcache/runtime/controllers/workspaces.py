@@ -8,7 +8,8 @@ import orjson
 from kcpcache.auth.bootstrap_policy import workspace_admin_binding
 from kcpcache.auth.user import user_from_info
 from kcpcache.meta.names import GroupVersionResource
-from kcpcache.meta.objects import Object, annotations_of, nested
+from kcpcache.meta.objects import Object, annotations_of, labels_of, nested
+from kcpcache.meta.selectors import label_selector_of
 from kcpcache.reconcilers import default_api_bindings, logical_cluster, workspace, workspace_type
 from kcpcache.reconcilers.garbage import Remnant
 from kcpcache.reconcilers.plan import Create, Plan, Target
@@ -16,7 +17,7 @@ from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES
 from kcpcache.registry import workspace_types
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
+from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS, ROOT
 from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.registry.workspace_types import WORKSPACE_TYPES
 from kcpcache.runtime.controller import Controller
@@ -26,6 +27,7 @@ from kcpcache.runtime.remnants import batch, stored_caches
 from kcpcache.runtime.shard_hash import shard_hash
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+SHARDS = GroupVersionResource("core.kcp.io", "v1alpha1", "shards")
 CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _CLUSTER_NAME_LENGTH = 16
@@ -58,6 +60,7 @@ class WorkspaceControllers:
         env.on_event("core.kcp.io", "logicalclusters", self._cluster_changed)
         env.on_event("apis.kcp.io", "apibindings", lambda event: self._defaults.add(event.cluster))
         env.on_event("apis.kcp.io", "apiexports", self._export_changed)
+        env.on_event(SHARDS.group, SHARDS.resource, lambda _event: self._add_unready())
         self._seed()
 
     def _seed(self) -> None:
@@ -87,18 +90,22 @@ class WorkspaceControllers:
     def _type_changed(self, event: CacheEvent) -> None:
         """Workspaces that are not ready may have waited for the type; also those that have no logical cluster yet."""
         self._types.add((event.cluster, either(event).name))
-        for entry in self._env.cache("tenancy.kcp.io", "workspaces").all_entries():
-            if nested(self._env.lookup.decode(entry), "status", "phase") != "Ready":
-                self._workspaces.add((entry.cluster, entry.name))
+        self._add_unready()
         changed = _spec(event.entry) != _spec(event.previous)
         for name in self._env.lookup.clusters.names():
             found = self._env.lookup.clusters.get(name)
             if found is not None and (changed or found.state != "ready"):
                 self._defaults.add(name)
 
+    def _add_unready(self) -> None:
+        for entry in self._env.cache("tenancy.kcp.io", "workspaces").all_entries():
+            if nested(self._env.lookup.decode(entry), "status", "phase") != "Ready":
+                self._workspaces.add((entry.cluster, entry.name))
+
     def _export_changed(self, event: CacheEvent) -> None:
         """Where a type maintains a binding to the export, all workspaces are looked at: any may be of that type."""
-        if nested(_spec(event.entry), "permissionClaims") == nested(_spec(event.previous), "permissionClaims"):
+        before, after = (e and _spec(e).get("permissionClaims", []) for e in (event.previous, event.entry))
+        if before == after:
             return
         name = either(event).name
         for entry in self._env.cache("tenancy.kcp.io", "workspacetypes").all_entries():
@@ -129,12 +136,23 @@ class WorkspaceControllers:
                 now=env.now(),
                 parent_path=env.lookup.clusters.path(key[0]),
                 fresh_cluster_name=self._unused_name(),
-                shard=workspace.Shard(env.shard.name, shard_hash(env.shard.name), env.shard.external_url),
+                shard=self._shard_for(obj) if obj else None,
                 logical_cluster=found,
                 initializers=self._initializers(obj, key[0]) if obj else None,
                 bootstrap_objects=self._bootstrap(cluster, obj) if obj and cluster and not settled else (),
             )
         )
+
+    def _shard_for(self, obj: Object) -> workspace.Shard | None:
+        """The shard that this process is, if ``spec.location.selector`` allows it."""
+        shard = self._env.shard
+        selector = nested(obj, "spec", "location", "selector")
+        if selector and not label_selector_of(selector).matches(labels_of(self._own_shard())):
+            return None
+        return workspace.Shard(shard.name, shard_hash(shard.name), shard.external_url)
+
+    def _own_shard(self) -> Object:
+        return self._env.lookup.get(SHARDS, ROOT, self._env.shard.name) or {}
 
     def _unused_name(self) -> str:
         while (name := fresh_cluster_name()) and self._env.lookup.clusters.get(name) is not None:

@@ -1,5 +1,7 @@
 """``~`` in root: everybody's own workspace (behaviour §8)."""
 
+import asyncio
+
 import httpx
 import pytest
 from service_world import ADMIN, ServiceWorld
@@ -110,3 +112,23 @@ async def test_without_the_right_to_create_it_a_home_is_not_made(world: ServiceW
     code, message = await world.refused("GET", HOME, "alice")
     assert code == httpx.codes.FORBIDDEN
     assert "create" in message
+
+
+@pytest.mark.parametrize("user", ["alice@example.com", "Alice Smith", "ünal"])
+async def test_the_url_of_a_home_can_be_used_whatever_the_name(world: ServiceWorld, user: str) -> None:
+    headers = {"x-user": user.encode()}
+    await world.http.get(HOME, headers=headers)
+    await world.shard.settled()
+    home = (await world.http.get(HOME, headers=headers)).json()
+    url = home["spec"]["URL"].removeprefix(world.shard.url)
+    assert " " not in url
+    assert url.isascii()
+    found = await world.http.get(f"{url}/apis/core.kcp.io/v1alpha1/logicalclusters/cluster", headers=headers)
+    assert found.json()["metadata"]["annotations"]["kcp.io/path"] == f"user:{user}"
+
+
+async def test_many_who_ask_at_once_get_one_home(world: ServiceWorld) -> None:
+    answers = await asyncio.gather(*(world.request("GET", HOME, "alice") for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {429}
+    await world.shard.settled()
+    assert (await world.get(HOME, "alice"))["status"]["phase"] == "Ready"

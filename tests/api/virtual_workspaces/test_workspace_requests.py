@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from service_world import ADMIN, MASTER, ServiceWorld
-from shard_world import LOGICAL_CLUSTERS, WORKSPACE_TYPES, WORKSPACES
+from shard_world import CONFIG_MAPS, LOGICAL_CLUSTERS, SHARDS, WORKSPACE_TYPES, WORKSPACES
 
 PATH = "/apis/tenancy.kcp.io/v1alpha1/workspaces"
 MERGE = {"content-type": "application/merge-patch+json"}
@@ -84,3 +84,35 @@ async def test_a_deleted_organization_takes_what_is_nested_in_it_along(world: Se
         assert not await shard.keys(f"/{cluster}/")
         assert (await world.refused("GET", f"/clusters/{cluster}/apis", ADMIN))[0] == httpx.codes.FORBIDDEN
     assert (await world.refused("GET", f"/clusters/root{PATH}/org", ADMIN))[0] == httpx.codes.NOT_FOUND
+
+
+async def test_nobody_takes_the_finalizer_off_before_everything_is_deleted(world: ServiceWorld) -> None:
+    org = await world.shard.workspace("org", type={"name": "organization", "path": "root"})
+    await world.shard.create(org, CONFIG_MAPS, "held", namespace="default", finalizers=["example.com/hold"])
+    assert (await world.request("DELETE", f"/clusters/root{PATH}/org", ADMIN)).is_success
+    await world.shard.settled()
+    inside = f"/clusters/{org}/apis/core.kcp.io/v1alpha1/logicalclusters/cluster"
+    bare = {"metadata": {"finalizers": None}}
+    for url in (f"/clusters/root{PATH}/org", inside):
+        code, message = await world.refused("PATCH", url, ADMIN, json=bare, headers=MERGE)
+        assert (code, "core.kcp.io/logicalcluster" in message) == (403, True)
+    config_map = f"/clusters/{org}/api/v1/namespaces/default/configmaps/held"
+    assert (await world.request("PATCH", config_map, ADMIN, json=bare, headers=MERGE)).is_success
+    await world.shard.settled()
+    assert not await world.shard.keys(f"/{org}/")
+
+
+async def test_a_workspace_waits_for_a_shard_that_its_selector_allows(world: ServiceWorld) -> None:
+    shard = world.shard
+    elsewhere = {"selector": {"matchLabels": {"region": "mars"}}}
+    assert (await world.request("POST", f"/clusters/root{PATH}", ADMIN, json=work(location=elsewhere))).is_success
+    await shard.settled()
+    found = shard.need("root", WORKSPACES, "work")
+    assert found["status"]["phase"] == "Scheduling"
+    reasons = {condition["type"]: condition.get("reason") for condition in found["status"]["conditions"]}
+    assert reasons["WorkspaceScheduled"] == "Unschedulable"
+    await shard.change(
+        "root", SHARDS, "root", lambda o: o["metadata"].update(labels={"name": "root", "region": "mars"})
+    )
+    await shard.settled()
+    assert shard.need("root", WORKSPACES, "work")["status"]["phase"] == "Ready"
