@@ -17,7 +17,7 @@ from kcpcache.meta.virtual_resources import CACHED_RESOURCES, group_version_reso
 from kcpcache.registry.catalog import Resource, Snapshot, SnapshotPool, StoredResource
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
-from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.resource import READ_VERBS, ResourceDefinition, ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.view import NO_ADMISSION, View
 from kcpcache.virtual.cache_server import CacheIndex, Place, definition_of_copies
@@ -53,6 +53,9 @@ class CacheServerHandler:
             why = f'User "{user.name}" may not use the cache server: it is for system:masters'
             raise forbidden(info.group, info.resource, info.name, why)
         shard = info.service.arguments[0] if info.service else ""
+        if shard not in {WILDCARD, self._shard} and info.is_resource and info.verb not in READ_VERBS:
+            why = f'this is the cache of shard "{self._shard}": what another one had here would belong to nobody'
+            raise forbidden(info.group, info.resource, info.name, why)
         cluster = self._lookup.clusters.resolve(info.cluster) or info.cluster
 
         def find(asked: RequestInfo, _metadata_only: bool) -> tuple[Resource, ServedVersion] | None:
@@ -77,6 +80,8 @@ class CacheServerHandler:
             fits = shard in {WILDCARD, self._shard} and info.identity_hash in {"", definition.identity_hash}
             version = definition.version(info.version) if fits else None
             return None if version is None else (StoredResource(definition), version)
+        if info.group == "kcp.io" or info.group.endswith(".kcp.io"):
+            return None  # records of consumers among them: these are nobody's to read, let alone to write
         resource = GroupVersionResource(info.group, info.version, info.resource)
         place = Place(shard, resource, info.identity_hash)
         kind = self._kind(place)

@@ -12,6 +12,7 @@ import orjson
 
 from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import Authorizer, forbid
+from kcpcache.auth.subjects import subjects_in
 from kcpcache.auth.user import User
 from kcpcache.meta.errors import (
     AlreadyExistsError,
@@ -72,6 +73,8 @@ class HomeWorkspaces:
         user = attributes.user
         if not user.name or _NOT_IN_A_PATH.search(user.name):
             raise _refused("its name cannot be part of a workspace path", user)
+        if user.name not in subjects_in(user, ROOT).names:
+            raise _refused("its credentials are for another workspace", user)
         cluster = home_cluster_name(user.name)
         found = self._lookup.get(LOGICAL_CLUSTERS, cluster, LOGICAL_CLUSTER_NAME)
         if found is None:

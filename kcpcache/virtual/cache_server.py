@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from kcpcache.meta.errors import not_found
+from kcpcache.meta.errors import ExpiredError, not_found
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.virtual_resources import CONSUMERS
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.reading import CacheWatch, Events, Match, Reader, decode_continue
+from kcpcache.registry.reading import CacheWatch, Entries, Events, Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions
 from kcpcache.schema.compiled import compile_schema
@@ -129,18 +129,19 @@ class CopiesReader(Reader):
         match = self.matcher(options)
         start = ""
         if options.continue_token:
-            revision, start = decode_continue(options.continue_token, str(self.definition.group_resource))
-            await self.caches.fresh()
-            revision = self.caches.revision if revision < 0 else revision
+            revision, start = await self._continued(options.continue_token)
         elif options.resource_version_match == "Exact" or (options.limit and options.resource_version not in {"", "0"}):
             revision = int(options.resource_version)
         else:
             await self.wait(options.resource_version)
             revision = self.caches.revision
         exact = ListOptions(resource_version=str(revision), resource_version_match="Exact")
-        found = []
-        for part in self._readers():
-            found += [item.entry for item in (await part.list(exact)).items()]
+        found: Entries = []
+        try:
+            for part in self._readers():
+                found += [item.entry for item in (await part.list(exact)).items()]
+        except ExpiredError:
+            raise self._expired(revision, start, options) from None
         found.sort(key=self._position)
         entries = [entry for entry in found if self._position(entry) >= start]
         page, at = self._page(entries, match, options.limit)
@@ -202,4 +203,5 @@ class CopiesWatch(CacheWatch):
 
     def attach(self, cache: ResourceCache) -> None:
         """Watch this cache too, from its next event on."""
-        self._subscription.attach(cache, self._scope)
+        if not self._subscription.closed:
+            self._subscription.attach(cache, self._scope)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class ServiceWorld:
 
     shard: Shard
     http: httpx.AsyncClient
+    homes: HomeWorkspaces
 
     async def request(self, method: str, path: str, user: str | None = MASTER, **more: Any) -> httpx.Response:
         headers = {**({"x-user": user} if user else {}), **more.pop("headers", {})}
@@ -74,7 +75,7 @@ class ServiceWorld:
 
 
 @contextlib.asynccontextmanager
-async def running_service(masters: Sequence[str] = ()) -> AsyncIterator[ServiceWorld]:
+async def running_service() -> AsyncIterator[ServiceWorld]:
     """A shard and its HTTP layer for the duration."""
     async with running() as shard:
         lookup, serving, views = shard.lookup, shard.serving, shard.views
@@ -88,6 +89,7 @@ async def running_service(masters: Sequence[str] = ()) -> AsyncIterator[ServiceW
             name = dict(facts.headers).get(b"x-user", b"").decode()
             return with_standard_group(User(name, groups=_GROUPS.get(name, ()))) if name else ANONYMOUS
 
+        homes = HomeWorkspaces(lookup, authorizer, external_url=shard.url, clock=now)
         services = Services(
             resolve_cluster=lookup.clusters.resolve,
             path_of=lookup.clusters.path,
@@ -105,8 +107,8 @@ async def running_service(masters: Sequence[str] = ()) -> AsyncIterator[ServiceW
                     lookup, serving, views, authorizer, chain.admission, clock=now
                 ),
             },
-            home=HomeWorkspaces(lookup, authorizer, external_url=shard.url, clock=now),
+            home=homes,
         )
         transport = httpx.ASGITransport(app=create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            yield ServiceWorld(shard, http)
+            yield ServiceWorld(shard, http, homes)

@@ -174,9 +174,10 @@ async def test_consumer_records_are_served_to_nobody(world: ServiceWorld) -> Non
     await world.shard.bind(consumer, cluster_in(url))
     await world.shard.settled()
     assert await world.shard.keys("/consumers:", "/cache/")
-    code, _ = await world.refused("GET", f"{ALL}/apis/cache.kcp.io/v1alpha1/consumers")
-    assert code == 404
-    assert await world.names(f"{ALL}/apis/cache.kcp.io/v1alpha1/consumers:{identity}") == []
+    for resource in ("consumers", f"consumers:{identity}"):
+        for method, cluster in (("GET", "*"), ("POST", cluster_in(url))):
+            path = f"/services/cache/shards/root/clusters/{cluster}/apis/cache.kcp.io/v1alpha1/{resource}"
+            assert (await world.refused(method, path, json={"metadata": {"name": "x"}}))[0] == 404
 
 
 # -- writing, and what replication does about it
@@ -247,6 +248,7 @@ async def test_an_old_resource_version_or_another_uid_is_a_conflict(world: Servi
         ("/services/cache/shards/*/clusters/{cluster}{group}/flavors:{identity}", {}, 405),
         ("/services/cache/shards/root/clusters/*{group}/flavors:{identity}", {}, 405),
         ("/services/cache/shards/root/clusters/{cluster}{group}/flavors", {}, 400),
+        ("/services/cache/shards/mars/clusters/{cluster}{group}/flavors:{identity}", {}, 403),
         ("{url}", {"metadata": {}}, 422),
         ("{url}", {"metadata": {"name": "a/b"}}, 422),
         ("{url}", {"metadata": []}, 400),
@@ -269,3 +271,30 @@ async def test_what_cannot_be_stored_is_refused(
 async def test_what_nobody_has_copies_of_is_not_found(world: ServiceWorld) -> None:
     assert (await world.refused("GET", f"{ALL}/apis/no.example.com/v1/things"))[0] == 404
     assert await world.names(f"{ALL}/apis/no.example.com/v1/things:abc") == []
+
+
+async def test_the_openapi_documents_describe_what_discovery_lists(world: ServiceWorld) -> None:
+    await catalogue(world, "small")
+    paths = (await world.get(f"{ALL}/openapi/v3"))["paths"]
+    assert {"apis/cloud.example.com/v1", "apis/apis.kcp.io/v1alpha2"} <= set(paths)
+    document = await world.get(f"{ALL}/openapi/v3/apis/cloud.example.com/v1")
+    assert any(path.endswith("/flavors") for path in document["paths"])
+
+
+async def test_a_page_of_what_is_no_longer_known_is_expired_and_says_how_to_go_on(world: ServiceWorld) -> None:
+    await catalogue(world, "a", "b", "c")
+    await catalogue(world, "d", provider="other")
+    first = await world.get(f"{ALL}{GROUP}/flavors", limit="3")
+    url, _ = await catalogue(world, "e", provider="third")
+    await world.shard.store.compact(await world.shard.store.revision())
+    for cache in world.shard.caches.known():
+        cache.forget(world.shard.caches.revision)
+    query = {"limit": "3", "continue": first["metadata"]["continue"]}
+    response = await world.request("GET", f"{ALL}{GROUP}/flavors", params=query)
+    assert (response.status_code, response.json()["reason"]) == (410, "Expired")
+    onward = {"limit": "9", "continue": response.json()["metadata"]["continue"]}
+    rest = await world.names(f"{ALL}{GROUP}/flavors", **onward)
+    seen = [item["metadata"]["name"] for item in first["items"]]
+    assert set(seen) | set(rest) >= {"a", "b", "c", "d"}
+    assert not set(seen) & set(rest)
+    assert cluster_in(url)

@@ -8,6 +8,9 @@ from service_world import ADMIN, ServiceWorld
 from shard_world import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, LOGICAL_CLUSTERS, NAMESPACES, WORKSPACES
 
 from kcpcache.api.home_workspaces import home_cluster_name
+from kcpcache.auth.attributes import Attributes
+from kcpcache.auth.user import SCOPES_EXTRA, User
+from kcpcache.meta.errors import ForbiddenError
 
 HOME = "/clusters/root/apis/tenancy.kcp.io/v1alpha1/workspaces/~"
 
@@ -132,3 +135,18 @@ async def test_many_who_ask_at_once_get_one_home(world: ServiceWorld) -> None:
     assert {answer.status_code for answer in answers} == {429}
     await world.shard.settled()
     assert (await world.get(HOME, "alice"))["status"]["phase"] == "Ready"
+
+
+async def test_credentials_for_another_workspace_are_not_the_user_in_root(world: ServiceWorld) -> None:
+    scoped = User("alice", groups=("system:authenticated",), extra={SCOPES_EXTRA: ("cluster:elsewhere",)})
+    attributes = Attributes(
+        user=scoped,
+        verb="get",
+        cluster="root",
+        group="tenancy.kcp.io",
+        version="v1alpha1",
+        resource="workspaces",
+        name="~",
+    )
+    with pytest.raises(ForbiddenError, match="another workspace"):
+        await world.homes.home(attributes)
