@@ -6,17 +6,20 @@ import msgspec
 
 from kcpcache.api.decoding import Body, decode_body
 from kcpcache.api.exchange import Exchange
+from kcpcache.api.json_body import complaints
 from kcpcache.api.negotiation import Form
 from kcpcache.api.options import include_object, write_options
 from kcpcache.api.paths import RequestInfo
 from kcpcache.api.services import Services, Workspace
 from kcpcache.api.shapes import Shaper, shaper
 from kcpcache.auth.attributes import Attributes
+from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
+from kcpcache.registry.write_steps import drop_unknown, strict_decoding_error, warn
 
 CREATED: Final = 201
 OK: Final = 200
@@ -73,21 +76,34 @@ class Call(msgspec.Struct, frozen=True):
         strict = options.field_validation != "Ignore"
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
-        self.complain(body.complaints, options)
         check_metadata(body.object)
+        if body.complaints and strict:
+            self._complain(body, data, options)
         return body
 
-    def complain(self, complaints: list[str], options: WriteOptions) -> None:
-        """What strict decoding found: raises BadRequestError, or becomes a warning, or is ignored."""
-        if not complaints or options.field_validation == "Ignore":
-            return
+    def _complain(self, body: Body, data: bytes, options: WriteOptions) -> None:
+        """Say what stands twice, and of what is unknown at least as much as belongs into the same error."""
+        unknown = self.unknown_fields(body.object)
+        warnings, errors = [*body.complaints, *unknown], [*body.errors(), *unknown]
+        if self.definition.origin == "builtin" and not body.yaml:
+            # Kubernetes decodes these into Go types, in one pass that finds both.
+            paths = {text.removeprefix('unknown field "')[:-1] for text in unknown}
+            warnings = errors = complaints(data, body.object, paths)
         if options.field_validation == "Strict":
-            kind = self.definition.kind
-            raise BadRequestError(
-                f'{kind} in version "{self.version.name}" cannot be handled as a {kind}: '
-                f"strict decoding error: {', '.join(complaints)}"
-            )
-        options.warnings += complaints
+            raise strict_decoding_error(self.definition, self.version, errors)
+        warn(options, warnings)
+
+    def unknown_fields(self, obj: Object) -> list[str]:
+        """What strict decoding says of fields that the type does not have; ``obj`` stays as it is.
+
+        Nothing where the object is of another type (a Scale, a TokenRequest), or is refused for its metadata anyway.
+        """
+        other = self.info.subresource == "scale" or (self.info.subresource and self.info.verb == "create")
+        if other or object_meta.type_errors(metadata(obj)):
+            return []
+        seen = copy(obj)
+        seen.setdefault("metadata", {})
+        return drop_unknown(self.definition, self.version, seen)
 
     async def respond_item(self, status: int, item: Item) -> None:
         """Answer with one object."""

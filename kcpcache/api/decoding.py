@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcpcache.api.json_body import decode_json, duplicate_fields
-from kcpcache.api.yaml_body import decode_yaml
+from kcpcache.api.yaml_body import YamlBody, decode_yaml
 from kcpcache.meta import protobuf
 from kcpcache.meta.errors import BadRequestError, UnsupportedMediaTypeError
 from kcpcache.meta.objects import Object
@@ -20,10 +20,23 @@ _YAML_IN_A_THREAD_BYTES: Final = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A decoded object, and what strict decoding has to say about repeated fields, in kube's words."""
+    """A decoded object, and what strict decoding has to say about repeated fields, in kube's words.
+
+    ``yaml``: the complaints are goyaml's, which come as one error.
+    """
 
     object: Object
     complaints: list[str] = field(default_factory=list)
+    yaml: bool = False
+
+    def errors(self) -> list[str]:
+        """The complaints as errors: YAML's are one of several lines."""
+        return [yaml_errors(self.complaints)] if self.yaml and self.complaints else self.complaints
+
+
+def yaml_errors(complaints: list[str]) -> str:
+    """One error of goyaml for several complaints."""
+    return "yaml: unmarshal errors:\n" + "\n".join(f"  {complaint}" for complaint in complaints)
 
 
 def media_type(content_type: str) -> str:
@@ -55,10 +68,18 @@ async def decode_yaml_object(data: bytes) -> Body:
     if data.lstrip()[:1] == b"{":
         with contextlib.suppress(BadRequestError):  # else it is YAML in braces, or YAML says what is wrong
             value = decode_json(data)
-            return Body(_object(value), _repeated(data, value))
+            repeated = _repeated(data, value)
+            if repeated:  # YAML says in which lines
+                with contextlib.suppress(BadRequestError):
+                    return Body(_object(value), (await _decoded_yaml(data)).duplicates, yaml=True)
+            return Body(_object(value), repeated)
+    found = await _decoded_yaml(data)
+    return Body(_object(found.value), found.duplicates, yaml=True)
+
+
+async def _decoded_yaml(data: bytes) -> YamlBody:
     large = len(data) > _YAML_IN_A_THREAD_BYTES
-    found = await asyncio.to_thread(decode_yaml, data) if large else decode_yaml(data)
-    return Body(_object(found.value), found.duplicates)
+    return await asyncio.to_thread(decode_yaml, data) if large else decode_yaml(data)
 
 
 def _repeated(data: bytes, value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import orjson
@@ -73,6 +74,34 @@ def duplicate_fields(data: bytes, value: Any) -> list[str]:
     found: list[str] = []
     _collect(json.loads(data, object_pairs_hook=_Pairs), "", found)
     return found[:_MOST_DUPLICATES]
+
+
+def complaints(data: bytes, value: Any, unknown: Collection[str]) -> list[str]:
+    """What kube says of a JSON body that it decodes into a Go type, in the order of the text.
+
+    ``unknown`` are the paths of unknown fields; of those, nothing more is said, however often they stand there.
+    """
+    if b"\\u" not in data and data.count(b'"') == orjson.dumps(value).count(b'"') and not unknown:
+        return []
+    found: list[str] = []
+    _complain(json.loads(data, object_pairs_hook=_Pairs), "", frozenset(unknown), found)
+    return found
+
+
+def _complain(value: Any, path: str, unknown: frozenset[str], found: list[str]) -> None:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _complain(item, f"{path}[{index}]", unknown, found)
+    elif isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for key, child in value.pairs:
+            inner = f"{path}.{key}" if path else key
+            text = f'unknown field "{inner}"' if inner in unknown else f'duplicate field "{inner}"'
+            if (inner in unknown or key in seen) and text not in found and len(found) < _MOST_DUPLICATES:
+                found.append(text)
+            seen.add(key)
+            if inner not in unknown:
+                _complain(child, inner, unknown, found)
 
 
 class _Pairs:

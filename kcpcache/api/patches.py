@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from kcpcache.api.call import Call, check_metadata
-from kcpcache.api.decoding import decode_yaml_object, media_type
-from kcpcache.api.json_body import decode_json, duplicate_fields
+from kcpcache.api.decoding import decode_yaml_object, media_type, yaml_errors
+from kcpcache.api.json_body import complaints, decode_json, duplicate_fields
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
-from kcpcache.meta.errors import UnsupportedMediaTypeError, not_found
+from kcpcache.meta.errors import BadRequestError, InvalidError, UnsupportedMediaTypeError, field_invalid, not_found
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
@@ -16,11 +18,14 @@ from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
+from kcpcache.registry.write_steps import warn
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+_OPERATION: Final = frozenset({"op", "path", "from", "value"})
 
 Patch: TypeAlias = Callable[[Object], Object]
 
@@ -78,7 +83,7 @@ def _change(call: Call, kind: str, data: bytes, options: WriteOptions) -> Callab
 def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
     """A function that patches an object of its caller's. Raises BadRequestError for what is no such patch."""
     document = decode_json(data)
-    call.complain([f'duplicate field "{path}"' for path in duplicate_fields(data, document)], options)
+    said = [] if options.field_validation == "Ignore" else _complaints(kind, data, document)
     schema = call.version.schema.schema
     if kind == MERGE_PATCH and call.definition.normalize_patch is not None and isinstance(document, dict):
         call.definition.normalize_patch(document)
@@ -94,15 +99,39 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
         if not isinstance(patched, dict):
             raise PatchRejectedError("the patch leaves no object")
         check_metadata(patched)
+        if options.field_validation == "Strict":
+            _refuse(call, [*said, *call.unknown_fields(patched)], patched)
+        warn(options, said)
         return patched
 
     return apply
 
 
+def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
+    """What strict decoding says of the patch itself."""
+    if kind != JSON_PATCH:
+        return [f'duplicate field "{path}"' for path in duplicate_fields(data, document)]
+    operations = document if isinstance(document, list) else []
+    unknown = {
+        f"[{index}].{key}"
+        for index, operation in enumerate(operations)
+        if isinstance(operation, dict) and not operation.keys() <= _OPERATION
+        for key in operation.keys() - _OPERATION
+    }
+    return [f"json patch {text}" for text in complaints(data, document, unknown)]
+
+
+def _refuse(call: Call, errors: list[str], patched: Object) -> None:
+    """Raises InvalidError as kube-apiserver does: of a patch, what is wrong is the patched object."""
+    if errors:
+        text = orjson.dumps(patched).decode()
+        why = f"strict decoding error: {', '.join(errors)}"
+        raise InvalidError("", "", "", [field_invalid("patch", text, why)])
+
+
 async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:
     """A server-side apply (KEP-555) of the configuration in ``data``, which is YAML."""
     body = await decode_yaml_object(data)
-    call.complain(body.complaints, options)
     configuration, info = body.object, call.info
     check_metadata(configuration)
     version = api_version(info.group, info.version)
@@ -122,6 +151,11 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
             now=now,
             subresource=info.subresource,
         )
+        if body.complaints and options.field_validation == "Strict":
+            why = f"error converting YAML to JSON: {yaml_errors(body.complaints)}"
+            raise BadRequestError(f"error strict decoding YAML: {why}")
+        if options.field_validation != "Ignore":
+            warn(options, body.complaints)
         return applied if live is None else _unpinned(applied, metadata(live).get("resourceVersion"))
 
     return change

@@ -7,9 +7,11 @@ from typing import Any
 
 import orjson
 
+from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object, timestamp
 from kcpcache.registry.entry import encode
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WriteOptions
 
 _timestamp = lru_cache(maxsize=16)(timestamp)
@@ -23,6 +25,25 @@ def timestamp_of(moment: datetime) -> str:
 def warn(options: WriteOptions, texts: Iterable[str]) -> None:
     """Warn once, however many attempts a write takes."""
     options.warnings += [text for text in texts if text not in options.warnings]
+
+
+def drop_unknown(definition: ResourceDefinition, version: ServedVersion, obj: Object) -> list[str]:
+    """Put the type's short forms in full, and remove what it does not have, in place; what strict decoding says of it.
+
+    ``metadata`` has passed ``object_meta.type_errors``.
+    """
+    if definition.normalize is not None:
+        definition.normalize(obj)
+    unknown = [*object_meta.drop_unknown(obj["metadata"]), *version.schema.prune(obj)]
+    return [f'unknown field "{path}"' for path in unknown]
+
+
+def strict_decoding_error(definition: ResourceDefinition, version: ServedVersion, errors: list[str]) -> BadRequestError:
+    """What a strict write of an object with such fields is answered."""
+    kind = definition.kind
+    return BadRequestError(
+        f'{kind} in version "{version.name}" cannot be handled as a {kind}: strict decoding error: {", ".join(errors)}'
+    )
 
 
 def encoded(obj: Object) -> bytes:

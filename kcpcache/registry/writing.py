@@ -28,7 +28,15 @@ from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
-from kcpcache.registry.write_steps import encoded, put_nested, same_object, timestamp_of, warn
+from kcpcache.registry.write_steps import (
+    drop_unknown,
+    encoded,
+    put_nested,
+    same_object,
+    strict_decoding_error,
+    timestamp_of,
+    warn,
+)
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 _ATTEMPTS = 100
@@ -385,19 +393,12 @@ class Writer:
             del meta["annotations"]
 
     def _prune(self, obj: Object, options: WriteOptions) -> None:
-        if self.definition.normalize is not None:
-            self.definition.normalize(obj)
-        unknown = [*object_meta.drop_unknown(obj["metadata"]), *self.version.schema.prune(obj)]
+        unknown = drop_unknown(self.definition, self.version, obj)
         if not unknown or options.field_validation == "Ignore":
             return
-        texts = [f'unknown field "{path}"' for path in unknown]
         if options.field_validation == "Strict":
-            kind = self.definition.kind
-            raise BadRequestError(
-                f'{kind} in version "{self.version.name}" cannot be handled as a {kind}: '
-                f"strict decoding error: {', '.join(texts)}"
-            )
-        warn(options, texts)
+            raise strict_decoding_error(self.definition, self.version, unknown)
+        warn(options, unknown)
 
     def _warn_of_finalizers(self, meta: Object, old: Object, options: WriteOptions) -> None:
         known = old.get("finalizers") or ()

@@ -192,10 +192,35 @@ async def test_unknown_and_repeated_fields_are_warned_about_refused_or_ignored(w
         r'299 - "unknown field \"spec.extra\""',
     ]
     strict = await world.client.post(f"{CT}?fieldValidation=Strict", content=body("b"), headers=JSON)
-    assert strict.status_code == 400
-    assert 'strict decoding error: duplicate field "spec.cronSpec"' in strict.json()["message"]
+    assert (strict.status_code, strict.json()["message"]) == (
+        400,
+        (
+            'CronTab in version "v1" cannot be handled as a CronTab: strict decoding error: '
+            'duplicate field "spec.cronSpec", unknown field "spec.extra"'
+        ),
+    )
     ignored = await world.client.post(f"{CT}?fieldValidation=Ignore", content=body("c"), headers=JSON)
     assert "warning" not in ignored.headers
+
+
+async def test_what_strict_decoding_says_of_a_built_in_type_is_in_the_order_of_the_text(world):
+    body = b"""{"x":{"y":1,"y":2},"metadata":{"name":"b","name":"a","odd":1},"data":{"k":"1","k":"2"},"z":1,"z":2}"""
+    strict = await world.client.post(f"{CM}?fieldValidation=Strict", content=body, headers=JSON)
+    said = ['unknown field "x"', 'duplicate field "metadata.name"', 'unknown field "metadata.odd"']
+    said += ['duplicate field "data.k"', 'unknown field "z"']
+    assert strict.json()["message"].endswith(f": strict decoding error: {', '.join(said)}")
+    warned = await world.client.post(CM, content=body, headers=JSON)
+    assert [text.replace("\\", "")[7:-1] for text in warned.headers.get_list("warning")] == said
+
+
+async def test_repeated_keys_of_yaml_are_one_error_before_the_unknown_fields(world):
+    body = "metadata:\n  name: a\n  name: a\nspec:\n  cronSpec: x\n  cronSpec: y\n  extra: 1\n"
+    headers = {"content-type": "application/yaml"}
+    strict = await world.client.post(f"{CT}?fieldValidation=Strict", content=body, headers=headers)
+    assert strict.json()["message"].endswith(
+        'strict decoding error: yaml: unmarshal errors:\n  line 3: key "name" already set in map\n'
+        '  line 6: key "cronSpec" already set in map, unknown field "spec.extra"'
+    )
 
 
 async def test_a_yaml_body_is_as_good_as_json(world):

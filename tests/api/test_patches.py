@@ -76,7 +76,46 @@ async def test_repeated_fields_of_a_patch_are_complained_about(world):
     warned = await world.client.patch(f"{CM}/a", content=body, headers=MERGE)
     assert warned.headers["warning"] == r'299 - "duplicate field \"data.k\""'
     strict = await world.client.patch(f"{CM}/a?fieldValidation=Strict", content=body, headers=MERGE)
-    assert strict.status_code == 400
+    assert strict.status_code == 422
+    assert 'strict decoding error: duplicate field "data.k"' in strict.json()["message"]
+
+
+async def test_what_is_wrong_with_a_patch_is_one_error_about_the_patched_object(world):
+    await world.cron_tab("a")
+    body = b'{"spec":{"unknown":1,"cronSpec":"x","cronSpec":"y"}}'
+    strict = await world.client.patch(f"{CT}/a?fieldValidation=Strict", content=body, headers=MERGE)
+    assert (strict.status_code, strict.json()["details"]["causes"][0]["field"]) == (422, "patch")
+    assert strict.json()["message"].startswith(' "" is invalid: patch: Invalid value: "{')
+    said = 'strict decoding error: duplicate field "spec.cronSpec", unknown field "spec.unknown"'
+    assert strict.json()["message"].endswith(said)
+    assert "cronSpec" not in (await world.client.get(f"{CT}/a")).json()["spec"]
+
+
+async def test_operations_of_a_json_patch_are_looked_at_strictly_themselves(world):
+    await world.cron_tab("a")
+    headers = {"content-type": "application/json-patch+json"}
+    body = b"""[{"op":"add","path":"/spec/x","value":1,"foo":2},
+        {"op":"add","path":"/spec/y","path":"/spec/z","value":1}]"""
+    said = ['json patch unknown field "[0].foo"', 'json patch duplicate field "[1].path"']
+    said += ['unknown field "spec.x"', 'unknown field "spec.z"']
+    strict = await world.client.patch(f"{CT}/a?fieldValidation=Strict", content=body, headers=headers)
+    assert strict.json()["message"].endswith(f"strict decoding error: {', '.join(said)}")
+    warned = await world.client.patch(f"{CT}/a", content=body, headers=headers)
+    assert [text.replace("\\", "")[7:-1] for text in warned.headers.get_list("warning")] == said
+
+
+async def test_repeated_fields_of_an_apply_are_named_with_their_line(world):
+    body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},\n"data":{"k":"1",\n"k":"2"}}'
+    strict = await world.client.patch(f"{CM}/a?fieldManager=m&fieldValidation=Strict", content=body, headers=APPLY)
+    assert (strict.status_code, strict.json()["message"]) == (
+        400,
+        (
+            "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
+            '  line 3: key "k" already set in map'
+        ),
+    )
+    warned = await world.client.patch(f"{CM}/a?fieldManager=m", content=body, headers=APPLY)
+    assert warned.headers["warning"] == r'299 - "line 3: key \"k\" already set in map"'
 
 
 async def test_an_apply_creates_then_owns_and_conflicts_with_others(world):
