@@ -15,8 +15,9 @@ from kcpcache.api.services import AdmissionFor, Workspace, find_in
 from kcpcache.auth.attributes import Attributes, Decision, content_attributes
 from kcpcache.auth.authorize import Authorizer, forbid
 from kcpcache.auth.user import User
-from kcpcache.meta.errors import NotFoundError, forbidden
+from kcpcache.meta.errors import NotFoundError, forbidden, path_not_found
 from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import nested
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.lookup import Lookup
@@ -95,23 +96,32 @@ class ApiExportHandler:
             find=lambda asked, _metadata_only: find_in(snapshot, asked),
             view=partial(self._view, export, cluster, served, info.verb),
             admission=self._admission,
-            authorize=None if cluster == WILDCARD else partial(self._authorize, export, served),
+            authorize=partial(self._authorize, export, served),
         )
 
     def _authorize(self, export: Name, served: Served, attributes: Attributes) -> Decision:
-        """What the consumer's APIBinding says of a request in its workspace."""
+        """What APIBindings say of a request: the workspace's own, and over all of them what is claimed."""
         key = GroupResource(attributes.group, attributes.resource)
         if not attributes.is_resource or (key == API_BINDINGS and attributes.verb in _READ_VERBS):
             return _ALLOWED
-        if key in served.withheld:
+        if key in served.withheld and attributes.cluster != WILDCARD:
             return Decision(False, "no APIBinding of the workspace grants the APIExport access to this resource")
         claim = served.claims.get(key)
         if claim is None:
             return _ALLOWED
-        grants = self._consumers.within(export, attributes.cluster).values()
-        if Sight(claim, claimed=True, verb=attributes.verb).scope(grants):
+        if attributes.cluster != WILDCARD:
+            grants = self._consumers.within(export, attributes.cluster).values()
+            if not Sight(claim, claimed=True, verb=attributes.verb).scope(grants):
+                return Decision(False, "the permission claim that the workspace has accepted does not name this verb")
+        return self._authorize_by_policy(served.snapshot.resources[key], attributes)
+
+    def _authorize_by_policy(self, resource: Resource, attributes: Attributes) -> Decision:
+        """A claim on another export's resource gives no more than what that export lets its consumers do."""
+        bound = resource.bound
+        owner = None if bound is None else self._lookup.get(API_EXPORTS, bound.cluster, bound.export)
+        if bound is None or (owner and nested(owner, "spec", "maximalPermissionPolicy", "local") is None):
             return _ALLOWED
-        return Decision(False, "the permission claim that the workspace has accepted does not name this verb")
+        return self._authorizer.authorize_by_policy(attributes, bound.cluster)
 
     # -- views
 
@@ -156,7 +166,9 @@ class ApiExportHandler:
         inner = self._views.view(cluster, resource, version)
         origin = origin_of(resource.bound, self._lookup.clusters.path(resource.bound.cluster))
         scope = sight.scope(self._consumers.within(export, cluster).values())
-        return SelectedView(inner, scope[0], guard, origin=origin) if scope else inner
+        if not scope:
+            raise path_not_found()
+        return SelectedView(inner, scope[0], guard, origin=origin)
 
     # -- the ends of watches
 

@@ -96,6 +96,17 @@ class Authorizer:
             return _NO_ACCESS
         return self._rbac.allows(attributes.user, attributes)
 
+    def authorize_by_policy(self, attributes: Attributes, provider: str) -> Decision:
+        """Whether the maximal permission policy in ``provider``, of a resource bound from there, allows a request.
+
+        For those who come to a workspace's objects by another way than its RBAC: through a permission claim.
+        """
+        if attributes.user.is_master:
+            return _MASTER
+        user = self._binding_user(attributes.user, attributes.cluster)
+        limit = self._rbac.allows(user, attributes, provider)
+        return limit if limit.allowed else _BEYOND_POLICY
+
     def rules_for(self, user: User, cluster: str, namespace: str) -> list[Object]:
         """The RBAC rules that the user has in the namespace and in the cluster; none without access to it."""
         if user.is_master:

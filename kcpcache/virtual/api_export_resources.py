@@ -126,7 +126,6 @@ class ExportedResources:
     def _forget(self, _event: CacheEvent) -> None:
         self._everywhere.clear()
         self._consumers.clear()
-        self._narrowed.clear()
 
     def _make(self, export: Name, cluster: str, grants: tuple[Grant, ...], binding: str = "") -> Served:
         obj = self._lookup.get(API_EXPORTS, *export)
@@ -214,6 +213,8 @@ class ExportedResources:
         key = (definition, tuple(verbs))
         found = self._narrowed.get(key)
         if found is None:
+            if len(self._narrowed) >= _REMEMBERED:
+                self._narrowed.clear()
             versions = tuple(
                 replace(version, subresources={n: v for n, v in version.subresources.items() if "create" not in v})
                 for version in definition.versions

@@ -15,6 +15,7 @@ from export_world import (
     place,
     told,
 )
+from shard_http import rule
 from shard_world import BINDINGS, CONFIG_MAPS, EXPORTS, SCHEMAS, Shard
 
 from kcpcache.meta.objects import Object
@@ -364,6 +365,35 @@ async def test_a_claim_on_another_exports_resource_goes_by_its_identity(world: E
         assert len((await other.http.get(f"{other.url()}:{identity}"))["items"]) == 1
 
 
+async def test_a_claim_gives_no_more_than_the_claimed_exports_policy_allows(world: ExportWorld) -> None:
+    await world.begin()
+    policy = {"local": {}}
+    await world.shard.change(
+        world.provider, EXPORTS, EXPORT, lambda obj: obj["spec"].update(maximalPermissionPolicy=policy)
+    )
+    other = ExportWorld(world.shard)
+    async with other.http.client:
+        other.provider = await world.shard.workspace("watcher")
+        orders = claim("orders", "*", group="shop.example.com", identity=world.identity)
+        await world.shard.create(other.provider, EXPORTS, EXPORT, spec={"permissionClaims": [orders]})
+        await other.allow("bob", "*")
+        await world.shard.settled()
+        one = await world.consumer("one")
+        await other.bind(
+            one, accepted("orders", "*", group="shop.example.com", identity=world.identity), name="watched"
+        )
+        await world.shard.settled()
+        await world.order(one, "a")
+        for cluster in ("*", one):
+            code, message = await other.http.refused("GET", other.url(cluster), user="bob")
+            assert (code, "maximal permission policy" in message) == (403, True)
+        rules = [rule("shop.example.com", "orders", "get", "list")]
+        await world.http.grant(world.provider, "apis.kcp.io:binding:bob", rules, "limit")
+        for cluster in ("*", one):
+            assert len((await other.http.get(other.url(cluster), user="bob"))["items"]) == 1
+        assert (await other.http.refused("DELETE", other.url(one, MINE) + "/a", user="bob"))[0] == 403
+
+
 async def test_a_claim_on_virtual_resources_is_read_only_in_each_workspace(world: ExportWorld) -> None:
     await world.begin(virtual=True)
     await world.shard.flavor(world.provider, "small", shop="yes")
@@ -466,6 +496,32 @@ async def test_a_page_after_a_consumer_left_still_shows_what_it_had(world: Expor
     rest = await world.http.get(world.url("*", MAPS_PATH) + f"?limit=5&continue={page['metadata']['continue']}")
     assert [place(item) for item in rest["items"]] == [(two, "a")]
     assert (two, "a") not in await world.seen("*", MAPS_PATH)
+
+
+async def test_whoever_is_cut_off_within_a_batch_and_resumes_gets_it_again(world: ExportWorld) -> None:
+    await world.begin(claim("configmaps", "*"))
+    one = await world.consumer("one")
+    for name in "abc":
+        await world.config_map(one, name, shop="yes")
+    before = (await world.http.get(world.url("*", MAPS_PATH)))["metadata"]["resourceVersion"]
+    await world.answer(one, accepted("configmaps", "*", selector=PUBLIC))
+    await world.shard.settled()
+    bound = world.shard.need(one, BINDINGS, EXPORT)["metadata"]["resourceVersion"]
+    url, more = world.url("*", MAPS_PATH), {"allowWatchBookmarks": "true"}
+    batch = (await world.http.watch(url, seconds=1, resourceVersion=before, **more))[:4]
+    assert told(batch) == [("ADDED", one, name) for name in "abc"]
+    assert batch[3]["object"]["metadata"]["resourceVersion"] == bound
+    for event in batch[:3]:
+        version = event["object"]["metadata"]["resourceVersion"]
+        assert (
+            version
+            == (await world.http.get(world.url(one, MAPS) + "/" + event["object"]["metadata"]["name"]))["metadata"][
+                "resourceVersion"
+            ]
+        )
+        again = await world.http.watch(url, seconds=1, resourceVersion=version, **more)
+        assert again[:4] == batch
+    assert told(await world.http.watch(url, seconds=1, resourceVersion=bound)) == []
 
 
 async def test_initial_events_end_with_a_marked_bookmark(world: ExportWorld) -> None:
