@@ -290,6 +290,19 @@ async def test_a_version_that_is_no_longer_served_is_no_longer_copied(shard: Sha
     assert await shard.copies(cluster) == []
 
 
+async def test_a_projected_resource_has_no_originals_to_replicate(shard: Shard) -> None:
+    provider, consumer = await shard.provider(), await shard.workspace("consumer")
+    await shard.flavor(provider, "small")
+    await shard.bind(consumer, provider)
+    await shard.settled()
+    assert await shard.names(consumer, FLAVORS) == ["small"]
+    await shard.cache_flavors(consumer)
+    await shard.settled()
+    assert shard.status(consumer)["phase"] == "Initializing"
+    assert conditions(shard, consumer)["ResourceValid"] == ("False", "NoResources")
+    assert await shard.copies(consumer) == []
+
+
 async def test_a_crds_objects_with_finalizers_are_waited_for(shard: Shard) -> None:
     cluster = await shard.provider()
     await shard.create(cluster, FLAVORS, "held", finalizers=["example.com/hold"])

@@ -28,7 +28,7 @@ from kcpcache.reconcilers.cached_resource import Served
 from kcpcache.reconcilers.cached_resource_endpoint_slice import Shard
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
-from kcpcache.registry.catalog import version_priority
+from kcpcache.registry.catalog import StoredResource, version_priority
 from kcpcache.registry.virtual_sources import (
     API_EXPORTS,
     REFERENCE_ALLOWED_ANNOTATION,
@@ -213,8 +213,8 @@ class CacheControllers:
         found = self._env.serving.snapshot(cluster).resources.get(
             GroupResource(spec.get("group") or "", spec["resource"])
         )
-        if found is None or found.definition.origin not in {"crd", "bound"}:
-            return None
+        if not isinstance(found, StoredResource) or found.definition.origin not in {"crd", "bound"}:
+            return None  # a projected one has no originals here, only copies of others'
         names = sorted((v.name for v in found.definition.versions if v.served), key=version_priority)
         return Served(tuple(names), found.definition.namespaced)
 

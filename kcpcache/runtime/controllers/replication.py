@@ -12,6 +12,7 @@ from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.reconcilers import replication
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
+from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.stored_view import storage_prefix
@@ -125,8 +126,9 @@ class Replication:
 
     def _definition(self, cluster: str, resource: GroupVersionResource) -> ResourceDefinition | None:
         found = self._env.serving.snapshot(cluster).resources.get(resource.group_resource)
-        usable = found is not None and found.definition.origin in {"crd", "bound"} and not found.definition.namespaced
-        return found.definition if found is not None and usable else None
+        if not isinstance(found, StoredResource) or found.definition.namespaced:
+            return None
+        return found.definition if found.definition.origin in {"crd", "bound"} else None
 
     def _reader(
         self, cluster: str, resource: GroupVersionResource, definition: ResourceDefinition | None
