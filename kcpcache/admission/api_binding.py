@@ -5,7 +5,8 @@ from kcpcache.auth.attributes import bind_attributes
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.meta.errors import forbidden
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object, name_of, nested
+from kcpcache.meta.objects import Object, copy, name_of, nested
+from kcpcache.registry.kcp.conversion import V1ALPHA1, V1ALPHA2, convert_api_binding, convert_api_export
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.virtual_sources import API_EXPORTS
@@ -42,14 +43,23 @@ class ClaimsNeedIdentity(MutateNothing):
         """Raises ForbiddenError that names the claim."""
         if request.new is None or request.attributes.subresource:
             return
-        before = nested(request.old, "spec", "permissionClaims", default=None) or []
-        for index, claim in enumerate(nested(request.new, "spec", "permissionClaims", default=None) or []):
+        new, old = _in_new_form(request.new), request.old and _in_new_form(request.old)
+        before = nested(old, "spec", "permissionClaims", default=None) or []
+        for index, claim in enumerate(nested(new, "spec", "permissionClaims", default=None) or []):
             key = GroupResource(claim.get("group") or "", str(claim.get("resource")))
             if not claim.get("identityHash") and key not in _without_identity() and claim not in before:
                 attributes = request.attributes
                 where = f"spec.permissionClaims[{index}].identityHash"
                 why = f"{where}: {key} is not built in, so the claim must name the identity of its APIExport"
                 raise forbidden(attributes.group, attributes.resource, name_of(request.new), why)
+
+
+def _in_new_form(obj: Object) -> Object:
+    """In v1alpha2, where annotations of the older version become what they say."""
+    if obj.get("apiVersion") != V1ALPHA1:
+        return obj
+    convert = convert_api_export if obj.get("kind") == "APIExport" else convert_api_binding
+    return convert(copy(obj), V1ALPHA2)
 
 
 def _without_identity() -> frozenset[GroupResource]:
@@ -68,7 +78,7 @@ class VirtualStorageAllowed(MutateNothing):
         """Raises ForbiddenError that names the gate."""
         if self._allowed or request.new is None or request.attributes.subresource:
             return
-        entries: list[Object] = nested(request.new, "spec", "resources", default=None) or []
+        entries: list[Object] = nested(_in_new_form(request.new), "spec", "resources", default=None) or []
         for index, entry in enumerate(entries):
             if nested(entry, "storage", "virtual") is not None:
                 why = f"spec.resources[{index}].storage.virtual: virtual storage needs the feature gate CachedAPIs"

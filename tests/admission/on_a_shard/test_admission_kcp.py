@@ -108,6 +108,31 @@ async def test_without_the_feature_gate_no_export_may_be_virtual(shard: Shard, b
     assert "spec.resources[0].storage.virtual" in message
 
 
+async def test_annotations_of_the_older_version_hide_nothing(shard: Shard, http: Http, bobs: str) -> None:
+    gated = Http(shard, cached_apis=False)
+    reference = {"apiGroup": "cache.kcp.io", "kind": "CachedResourceEndpointSlice", "name": "flavors"}
+    entry = {
+        "group": "cloud.example.com",
+        "name": "flavors",
+        "schema": "v1.flavors.cloud.example.com",
+        "storage": {"virtual": {"reference": reference, "identityHash": "a" * 64}},
+    }
+    at = f"/clusters/{bobs}/apis/apis.kcp.io/v1alpha1/apiexports"
+
+    def export(kept: str, value: object, **spec: object) -> Object:
+        annotations = {f"apis.v1alpha2.kcp.io/{kept}": orjson.dumps(value).decode()}
+        return {"metadata": {"name": "cloud", "annotations": annotations}, "spec": spec}
+
+    async with gated.client:
+        code, message = await gated.refused("POST", at, export("resource-schemas", [entry]))
+    assert (code, "spec.resources[0].storage.virtual" in message) == (403, True)
+    claim = {"group": "cloud.example.com", "resource": "flavors"}
+    kept = [{**claim, "verbs": ["get"], "identityHash": "a" * 64}]
+    claimed = export("permission-claims", kept, permissionClaims=[{**claim, "all": True}])
+    code, message = await http.refused("POST", at, claimed)
+    assert (code, "spec.permissionClaims[0].identityHash" in message) == (403, True)
+
+
 # -- what is kcp's own
 
 
