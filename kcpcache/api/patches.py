@@ -7,7 +7,8 @@ import orjson
 
 from kcpcache.api.call import Call, check_metadata
 from kcpcache.api.decoding import decode_yaml_object, media_type, yaml_errors
-from kcpcache.api.json_body import complaints, decode_json, duplicate_fields
+from kcpcache.api.json_body import complaints as complaints_of
+from kcpcache.api.json_body import decode_json, duplicate_fields
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import BadRequestError, InvalidError, UnsupportedMediaTypeError, field_invalid, not_found
@@ -31,10 +32,8 @@ Patch: TypeAlias = Callable[[Object], Object]
 
 
 def patch_types(definition: ResourceDefinition, *, scale: bool = False) -> tuple[str, ...]:
-    """The content types that a PATCH of this resource takes, in kube's order."""
-    if scale:
-        return (JSON_PATCH, MERGE_PATCH)
-    if definition.origin == "builtin":
+    """The content types that a PATCH of this resource (or of its Scale) takes, in kube's order."""
+    if definition.origin == "builtin" and not scale:
         return (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
     return (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 
@@ -118,7 +117,7 @@ def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
         if isinstance(operation, dict) and not operation.keys() <= _OPERATION
         for key in operation.keys() - _OPERATION
     }
-    return [f"json patch {text}" for text in complaints(data, document, unknown)]
+    return [f"json patch {text}" for text in complaints_of(data, document, unknown)]
 
 
 def _refuse(call: Call, errors: list[str], patched: Object) -> None:
@@ -132,33 +131,40 @@ def _refuse(call: Call, errors: list[str], patched: Object) -> None:
 async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:
     """A server-side apply (KEP-555) of the configuration in ``data``, which is YAML."""
     body = await decode_yaml_object(data)
-    configuration, info = body.object, call.info
-    check_metadata(configuration)
-    version = api_version(info.group, info.version)
-    force = bool(info.flag("force"))
-    now = timestamp(call.services.clock())
+    check_metadata(body.object)
 
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
-        applied = managed_fields.apply(
-            live,
-            configuration,
-            manager=options.field_manager,
-            schema=call.version.schema.schema,
-            api_version=version,
-            force=force,
-            now=now,
-            subresource=info.subresource,
-        )
-        if body.complaints and options.field_validation == "Strict":
-            why = f"error converting YAML to JSON: {yaml_errors(body.complaints)}"
-            raise BadRequestError(f"error strict decoding YAML: {why}")
-        if options.field_validation != "Ignore":
-            warn(options, body.complaints)
+        applied = apply_configuration(call, live, body.object, options)
+        complain_of_yaml(body.complaints, options)
         return applied if live is None else _unpinned(applied, metadata(live).get("resourceVersion"))
 
     return change
+
+
+def apply_configuration(call: Call, live: Object | None, configuration: Object, options: WriteOptions) -> Object:
+    """The object that the request's field manager gets by applying. Raises what ``managed_fields.apply`` raises."""
+    info = call.info
+    return managed_fields.apply(
+        live,
+        configuration,
+        manager=options.field_manager,
+        schema=call.version.schema.schema,
+        api_version=api_version(info.group, info.version),
+        force=bool(info.flag("force")),
+        now=timestamp(call.services.clock()),
+        subresource=info.subresource,
+    )
+
+
+def complain_of_yaml(complaints: list[str], options: WriteOptions) -> None:
+    """Refuse or warn of what stands twice in an apply configuration. Raises BadRequestError."""
+    if complaints and options.field_validation == "Strict":
+        why = f"error converting YAML to JSON: {yaml_errors(complaints)}"
+        raise BadRequestError(f"error strict decoding YAML: {why}")
+    if options.field_validation != "Ignore":
+        warn(options, complaints)
 
 
 def _unpinned(patched: Object, live_version: object) -> Object:

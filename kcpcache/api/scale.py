@@ -1,10 +1,17 @@
 """The scale subresource: an ``autoscaling/v1 Scale`` read from and written into any object that has replicas."""
 
-from typing import Any, Final
+from typing import Final
 
-from kcpcache.api.call import OK, Call
+from kcpcache.api.call import OK, Call, check_metadata
+from kcpcache.api.decoding import decode_yaml_object
 from kcpcache.api.options import resource_version
-from kcpcache.api.patches import checked_patch_type, patch_function
+from kcpcache.api.patches import (
+    APPLY_PATCH,
+    apply_configuration,
+    checked_patch_type,
+    complain_of_yaml,
+    patch_function,
+)
 from kcpcache.meta.errors import (
     BadRequestError,
     InvalidError,
@@ -16,7 +23,7 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.objects import Object, metadata
 from kcpcache.registry.resource import Scale
 from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION, scale_of, set_replicas
-from kcpcache.registry.view import Item
+from kcpcache.registry.view import Change, Item, WriteOptions
 
 _MOST_REPLICAS: Final = 2**31 - 1
 
@@ -43,8 +50,12 @@ async def update_scale(call: Call) -> None:
 async def patch_scale(call: Call) -> None:
     """Replicas as the patched Scale says."""
     kind = checked_patch_type(call, scale=True)
-    options = call.write_options()
-    apply = patch_function(call, kind, await call.exchange.body(), options)
+    options = call.write_options(apply=kind == APPLY_PATCH)
+    data = await call.exchange.body()
+    if kind == APPLY_PATCH:
+        await _apply_scale(call, data, options)
+        return
+    apply = patch_function(call, kind, data, options)
 
     def change(live: Object | None) -> Object:
         if live is None:
@@ -59,7 +70,33 @@ async def patch_scale(call: Call) -> None:
     await _write(call, change, options)
 
 
-async def _write(call: Call, change: Any, options: Any) -> None:
+async def _apply_scale(call: Call, data: bytes, options: WriteOptions) -> None:
+    """A server-side apply of a Scale: its manager owns the replicas in the object, as of subresource ``scale``."""
+    body = await decode_yaml_object(data)
+    scale = body.object
+    check_metadata(scale)
+
+    def change(live: Object | None) -> Object:
+        if live is None:
+            raise not_found(call.info.group, call.info.resource, call.info.name)
+        if metadata(scale).get("managedFields") is not None:
+            raise BadRequestError("metadata.managedFields must be nil")
+        if scale.get("apiVersion") is None or scale.get("kind") is None:
+            raise BadRequestError("an apply configuration must have its apiVersion and kind")
+        configuration = {key: live[key] for key in ("apiVersion", "kind")}
+        configuration["metadata"] = {"name": call.info.name}
+        replicas = _replicas(call, scale)
+        if "replicas" in scale.get("spec", {}):
+            set_replicas(configuration, _paths(call), replicas)
+        _check_identity(call, scale)
+        applied = apply_configuration(call, live, configuration, options)
+        complain_of_yaml(body.complaints, options)
+        return _pinned(call, applied, live, scale)
+
+    await _write(call, change, options)
+
+
+async def _write(call: Call, change: Change, options: WriteOptions) -> None:
     info = call.info
     written = await call.view.update(
         info.namespace, info.name, change, options, call.admission(options), subresource=info.subresource
@@ -80,23 +117,34 @@ def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
     if live is None:
         raise not_found(info.group, info.resource, info.name)
     _check_identity(call, scale)
+    replicas = _replicas(call, scale)
+    _pinned(call, live, live, scale)
+    set_replicas(live, _paths(call), replicas)
+    return live
+
+
+def _replicas(call: Call, scale: Object) -> int:
     spec = scale.get("spec", {})
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise BadRequestError("spec.replicas of a Scale must be an integer")
     if not 0 <= replicas <= _MOST_REPLICAS:
         wrong = field_invalid("spec.replicas", replicas, "must be greater than or equal to 0, and fit into 32 bits")
-        raise InvalidError(SCALE_GROUP, SCALE_KIND, info.name, [wrong])
-    asked = metadata(scale)
+        raise InvalidError(SCALE_GROUP, SCALE_KIND, call.info.name, [wrong])
+    return replicas
+
+
+def _pinned(call: Call, obj: Object, live: Object, scale: Object) -> Object:
+    """``obj`` with the resourceVersion that the Scale names, or none. Raises ConflictError for another uid."""
+    info, asked = call.info, metadata(scale)
     uid = asked.get("uid")
     if uid and uid != metadata(live).get("uid"):
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {metadata(live).get('uid')}"
         raise conflict(info.group, info.resource, info.name, why)
-    metadata(live).pop("resourceVersion", None)
+    metadata(obj).pop("resourceVersion", None)
     if asked.get("resourceVersion"):
-        metadata(live)["resourceVersion"] = asked["resourceVersion"]
-    set_replicas(live, _paths(call), replicas)
-    return live
+        metadata(obj)["resourceVersion"] = asked["resourceVersion"]
+    return obj
 
 
 def _check_identity(call: Call, scale: Object) -> None:

@@ -133,6 +133,52 @@ async def test_an_apply_creates_then_owns_and_conflicts_with_others(world):
     assert again.json() == forced.json()
 
 
+async def test_an_apply_of_a_scale_owns_the_replicas_of_the_object(world):
+    await world.client.post(f"{CT}?fieldManager=maker", json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}})
+
+    async def apply(replicas, manager, query="", **metadata):
+        scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
+        url = f"{CT}/a/scale?fieldManager={manager}{query}"
+        return await world.client.patch(url, json=scale, headers=APPLY)
+
+    scaled = await apply(3, "scaler", name="a")
+    assert (scaled.status_code, scaled.json()["kind"], scaled.json()["spec"]) == (200, "Scale", {"replicas": 3})
+    found = (await world.client.get(f"{CT}/a")).json()
+    assert found["spec"] == {"cronSpec": "x", "replicas": 3}
+    (entry,) = [entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "scaler"]
+    assert (entry["operation"], entry["subresource"]) == ("Apply", "scale")
+    assert (entry["apiVersion"], entry["fieldsV1"]) == ("stable.example.com/v1", {"f:spec": {"f:replicas": {}}})
+    refused = await apply(4, "other")
+    assert (refused.status_code, refused.json()["details"]["causes"][0]["field"]) == (409, ".spec.replicas")
+    assert (await apply(4, "other", "&force=true")).json()["spec"] == {"replicas": 4}
+    assert (await apply(5, "other", resourceVersion="1")).status_code == 409
+    assert (await apply(5, "other", uid="other")).status_code == 409
+    assert (await apply(-1, "other")).status_code == 422
+    assert (await apply("5", "other")).status_code == 400
+    assert (await apply(5, "")).status_code == 422
+    assert (await apply(5, "other", managedFields=[])).status_code == 400
+    assert (await world.client.get(f"{CT}/a")).json()["spec"] == {"cronSpec": "x", "replicas": 4}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"kind: Scale",
+        b"[]",
+        b"kind: CronTab\napiVersion: stable.example.com/v1",
+        b"kind: Scale\napiVersion: autoscaling/v1\nspec: 5",
+        b"kind: Scale\napiVersion: autoscaling/v1\nspec: []",
+    ],
+)
+async def test_an_apply_of_what_is_no_scale_is_a_bad_request(world, body):
+    await world.cron_tab("a", replicas=1)
+    response = await world.client.patch(f"{CT}/a/scale?fieldManager=m", content=body, headers=APPLY)
+    assert (response.status_code, response.json()["kind"]) == (400, "Status")
+    missing = await world.client.patch(f"{CT}/b/scale?fieldManager=m", content=b"{}", headers=APPLY)
+    assert missing.status_code == 404
+
+
 async def test_an_apply_needs_a_field_manager_and_only_an_apply_may_force(world):
     body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
     nameless = await world.client.patch(f"{CM}/a", content=body, headers=APPLY)
