@@ -5,6 +5,7 @@ from functools import partial
 
 from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, VirtualStorageAllowed
 from kcpcache.admission.cached_resource import OneCachedResource, ReferenceAllowed
+from kcpcache.admission.certificates import CERTIFICATES_GROUP, SigningRequests
 from kcpcache.admission.chain import Chain
 from kcpcache.admission.matching import ADMISSION_GROUP, Subjects
 from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
@@ -43,6 +44,7 @@ def default_chain(
             **{GroupResource(ADMISSION_GROUP, name): [PoliciesCompile()] for name in PoliciesCompile.RESOURCES},
             GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): [ReservedGroups()],
             GroupResource("apis.kcp.io", "apiresourceschemas"): [ReservedGroups()],
+            GroupResource(CERTIFICATES_GROUP, "certificatesigningrequests"): [SigningRequests(authorizer)],
             GroupResource("apis.kcp.io", "apiexports"): [
                 VirtualStorageAllowed(cached_apis=cached_apis),
                 claims,

@@ -46,7 +46,7 @@ _GENERATED_NAMES = 8
 _SERVER_FIELDS = (
     "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
 )  # fmt: skip
-_WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status",)}
+_WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
 """The only part that a subresource writes."""
 _BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 """Built-in groups whose finalizers need no domain."""
