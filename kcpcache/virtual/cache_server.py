@@ -108,10 +108,16 @@ class CopiesReader(Reader):
     def __init__(
         self, index: CacheIndex, place: Place, definition: ResourceDefinition, version: ServedVersion, scope: str
     ) -> None:
-        self.index, self.place = index, place
-        self.parts = index.of(place)
+        self.index, self.place, self.parts = index, place, index.of(place)
         first = self.parts[0] if self.parts else ResourceCache("", index.caches.revision)
         super().__init__(index.caches, first, definition, version, scope=scope)
+
+    async def wait(self, resource_version: str) -> None:
+        """See ``Reader.wait``. What is waited for may be the first copy of its kind, and have a cache of its own."""
+        await super().wait(resource_version)
+        self.parts = self.index.of(self.place)
+        if self.parts:
+            self.cache = self.parts[0]
 
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:
         """See ``Reader.get``."""
@@ -124,6 +130,7 @@ class CopiesReader(Reader):
 
     async def list(self, options: ListOptions) -> Listing:
         """See ``Reader.list``. Several caches are read at one revision and merged in the order of their keys."""
+        await self.wait("" if options.continue_token else options.resource_version)
         if len(self.parts) == 1:
             return await super().list(options)
         match = self.matcher(options)
@@ -133,7 +140,6 @@ class CopiesReader(Reader):
         elif options.resource_version_match == "Exact" or (options.limit and options.resource_version not in {"", "0"}):
             revision = int(options.resource_version)
         else:
-            await self.wait(options.resource_version)
             revision = self.caches.revision
         exact = ListOptions(resource_version=str(revision), resource_version_match="Exact")
         found: Entries = []
