@@ -15,7 +15,7 @@ from kcpcache.api.services import AdmissionFor, Workspace, find_in
 from kcpcache.auth.attributes import Attributes, Decision, content_attributes
 from kcpcache.auth.authorize import Authorizer, forbid
 from kcpcache.auth.user import User
-from kcpcache.meta.errors import NotFoundError, forbidden, path_not_found
+from kcpcache.meta.errors import NotFoundError, ServiceUnavailableError, forbidden, path_not_found
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import nested
 from kcpcache.registry.caches import CacheEvent
@@ -24,10 +24,11 @@ from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.stored_view import Guard, StoredView, storage_prefix
 from kcpcache.registry.view import View, Watch
-from kcpcache.registry.virtual_sources import API_EXPORTS, resolve
+from kcpcache.registry.virtual_sources import API_EXPORTS, Source, resolve
 from kcpcache.virtual.api_export import ApiExportView, SelectedView
 from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
 from kcpcache.virtual.api_export_grants import ALL, ClaimKey, Name, Scope, Sight
+from kcpcache.virtual.api_export_projected import ClaimedProjectionView, Sees
 from kcpcache.virtual.api_export_reading import ExportReader
 from kcpcache.virtual.api_export_resources import ExportedResources, Served
 from kcpcache.virtual.projection import origin_of
@@ -154,21 +155,34 @@ class ApiExportHandler:
     ) -> View:
         guard = self._guard(export, cluster, sight, resource)
         if cluster == WILDCARD:
-            return ReplicationView(
-                self._lookup.caches,
-                resource.definition,
-                version,
-                resolve(self._lookup, resource.bound, resource.definition.group_resource),
-                shard=self._shard,
-                wanted=lambda consumer: consumer.export == export,
-                guard=guard,
-            )
+            return self._projected_everywhere(export, sight, resource, version, guard)
         inner = self._views.view(cluster, resource, version)
         origin = origin_of(resource.bound, self._lookup.clusters.path(resource.bound.cluster))
         scope = sight.scope(self._consumers.within(export, cluster).values())
         if not scope:
             raise path_not_found()
         return SelectedView(inner, scope[0], guard, origin=origin)
+
+    def _projected_everywhere(
+        self, export: Name, sight: Sight, resource: ProjectedResource, version: ServedVersion, guard: Guard
+    ) -> View:
+        caches, definition, bound = self._lookup.caches, resource.definition, resource.bound
+        source = resolve(self._lookup, bound, definition.group_resource)
+        if sight.claimed:
+            sees = Sees(self._consumers, export, (bound.cluster, bound.export), sight)
+            cache = caches.of(source.prefix(self._shard))
+            return ClaimedProjectionView(
+                caches, cache, definition, version, provider=source.provider, sees=sees, guard=guard
+            )
+        return ReplicationView(
+            caches,
+            definition,
+            version,
+            source,
+            shard=self._shard,
+            wanted=lambda consumer: consumer.export == export,
+            guard=guard,
+        )
 
     # -- the ends of watches
 
@@ -180,47 +194,58 @@ class ApiExportHandler:
         """
         by_consumer = cluster != WILDCARD and isinstance(resource, ProjectedResource)
 
+        def source() -> Source | None:
+            return self._source(resource) if cluster == WILDCARD and isinstance(resource, ProjectedResource) else None
+
         def scope() -> Scope:
             return sight.scope(self._consumers.within(export, cluster).values()) if by_consumer else ALL
 
-        then = scope()
+        then = scope(), source()
+        clusters = frozenset({export[0], resource.bound.cluster if resource.bound else export[0]})
 
         def goes_on() -> bool:
             now = self._served(export, cluster).snapshot.resources.get(resource.definition.group_resource)
-            return now is not None and _same_objects(now, resource) and scope() == then
+            return now is not None and _same_objects(now, resource) and (scope(), source()) == then
 
         def attach(watch: Watch) -> None:
             if not goes_on():  # it has vanished while the watch was being opened
                 watch.close()
                 return
-            self._watches.setdefault(export, WeakKeyDictionary())[watch] = _Watched(goes_on, by_consumer)
+            self._watches.setdefault(export, WeakKeyDictionary())[watch] = _Watched(goes_on, by_consumer, clusters)
 
         return attach
 
+    def _source(self, resource: ProjectedResource) -> Source | None:
+        """Where the copies lie now; None where the reference is broken."""
+        try:
+            return resolve(self._lookup, resource.bound, resource.definition.group_resource)
+        except ServiceUnavailableError:
+            return None
+
     def _exports_changed(self, event: CacheEvent) -> None:
         for export in tuple(self._watches):
-            if export[0] == event.cluster:
-                self._end_watches(export)
+            self._end_watches(export, lambda watched: event.cluster in watched.clusters)
 
     def _consumer_changed(self, export: Name, _cluster: str) -> None:
-        self._end_watches(export, by_consumer=True)
+        self._end_watches(export, lambda watched: watched.by_consumer)
 
-    def _end_watches(self, export: Name, *, by_consumer: bool = False) -> None:
+    def _end_watches(self, export: Name, concerns: "Callable[[_Watched], bool]") -> None:
         watches = self._watches.get(export)
         if not watches:
             self._watches.pop(export, None)
             return
         for watch, watched in tuple(watches.items()):
-            if watched.by_consumer >= by_consumer and not watched.goes_on():
+            if concerns(watched) and not watched.goes_on():
                 watch.close()
                 watches.pop(watch, None)
 
 
 class _Watched(NamedTuple):
-    """Whether a watch goes on, and whether that is for a consumer to say too."""
+    """Whether a watch goes on, which may change with APIExports in ``clusters``, and by what the consumer says."""
 
     goes_on: Callable[[], bool]
     by_consumer: bool
+    clusters: frozenset[str]
 
 
 def _same_objects(one: Resource, other: Resource) -> bool:

@@ -170,7 +170,7 @@ class ExportedResources:
 
     def _claimed(self, claim: ClaimKey, cluster: str, verbs: frozenset[str]) -> Resource | None:
         resource = self._claimable(claim, cluster)
-        if resource is None or (cluster == WILDCARD and isinstance(resource, ProjectedResource)):
+        if resource is None:
             return None
         allowed = tuple(v for v in resource.definition.verbs if ANY_VERB in verbs or v in verbs)
         if cluster == WILDCARD:

@@ -16,7 +16,7 @@ from export_world import (
     told,
 )
 from shard_http import rule
-from shard_world import BINDINGS, CONFIG_MAPS, EXPORTS, SCHEMAS, Shard
+from shard_world import BINDINGS, CONFIG_MAPS, EXPORTS, FLAVORS, SCHEMAS, Shard
 
 from kcpcache.meta.objects import Object
 
@@ -418,6 +418,57 @@ async def test_a_claim_on_virtual_resources_is_read_only_in_each_workspace(world
         await world.shard.settled(1)
         assert told(await watch) == [("ADDED", one, "small")]
         assert (await other.http.refused("GET", other.url(one, FLAVORS_PATH)))[0] == 403
+
+
+async def test_a_claim_on_virtual_resources_shows_them_once_for_each_workspace_that_accepts_it(
+    world: ExportWorld,
+) -> None:
+    await world.begin(virtual=True)
+    for name, labels in (("large", {}), ("small", {"shop": "yes"}), ("tiny", {"shop": "yes"})):
+        await world.shard.flavor(world.provider, name, **labels)
+    other = ExportWorld(world.shard)
+    async with other.http.client:
+        other.provider = await world.shard.workspace("watcher")
+        more = {"group": "cloud.example.com", "identity": world.identity}
+        await world.shard.create(
+            other.provider, EXPORTS, EXPORT, spec={"permissionClaims": [claim("flavors", "*", **more)]}
+        )
+        await world.shard.settled()
+        one, two = sorted([await world.consumer("one"), await world.consumer("two")])
+        await other.bind(one, accepted("flavors", "*", selector=PUBLIC, **more), name="watched")
+        unbound = await world.shard.workspace("unbound")
+        await other.bind(unbound, accepted("flavors", "*", **more), name="watched")
+        await world.shard.settled()
+        mine = [(one, "small"), (one, "tiny")]
+        assert await other.seen("*", FLAVORS_PATH) == mine
+        before = (await other.http.get(other.url("*", FLAVORS_PATH)))["metadata"]["resourceVersion"]
+        page = await other.http.get(other.url("*", FLAVORS_PATH) + "?limit=1")
+        watch = other.http.watch(other.url("*", FLAVORS_PATH), seconds=2000)
+        await world.shard.settled(1)
+        await other.bind(two, accepted("flavors", "*", **more), name="watched")
+        await world.shard.settled()
+        await world.shard.label(world.provider, FLAVORS, "small", shop="no")
+        await world.shard.settled()
+        await world.shard.delete(two, BINDINGS, "watched")
+        await world.shard.settled()
+        await world.shard.delete(one, BINDINGS, EXPORT)
+        await world.shard.settled()
+        rest = await other.http.get(other.url("*", FLAVORS_PATH) + f"?limit=9&continue={page['metadata']['continue']}")
+        assert [place(item) for item in page["items"] + rest["items"]] == mine
+        story = [
+            *(("ADDED", two, name) for name in ("large", "small", "tiny")),
+            ("DELETED", one, "small"),
+            ("MODIFIED", two, "small"),
+            *(("DELETED", two, name) for name in ("large", "small", "tiny")),
+            ("DELETED", one, "tiny"),
+        ]
+        assert told(await watch) == [("ADDED", *where) for where in mine] + story
+        resumed = await other.http.watch(other.url("*", FLAVORS_PATH), seconds=1, resourceVersion=before)
+        assert told(resumed) == story
+        halfway = resumed[3]["object"]["metadata"]["resourceVersion"]
+        again = await other.http.watch(other.url("*", FLAVORS_PATH), seconds=1, resourceVersion=halfway)
+        assert told(again) == story[3:]
+        assert await other.seen("*", FLAVORS_PATH) == []
 
 
 async def test_a_claim_that_is_taken_back_counts_at_once_and_turns_into_deletions(world: ExportWorld) -> None:

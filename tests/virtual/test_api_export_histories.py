@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,18 +14,22 @@ from virtual_time import run
 from kcpcache.meta.errors import ExpiredError
 from kcpcache.meta.names import GroupResource
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.stored_view import StoredView, storage_prefix
 from kcpcache.registry.system import SystemTypes
-from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, ListOptions, WriteOptions
+from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, Listing, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
 from kcpcache.virtual.api_export_grants import ClaimKey, Sight
+from kcpcache.virtual.api_export_projected import ClaimedProjectionView, Sees
 from kcpcache.virtual.api_export_reading import ExportReader
 
 EXPORT = ("provider", "shop")
+OWNER = ("owner", "cloud")
 MAPS = GroupResource("", "configmaps")
+FLAVORS = ClaimKey(GroupResource("cloud.example.com", "flavors"), "id")
 SELECTORS = ({"matchAll": True}, {"matchLabels": {"tier": "gold"}}, {"matchLabels": {"tier": "tin"}})
 
 
@@ -122,10 +127,74 @@ class World:
             await view.delete(namespace, name, DeleteOptions(), NO_ADMISSION)
 
 
+class ProjectedWorld(World):
+    """The same with copies: ``n0``… lie in the cache store, and a workspace needs APIBindings to both exports."""
+
+    PREFIX = "/cache/root/cloud.example.com/v1/flavors:id/"
+
+    def view_of_all(self) -> ClaimedProjectionView:
+        sight = Sight(FLAVORS, claimed=True, verb="list")
+        sees = Sees(self.consumers, EXPORT, OWNER, sight)
+        definition = self.lookup.system.definition(MAPS)
+        assert definition is not None
+        cache, version = self.caches.of(self.PREFIX), definition.storage
+        guard: Any = lambda _watch: None  # noqa: E731
+        return ClaimedProjectionView(self.caches, cache, definition, version, provider="owner", sees=sees, guard=guard)
+
+    async def take(self, step: Step) -> None:
+        key, store = f"{self.PREFIX}owner/n{step.name}", self.caches.store
+        live = (await store.get(key)).entry
+        if step.what == "object":
+            labels = {"tier": "gold" if step.kind % 2 else "tin"}
+            meta = {"name": f"n{step.name}", "labels": labels, "annotations": {"at": str(self.caches.revision)}}
+            value = encode({"apiVersion": "cloud.example.com/v1", "kind": "Flavor", "metadata": meta})
+            await (store.create(key, value) if live is None else store.update(key, value, expected=live.revision))
+        elif step.what == "gone":
+            if live is not None:
+                await store.delete(key, expected=live.revision)
+        else:
+            await super().take(step)
+        await self.caches.fresh()
+
+    async def bind(self, cluster: str, name: str, kind: int) -> None:
+        """``b0`` is to the export that claims, ``b1`` to the owner (or each to none)."""
+        mine = name == "b0"
+        claims = [{"group": FLAVORS.resource.group, "resource": "flavors", "identityHash": "id", "verbs": ["*"]}]
+        claims = [{**claim, "selector": SELECTORS[kind % 3]} for claim in claims] if mine else []
+        export = ("shop" if mine else "cloud") if kind % 5 else "other"
+        spec = {
+            "reference": {"export": {"path": "root:provider", "name": export}},
+            "permissionClaims": [{**claim, "state": "Accepted"} for claim in claims],
+        }
+        schema = {"name": "v1.flavors.cloud.example.com", "UID": "uid", "identityHash": "id"}
+        bound = [] if mine else [{"group": FLAVORS.resource.group, "resource": "flavors", "schema": schema}]
+        status = {
+            "phase": "Bound",
+            "apiExportClusterName": "provider" if mine else "owner",
+            "appliedPermissionClaims": claims,
+            "boundResources": bound,
+        }
+        await self.put(API_BINDINGS, cluster, name, "", {}, {"spec": spec, "status": status})
+
+    def expected(self) -> dict[tuple[str, str], int]:
+        """What the rules say, from scratch."""
+        found = {}
+        bindings = [(entry, entry.object()) for entry in self.lookup.cache(API_BINDINGS).all_entries()]
+        names = {(e.cluster, obj["spec"]["reference"]["export"]["name"]): obj for e, obj in bindings}
+        for (cluster, name), obj in names.items():
+            if name != "shop" or (cluster, "cloud") not in names:
+                continue
+            labels = obj["spec"]["permissionClaims"][0]["selector"].get("matchLabels") or {}
+            for entry in self.caches.of(self.PREFIX).entries("owner"):
+                if labels.items() <= entry.labels.items():
+                    found[cluster, entry.name] = entry.revision
+        return found
+
+
 class Informer:
     """Holds what it was told, and goes on from the last resourceVersion that it has seen."""
 
-    def __init__(self, reader: ExportReader) -> None:
+    def __init__(self, reader: Any) -> None:
         self.reader = reader
         self.held: dict[tuple[str, str], int] = {}
         self.seen = 0
@@ -133,7 +202,7 @@ class Informer:
 
     async def list(self) -> None:
         listing = await self.reader.list(ListOptions())
-        self.held = {(item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
+        self.held = held_in(listing)
         self.seen = listing.revision
 
     async def open(self) -> None:
@@ -156,10 +225,11 @@ class Informer:
                 continue
             entry = event.item.entry
             self.seen = entry.revision
+            place = (event.item.cluster or entry.cluster, entry.name)
             if event.type == "DELETED":
-                self.held.pop((entry.cluster, entry.name), None)
+                self.held.pop(place, None)
             else:
-                self.held[entry.cluster, entry.name] = entry.revision
+                self.held[place] = entry.revision
         if len(events) > most:
             self.cut()
             await self.open()
@@ -175,30 +245,43 @@ class Informer:
                 self.seen = self.watch.bookmark().revision
 
 
-async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAPS, scope: str = "*") -> None:
+def held_in(listing: Listing) -> dict[tuple[str, str], int]:
+    return {(item.cluster or item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
+
+
+async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAPS) -> None:
     """Let informers live through the steps; in the end each holds what a list shows."""
     caches = Caches(MemoryStore())
     await caches.start()
     try:
-        world = World(caches)
-        steady, shaky = Informer(world.reader(scope, key)), Informer(world.reader(scope, key))
-        for informer in (steady, shaky):
-            await informer.list()
-            await informer.open()
-        for number, step in enumerate(steps):
-            if cuts and number % 2:
-                await asyncio.gather(shaky.read(cuts[number // 2 % len(cuts)]), world.take(step))
-            else:
-                await world.take(step)
-        listing = await world.reader(scope, key).list(ListOptions())
-        wanted = {(item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
-        for informer in (steady, shaky):
-            await informer.catch_up()
-            assert informer.held == wanted
-            informer.cut()
-        assert wanted == expected(world, key)
+        if key == FLAVORS.resource:
+            projected = ProjectedWorld(caches)
+            await live_through(projected, projected.view_of_all, steps, cuts, projected.expected)
+        else:
+            world = World(caches)
+            await live_through(world, lambda: world.reader("*", key), steps, cuts, lambda: expected(world, key))
     finally:
         await caches.close()
+
+
+async def live_through(
+    world: World, view: Callable[[], Any], steps: list[Step], cuts: list[int], rules: Callable[[], Any]
+) -> None:
+    steady, shaky = Informer(view()), Informer(view())
+    for informer in (steady, shaky):
+        await informer.list()
+        await informer.open()
+    for number, step in enumerate(steps):
+        if cuts and number % 2:
+            await asyncio.gather(shaky.read(cuts[number // 2 % len(cuts)]), world.take(step))
+        else:
+            await world.take(step)
+    wanted = held_in(await view().list(ListOptions()))
+    for informer in (steady, shaky):
+        await informer.catch_up()
+        assert informer.held == wanted
+        informer.cut()
+    assert wanted == rules()
 
 
 def expected(world: World, key: GroupResource) -> dict[tuple[str, str], int]:
@@ -238,11 +321,28 @@ def test_informers_of_the_apibindings_hold_those_to_the_export(history: list[Ste
     run(lambda: follow(history, cuts, key=API_BINDINGS))
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.lists(steps, max_size=40), st.lists(st.integers(0, 4), max_size=5))
+def test_informers_of_claimed_copies_hold_them_for_each_workspace(history: list[Step], cuts: list[int]) -> None:
+    run(lambda: follow(history, cuts, key=FLAVORS.resource))
+
+
+def long_history(chance: random.Random, workspaces: int, length: int) -> list[Step]:
+    kinds = ["object"] * 6 + ["gone", "bind", "bind", "unbind"] + ["forget"] * (chance.random() < 0.5)
+    places = ((chance.choice(kinds), chance.randrange(workspaces), chance.randrange(5)) for _ in range(length))
+    return [Step(*place, chance.randrange(21)) for place in places]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("key", [MAPS, API_BINDINGS, FLAVORS.resource])
+def test_informers_that_are_cut_off_all_the_time_stay_right(key: GroupResource, seed: int) -> None:
+    chance = random.Random(seed)
+    history = long_history(chance, 4, 150)
+    run(lambda: follow(history, [chance.randrange(12) for _ in range(30)], key=key))
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_informers_stay_right_while_fifty_workspaces_come_and_go(seed: int) -> None:
     chance = random.Random(seed)
-    kinds = ["object"] * 6 + ["gone", "bind", "bind", "unbind"]
-    history = [
-        Step(chance.choice(kinds), chance.randrange(50), chance.randrange(5), chance.randrange(21)) for _ in range(500)
-    ]
+    history = long_history(chance, 50, 500)
     run(lambda: follow(history, [chance.choice([3, 1000, 1000, 1000, 1000]) for _ in range(50)]))
