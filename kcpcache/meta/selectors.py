@@ -7,7 +7,7 @@ is a ``metav1.LabelSelector`` (``matchLabels``, ``matchExpressions``).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from kcpcache.meta.errors import BadRequestError, FieldError, field_forbidden, field_invalid, field_required
 from kcpcache.meta.names import label_value_errors, qualified_name_errors
@@ -66,11 +66,12 @@ def _tokens(text: str) -> list[str]:
     text = text.rstrip()
     while at < len(text):
         match = _TOKEN.match(text, at)
-        if match is None:
-            raise BadRequestError(f"unable to parse requirement: found {text[at:]!r}, expected an identifier")
-        found.append(match[1])
-        at = match.end()
+        found.append(match[1] if match else text[at:])
+        at = match.end() if match else len(text)
     return found
+
+
+_SYMBOLS: Final = frozenset({"=", "==", "!=", ">", "<", "(", ")", ","})
 
 
 class _Parser:
@@ -87,18 +88,21 @@ class _Parser:
         self.at += 1
         return symbol
 
-    def fail(self, found: str, expected: str) -> BadRequestError:
-        return BadRequestError(f"unable to parse requirement: found '{found}', expected: {expected}")
+    def fail(self, why: str) -> BadRequestError:
+        """For what is wrong within one requirement."""
+        return BadRequestError(f"unable to parse requirement: {why}")
 
     def requirements(self) -> list[Requirement]:
         found: list[Requirement] = []
+        if self.peek() in _SYMBOLS:
+            raise BadRequestError(f"found '{self.peek()}', expected: !, identifier, or 'end of string'")
         while self.peek():
             found.append(self.requirement())
             symbol = self.take()
             if symbol not in {",", ""}:
-                raise self.fail(symbol, "',' or 'end of string'")
-            if symbol == "," and not self.peek():
-                raise self.fail("", "identifier after ','")
+                raise BadRequestError(f"found '{symbol}', expected: ',' or 'end of string'")
+            if symbol == "," and self.peek() in {"", *_SYMBOLS}:
+                raise BadRequestError(f"found '{self.peek()}', expected: identifier after ','")
         return found
 
     def requirement(self) -> Requirement:
@@ -111,44 +115,58 @@ class _Parser:
             return Requirement(key, "Exists")
         self.take()
         if symbol in {"=", "=="}:
-            return Requirement(key, "In", frozenset([self.value()]))
+            return Requirement(key, "In", self.checked(key, [self.value()]))
         if symbol == "!=":
-            return Requirement(key, "NotIn", frozenset([self.value()]))
+            return Requirement(key, "NotIn", self.checked(key, [self.value()]))
         if symbol in {">", "<"}:
             return self.comparison(key, symbol)
         if symbol in {"in", "notin"}:
-            return Requirement(key, "In" if symbol == "in" else "NotIn", self.value_list())
-        raise self.fail(symbol, "in, notin, =, ==, !=, gt, lt")
+            return Requirement(key, "In" if symbol == "in" else "NotIn", self.checked(key, self.value_list()))
+        raise self.fail(f"found '{symbol}', expected: in, notin, =, ==, !=, gt, lt")
 
     def comparison(self, key: str, symbol: str) -> Requirement:
         value = self.value()
         if not _INTEGER.fullmatch(value):
-            raise BadRequestError(f"for 'Gt', 'Lt' operators, the value must be an integer: {value!r}")
-        return Requirement(key, "Gt" if symbol == ">" else "Lt", frozenset([value]))
+            why = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise self.fail(field_invalid("values[0]", value, why).message)
+        return Requirement(key, "Gt" if symbol == ">" else "Lt", self.checked(key, [value]))
 
     def key(self) -> str:
         key = self.take()
+        if key in {"", "!", *_SYMBOLS}:
+            raise self.fail(f"found '{key}', expected: identifier")
         errors = qualified_name_errors(key)
         if errors:
-            raise BadRequestError(f'unable to parse requirement: <nil>: Invalid value: "{key}": {"; ".join(errors)}')
+            raise self.fail(field_invalid("<nil>", key, "; ".join(errors)).message)
         return key
 
     def value(self) -> str:
-        value = "" if self.peek() in {"", ",", ")"} else self.take()
-        errors = label_value_errors(value)
-        if errors:
-            raise BadRequestError(f'unable to parse requirement: values[0]: Invalid value: "{value}": {errors[0]}')
+        if self.peek() in {"", ","}:
+            return ""
+        value = self.take()
+        if value in {"!", *_SYMBOLS}:
+            raise self.fail(f"found '{value}', expected: identifier")
         return value
 
-    def value_list(self) -> frozenset[str]:
+    def value_list(self) -> list[str]:
         if (symbol := self.take()) != "(":
-            raise self.fail(symbol, "'('")
-        values = {self.value()}
+            raise self.fail(f"found '{symbol}' expected: '('")
+        values = [self.value_in_list()]
         while self.peek() == ",":
             self.take()
-            values.add(self.value())
+            values.append(self.value_in_list())
         if (symbol := self.take()) != ")":
-            raise self.fail(symbol, "',' or ')'")
+            raise self.fail(f"found '{symbol}', expected: ',' or ')'")
+        return values
+
+    def value_in_list(self) -> str:
+        return "" if self.peek() == ")" else self.value()
+
+    def checked(self, key: str, values: list[str]) -> frozenset[str]:
+        """The values of a requirement, which must be valid labels' values."""
+        for index, value in enumerate(sorted(set(values))):
+            if errors := label_value_errors(value):
+                raise self.fail(field_invalid(f"values[{index}][{key}]", value, "; ".join(errors)).message)
         return frozenset(values)
 
 

@@ -62,6 +62,44 @@ def test_what_is_no_label_selector_is_a_bad_request(text):
         parse_label_selector(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bad!!", "unable to parse requirement: found '!', expected: in, notin, =, ==, !=, gt, lt"),
+        ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+        (",a", "found ',', expected: !, identifier, or 'end of string'"),
+        ("a=b,", "found '', expected: identifier after ','"),
+        ("a,,b", "found ',', expected: identifier after ','"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ("!", "unable to parse requirement: found '', expected: identifier"),
+        ("a===", "unable to parse requirement: found '=', expected: identifier"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+        (
+            "a>x",
+            (
+                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, "
+                "the value must be an integer"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_label_selector_is_told_in_kubes_words(text, message):
+    with pytest.raises(BadRequestError) as caught:
+        parse_label_selector(text)
+    assert caught.value.message == message
+
+
+def test_invalid_keys_and_values_are_shown_with_their_place():
+    for text, beginning in (
+        ("-a", 'unable to parse requirement: <nil>: Invalid value: "-a": name part must consist of'),
+        ("a in (x,-b)", 'unable to parse requirement: values[0][a]: Invalid value: "-b": a valid label must be'),
+    ):
+        with pytest.raises(BadRequestError) as caught:
+            parse_label_selector(text)
+        assert caught.value.message.startswith(beginning)
+
+
 @given(st.text(st.sampled_from("ab1 ,=!<>()in-/."), max_size=20))
 def test_any_text_is_either_a_selector_or_a_bad_request(text):
     try:
