@@ -1,6 +1,8 @@
 """Query parameters and DeleteOptions as the registry's options, refused as kube-apiserver refuses them."""
 
+import re
 from functools import lru_cache
+from json import dumps
 from typing import Any, Final, Literal
 
 from kcpcache.api.paths import RequestInfo
@@ -20,11 +22,15 @@ from kcpcache.registry.view import DeleteOptions, ListOptions, WriteOptions
 
 _INT64_MAX: Final = 2**63 - 1
 _MOST_DIGITS: Final = 19
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_SHOWN_CHARACTERS: Final = 40
 _MANAGER_BYTES: Final = 128
 _AGENT_CHARACTERS: Final = 256
-_MATCHES: Final = ("NotOlderThan", "Exact")
+_NOT_OLDER_THAN: Final = "NotOlderThan"
+_MATCHES: Final = ("Exact", _NOT_OLDER_THAN)
+_NO_MATCH_AND_CONTINUE: Final = "resourceVersionMatch is forbidden when continue is provided"
 _POLICIES: Final = ("Foreground", "Background", "Orphan")
-_VALIDATIONS: Final = ("", "Ignore", "Warn", "Strict")
+_VALIDATIONS: Final = ("", "Ignore", "Strict", "Warn")
 _LIST_OPTIONS, _DELETE_OPTIONS = "ListOptions", "DeleteOptions"
 
 
@@ -34,12 +40,17 @@ def _refuse(kind: str, errors: list[FieldError]) -> None:
 
 
 def number(info: RequestInfo, parameter: str) -> int | None:
-    """A parameter that is not negative; None where it is not given. Raises BadRequestError."""
-    text = info.value(parameter)
-    if not text:
+    """A number of 64 bits, maybe negative; None where it is not given. Raises BadRequestError."""
+    given = info.query.get(parameter)
+    if not given:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or int(text) > _INT64_MAX:
-        raise BadRequestError(f"invalid value for {parameter}: {text[:40]!r} is not a number between 0 and 2^63-1")
+    text = given[0]
+    why = "" if _INTEGER.fullmatch(text) else "invalid syntax"
+    # Python refuses to convert thousands of digits at all: look at the length first.
+    if not why and (len(text.lstrip("+-0")) > _MOST_DIGITS or not -_INT64_MAX - 1 <= int(text) <= _INT64_MAX):
+        why = "value out of range"
+    if why:
+        raise BadRequestError(f"strconv.ParseInt: parsing {dumps(text[:_SHOWN_CHARACTERS], ensure_ascii=False)}: {why}")
     return int(text)
 
 
@@ -61,11 +72,12 @@ def list_options(info: RequestInfo) -> ListOptions:
     match: Any = info.value("resourceVersionMatch")
     version = resource_version(info.value("resourceVersion"))
     token = info.value("continue")
+    number(info, "timeoutSeconds")  # refused of a list too, where it has no meaning
     initial = info.flag("sendInitialEvents")
-    if initial is None:
-        _refuse(_LIST_OPTIONS, _match_errors(match, version, token, watch=watch))
+    if watch:
+        _refuse(_LIST_OPTIONS, _watch_errors(match, token, initial=initial is not None))
     else:
-        _refuse(_LIST_OPTIONS, _initial_events_errors(match, watch=watch))
+        _refuse(_LIST_OPTIONS, _list_errors(match, version, token, initial=initial is not None))
     if token and version not in {"", "0"}:
         raise BadRequestError("specifying resource version is not allowed when using continue")
     return ListOptions(
@@ -74,40 +86,41 @@ def list_options(info: RequestInfo) -> ListOptions:
         field_selector=parse_field_selector(info.value("fieldSelector")),
         resource_version=version,
         resource_version_match=match,
-        limit=0 if watch else number(info, "limit") or 0,
+        limit=0 if watch else max(number(info, "limit") or 0, 0),
         continue_token="" if watch else token,
         allow_watch_bookmarks=bool(info.flag("allowWatchBookmarks")),
         send_initial_events=initial,
     )
 
 
-def _match_errors(match: str, version: str, token: str, *, watch: bool) -> list[FieldError]:
-    path = "resourceVersionMatch"
-    if not match:
-        return []
-    errors = []
-    if watch:
-        errors.append(
-            field_forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-        )
-    if not version:
+def _list_errors(match: str, version: str, token: str, *, initial: bool) -> list[FieldError]:
+    path, errors = "resourceVersionMatch", []
+    if match and not version:
         errors.append(field_forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-    if token:
-        errors.append(field_forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
-    if match not in _MATCHES:
-        errors.append(field_not_supported(path, match, ["Exact", "NotOlderThan", ""]))
+    if match and token:
+        errors.append(field_forbidden(path, _NO_MATCH_AND_CONTINUE))
+    if match not in {"", *_MATCHES}:
+        errors.append(field_not_supported(path, match, [*_MATCHES, ""]))
     if match == "Exact" and version == "0":
         errors.append(field_forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if initial:
+        errors.append(field_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     return errors
 
 
-def _initial_events_errors(match: str, *, watch: bool) -> list[FieldError]:
-    if not watch:
-        return [field_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]
-    why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-    if not match:
-        return [field_forbidden("resourceVersionMatch", why)]
-    return [] if match == "NotOlderThan" else [field_not_supported("resourceVersionMatch", match, ["NotOlderThan"])]
+def _watch_errors(match: str, token: str, *, initial: bool) -> list[FieldError]:
+    path, errors = "resourceVersionMatch", []
+    if initial and match != _NOT_OLDER_THAN:
+        why = f"sendInitialEvents requires setting resourceVersionMatch to {_NOT_OLDER_THAN}"
+        errors.append(field_forbidden(path, why))
+    if match and not initial:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        errors.append(field_forbidden(path, why))
+    if match not in {"", _NOT_OLDER_THAN}:
+        errors.append(field_not_supported(path, match, [_NOT_OLDER_THAN]))
+    if match and token:
+        errors.append(field_forbidden(path, _NO_MATCH_AND_CONTINUE))
+    return errors
 
 
 def write_options(
@@ -126,16 +139,14 @@ def write_options(
         return WriteOptions(
             field_manager=_manager_of(user_agent[:_AGENT_CHARACTERS]), field_validation="Warn", warnings=found
         )
-    errors = _dry_run_errors(info.query.get("dryRun") or [])
+    errors: list[FieldError] = []
     manager = info.value("fieldManager")
-    if len(manager.encode()) > _MANAGER_BYTES:
-        errors.append(field_too_long("fieldManager", _MANAGER_BYTES))
-    elif not manager.isprintable():
-        errors.append(field_invalid("fieldManager", manager, "should only contain printable characters"))
     if apply and not manager:
         errors.append(field_required("fieldManager", "is required for apply patch"))
     if info.verb == "patch" and not apply and info.flag("force") is not None:
         errors.append(field_forbidden("force", "may not be specified for non-apply patch"))
+    errors += _manager_errors(manager)
+    errors += _dry_run_errors(info.query.get("dryRun") or [])
     validation: Any = info.value("fieldValidation")
     if validation not in _VALIDATIONS:
         errors.append(field_not_supported("fieldValidation", validation, _VALIDATIONS))
@@ -149,10 +160,26 @@ def write_options(
     )
 
 
-def _dry_run_errors(values: list[Any]) -> list[FieldError]:
-    if all(isinstance(value, str) and value in {"All", ""} for value in values):
+def _manager_errors(manager: str) -> list[FieldError]:
+    if manager.isascii() and manager.isprintable() and len(manager) <= _MANAGER_BYTES:
         return []
-    return [field_not_supported("dryRun", values, ["All"])]
+    errors, position = [], 0
+    if len(manager.encode()) > _MANAGER_BYTES:
+        errors.append(field_too_long("fieldManager", _MANAGER_BYTES))
+    for character in manager[:_MANAGER_BYTES]:
+        if not character.isprintable():
+            why = f"invalid character U+{ord(character):04X} (at position {position})"
+            errors.append(field_invalid("fieldManager", manager, why))
+        position += len(character.encode())
+    return errors
+
+
+def _dry_run_errors(values: list[Any]) -> list[FieldError]:
+    if all(value == "All" for value in values):
+        return []
+    shown = ", ".join(dumps(value, ensure_ascii=False) for value in values)
+    why = f'Unsupported value: []string{{{shown}}}: supported values: "All"'
+    return [FieldError("FieldValueNotSupported", "dryRun", why)]
 
 
 @lru_cache(maxsize=1024)
@@ -173,21 +200,22 @@ def delete_options(info: RequestInfo, body: Object, *, warnings: list[str] | Non
     preconditions = body.get("preconditions")
     preconditions = preconditions if isinstance(preconditions, dict) else {}
     dry_run = body.get("dryRun") or info.query.get("dryRun") or []
-    errors = _dry_run_errors(dry_run if isinstance(dry_run, list) else [dry_run])
+    errors: list[FieldError] = []
     policy: Any = body.get("propagationPolicy") or info.value("propagationPolicy")
     orphan = body.get("orphanDependents", info.flag("orphanDependents"))
     if policy and orphan is not None:
         errors.append(
             field_invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set")
         )
-    elif policy and policy not in _POLICIES:
+    if policy and policy not in _POLICIES:
         errors.append(field_not_supported("propagationPolicy", policy, [*_POLICIES, "nil"]))
+    errors += _dry_run_errors(dry_run if isinstance(dry_run, list) else [dry_run])
     _refuse(_DELETE_OPTIONS, errors)
     if orphan is not None:
         policy = "Orphan" if orphan else "Background"
     grace = body.get("gracePeriodSeconds", number(info, "gracePeriodSeconds"))
     return DeleteOptions(
-        dry_run=bool(dry_run and dry_run != [""]),
+        dry_run=bool(dry_run),
         propagation_policy=policy,
         uid=_text(preconditions, "uid"),
         resource_version=_text(preconditions, "resourceVersion"),
@@ -216,4 +244,4 @@ def include_object(info: RequestInfo) -> IncludeObject:
         case "Object":
             return "Object"
         case other:
-            raise BadRequestError(f"unrecognized includeObject value: {other[:40]!r}")
+            raise BadRequestError(f"unrecognized includeObject value: {dumps(other[:_SHOWN_CHARACTERS])}")

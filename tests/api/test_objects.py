@@ -100,6 +100,35 @@ async def test_delete_options_of_the_wrong_types_are_the_client_s_mistake(world,
         assert response.status_code < 500
 
 
+@pytest.mark.parametrize("path", ["/a", ""])
+async def test_a_policy_that_there_is_not_and_an_older_way_to_say_it_are_refused_together(world, path):
+    await world.create("a")
+    policy = (
+        'propagationPolicy: Unsupported value: "Bad": supported values: "Foreground", "Background", "Orphan", "nil"'
+    )
+    refused = await world.client.delete(f"{CM}{path}?propagationPolicy=Bad")
+    assert refused.json()["message"] == f'DeleteOptions.meta.k8s.io "" is invalid: {policy}'
+    both = 'propagationPolicy: Invalid value: "Bad": orphanDependents and deletionPropagation cannot be both set'
+    refused = await world.client.delete(f"{CM}{path}?propagationPolicy=Bad&orphanDependents=false")
+    assert refused.json()["message"] == f'DeleteOptions.meta.k8s.io "" is invalid: [{both}, {policy}]'
+    assert (await world.client.delete(f"{CM}{path}?gracePeriodSeconds=x")).status_code == 400
+    assert (await world.client.delete(f"{CM}{path}?gracePeriodSeconds=-1")).status_code == 200
+
+
+async def test_deletecollection_takes_pages_and_refuses_what_a_list_refuses(world):
+    for name in "abc":
+        await world.create(name)
+    assert (await world.client.delete(f"{CM}?resourceVersionMatch=Exact")).status_code == 422
+    assert (await world.client.delete(f"{CM}?labelSelector=bad!!")).status_code == 400
+    first = (await world.client.delete(f"{CM}?limit=2")).json()
+    assert [item["metadata"]["name"] for item in first["items"]] == ["a", "b"]
+    rest = await world.client.delete(CM, params={"limit": 2, "continue": first["metadata"]["continue"]})
+    assert [item["metadata"]["name"] for item in rest.json()["items"]] == ["c"]
+    await world.create("d")
+    selected = (await world.client.delete(f"{CM}?fieldSelector=metadata.name%3Dx")).json()
+    assert selected["items"] == []
+
+
 async def test_deletecollection_deletes_what_the_selector_matches_and_lists_it(world):
     await world.create("a", metadata={"name": "a", "labels": {"x": "1"}})
     await world.create("b")
@@ -126,7 +155,9 @@ async def test_a_list_has_its_kind_its_revision_and_pages_that_fit_together(worl
     "query",
     [
         "limit=x",
-        "limit=-1",
+        "limit=",
+        "timeoutSeconds=x",
+        "watch=1&timeoutSeconds=x",
         f"limit={'9' * 40}",
         "resourceVersion=x",
         "resourceVersion=-5",
@@ -140,6 +171,72 @@ async def test_a_list_has_its_kind_its_revision_and_pages_that_fit_together(worl
 async def test_list_parameters_that_cannot_be_read_are_a_bad_request(world, query):
     response = await world.client.get(f"{CM}?{query}")
     assert (response.status_code, response.json()["kind"]) == (400, "Status")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=x", 'strconv.ParseInt: parsing "x": invalid syntax'),
+        (f"limit={2**63}", f'strconv.ParseInt: parsing "{2**63}": value out of range'),
+        ("labelSelector=bad!!", "unable to parse requirement: found '!', expected: in, notin, =, ==, !=, gt, lt"),
+        ("continue=x&resourceVersion=5", "specifying resource version is not allowed when using continue"),
+    ],
+)
+async def test_what_cannot_be_read_of_a_list_is_told_in_kubes_words(world, query, message):
+    assert (await world.client.get(f"{CM}?{query}")).json()["message"] == message
+
+
+@pytest.mark.parametrize("query", ["limit=-1", "timeoutSeconds=-5", "allowWatchBookmarks=true", "pretty=true"])
+async def test_what_means_nothing_to_a_list_is_passed_over(world, query):
+    for name in "ab":
+        await world.create(name)
+    assert len((await world.client.get(f"{CM}?{query}")).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "causes"),
+    [
+        (
+            "resourceVersionMatch=Sometimes&continue=x",
+            [
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided",
+                'resourceVersionMatch: Unsupported value: "Sometimes": supported values: "Exact", "NotOlderThan", ""',
+            ],
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0&sendInitialEvents=false",
+            [
+                'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+                "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list",
+            ],
+        ),
+        (
+            "watch=1&sendInitialEvents=true&resourceVersionMatch=Exact",
+            [
+                (
+                    "resourceVersionMatch: Forbidden: "
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+                ),
+                'resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"',
+            ],
+        ),
+        (
+            "watch=1&resourceVersionMatch=NotOlderThan&continue=x",
+            [
+                (
+                    "resourceVersionMatch: Forbidden: "
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+                ),
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided",
+            ],
+        ),
+    ],
+)
+async def test_all_that_excludes_each_other_is_told_at_once(world, query, causes):
+    status = (await world.client.get(f"{CM}?{query}")).json()
+    assert status["message"] == f'ListOptions.meta.k8s.io "" is invalid: [{", ".join(causes)}]'
+    assert (status["reason"], len(status["details"]["causes"])) == ("Invalid", len(causes))
 
 
 @pytest.mark.parametrize(
@@ -164,6 +261,7 @@ async def test_list_parameters_that_exclude_each_other_are_invalid(world, query)
     ("query", "field"),
     [
         ("dryRun=Some", "dryRun"),
+        ("dryRun=", "dryRun"),
         ("fieldValidation=Perhaps", "fieldValidation"),
         (f"fieldManager={'m' * 129}", "fieldManager"),
         ("fieldManager=a%0ab", "fieldManager"),
@@ -173,6 +271,26 @@ async def test_write_options_are_checked(world, query, field):
     response = await world.client.post(f"{CM}?{query}", json={"metadata": {"name": "a"}})
     assert response.status_code == 422
     assert [cause["field"] for cause in response.json()["details"]["causes"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("dryRun=Some", 'dryRun: Unsupported value: []string{"Some"}: supported values: "All"'),
+        (f"fieldManager={'m' * 129}", "fieldManager: Too long: may not be more than 128 bytes"),
+        (
+            "fieldManager=%C3%A4%00b",
+            'fieldManager: Invalid value: "ä\\u0000b": invalid character U+0000 (at position 2)',
+        ),
+        (
+            "fieldValidation=No",
+            'fieldValidation: Unsupported value: "No": supported values: "", "Ignore", "Strict", "Warn"',
+        ),
+    ],
+)
+async def test_what_is_wrong_with_write_options_is_told_in_kubes_words(world, query, message):
+    response = await world.client.post(f"{CM}?{query}", json={"metadata": {"name": "a"}})
+    assert response.json()["message"] == f'CreateOptions.meta.k8s.io "" is invalid: {message}'
 
 
 async def test_a_dry_run_answers_and_stores_nothing(world):

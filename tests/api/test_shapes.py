@@ -44,7 +44,22 @@ async def test_rows_carry_as_much_of_the_object_as_is_asked_for(world, include, 
 
 
 async def test_any_other_include_is_a_bad_request(world):
-    assert (await world.client.get(f"{CM}?includeObject=All", headers=TABLE)).status_code == 400
+    refused = await world.client.get(f"{CM}?includeObject=All", headers=TABLE)
+    assert (refused.status_code, refused.json()["message"]) == (400, 'unrecognized includeObject value: "All"')
+    assert (await world.client.get(f"{CM}?includeObject=All")).status_code == 200
+
+
+async def test_writes_answer_in_the_form_that_is_asked_for_and_a_status_stays_one(world):
+    for headers, kind in ((TABLE, "Table"), (METADATA, "PartialObjectMetadata")):
+        created = await world.client.post(CM, json={"metadata": {"name": "a"}}, headers=headers)
+        assert (created.status_code, created.json()["kind"]) == (201, kind)
+        body = {"metadata": {"name": "a"}, "data": {"k": "v"}}
+        assert (await world.client.put(f"{CM}/a", json=body, headers=headers)).json()["kind"] == kind
+        merge = {**headers, "content-type": "application/merge-patch+json"}
+        assert (await world.client.patch(f"{CM}/a", json={"data": {}}, headers=merge)).json()["kind"] == kind
+        assert (await world.client.delete(f"{CM}/a", headers=headers)).json()["kind"] == "Status"
+        missing = (await world.client.get(f"{CM}/a", headers=headers)).json()
+        assert (missing["kind"], missing["code"]) == ("Status", 404)
 
 
 async def test_a_table_of_many_objects_is_paged_like_a_list(world):
