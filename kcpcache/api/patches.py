@@ -11,7 +11,14 @@ from kcpcache.api.json_body import complaints as complaints_of
 from kcpcache.api.json_body import decode_json, duplicate_fields
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
-from kcpcache.meta.errors import BadRequestError, InvalidError, UnsupportedMediaTypeError, field_invalid, not_found
+from kcpcache.meta.errors import (
+    BadRequestError,
+    InvalidError,
+    UnsupportedMediaTypeError,
+    conflict,
+    field_invalid,
+    not_found,
+)
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
@@ -136,11 +143,20 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
+            _refuse_uid(call, metadata(body.object).get("uid"))
         applied = apply_configuration(call, live, body.object, options)
         complain_of_yaml(body.complaints, options)
         return applied if live is None else _unpinned(applied, metadata(live).get("resourceVersion"))
 
     return change
+
+
+def _refuse_uid(call: Call, uid: object) -> None:
+    """An apply that names an object's uid means that object, and makes no other. Raises ConflictError."""
+    if uid:
+        info = call.info
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(info.group, info.resource, info.name, why)
 
 
 def apply_configuration(call: Call, live: Object | None, configuration: Object, options: WriteOptions) -> Object:

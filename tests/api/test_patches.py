@@ -133,6 +133,37 @@ async def test_an_apply_creates_then_owns_and_conflicts_with_others(world):
     assert again.json() == forced.json()
 
 
+async def test_an_apply_may_name_the_object_and_the_version_that_it_means(world):
+    made = (await world.create("a"))["metadata"]
+
+    async def apply(name, **metadata):
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": {"k": "v"}}
+        return await world.client.patch(f"{CM}/{name}?fieldManager=m", json=body, headers=APPLY)
+
+    other = await apply("a", uid="other")
+    assert (other.status_code, other.json()["message"]) == (
+        409,
+        (
+            'Operation cannot be fulfilled on configmaps "a": '
+            f"Precondition failed: UID in precondition: other, UID in object meta: {made['uid']}"
+        ),
+    )
+    assert (await apply("a", resourceVersion="1000")).status_code == 409
+    missing = await apply("b", uid="other")
+    assert (missing.status_code, missing.json()["message"]) == (
+        409,
+        (
+            'Operation cannot be fulfilled on configmaps "b": '
+            "uid mismatch: the provided object specified uid other, and no existing object was found"
+        ),
+    )
+    assert (await world.client.get(f"{CM}/b")).status_code == 404
+    owned = await apply("a", managedFields=[{"manager": "x"}])
+    assert (owned.status_code, owned.json()["message"]) == (400, "metadata.managedFields must be nil")
+    exact = await apply("a", uid=made["uid"], resourceVersion=made["resourceVersion"], managedFields=None)
+    assert (exact.status_code, exact.json()["data"]) == (200, {"k": "v"})
+
+
 async def test_an_apply_of_a_scale_owns_the_replicas_of_the_object(world):
     await world.client.post(f"{CT}?fieldManager=maker", json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}})
 
