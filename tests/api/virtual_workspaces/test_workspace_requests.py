@@ -116,3 +116,36 @@ async def test_a_workspace_waits_for_a_shard_that_its_selector_allows(world: Ser
     )
     await shard.settled()
     assert shard.need("root", WORKSPACES, "work")["status"]["phase"] == "Ready"
+
+
+async def test_a_type_can_allow_no_children_and_what_it_extends_counts(world: ServiceWorld) -> None:
+    shard = world.shard
+    extend = {"with": [UNIVERSAL]}
+    labels = {"additionalWorkspaceLabels": {"tier": "leaf"}}
+    await shard.create(
+        "root", WORKSPACE_TYPES, "childless", spec={"extend": extend, "limitAllowedChildren": {"none": True}, **labels}
+    )
+    await shard.create(
+        "root", WORKSPACE_TYPES, "heir", spec={"extend": {"with": [{"name": "childless", "path": "root"}]}}
+    )
+    for kind in ("childless", "heir"):
+        body = {"metadata": {"name": kind}, "spec": {"type": {"name": kind, "path": "root"}}}
+        made = await world.request("POST", f"/clusters/root{PATH}", ADMIN, json=body)
+        assert made.json()["metadata"]["labels"]["tier"] == "leaf"
+        await shard.settled()
+        cluster = shard.clusters.resolve(f"root:{kind}")
+        code, message = await world.refused("POST", f"/clusters/{cluster}{PATH}", ADMIN, json=work())
+        assert (code, f"root:universal is not allowed in root:{kind}" in message) == (403, True)
+        bindings = f"/clusters/{cluster}/apis/apis.kcp.io/v1alpha2/apibindings"
+        exports = [item["spec"]["reference"]["export"]["name"] for item in (await world.get(bindings))["items"]]
+        assert sorted(exports) == ["tenancy.kcp.io", "topology.kcp.io"]
+
+
+async def test_a_home_is_printed_as_a_row_of_a_table(world: ServiceWorld) -> None:
+    await world.request("GET", f"/clusters/root{PATH}/~", "alice")
+    await world.shard.settled()
+    accept = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    table = (await world.request("GET", f"/clusters/root{PATH}/~", "alice", headers=accept)).json()
+    (row,) = table["rows"]
+    cells = dict(zip((column["name"] for column in table["columnDefinitions"]), row["cells"], strict=True))
+    assert (cells["Name"], cells["Phase"]) == ("~", "Ready")
