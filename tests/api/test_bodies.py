@@ -59,9 +59,9 @@ async def test_a_gzip_body_is_decompressed():
 @pytest.mark.parametrize(
     ("body", "encoding", "error"),
     [
-        (gzip.compress(b"\0" * 50_000_000), b"gzip", RequestEntityTooLargeError),
+        (gzip.compress(b"\0" * 50_000_000, mtime=0), b"gzip", RequestEntityTooLargeError),
         (b"no gzip at all", b"gzip", BadRequestError),
-        (gzip.compress(b"hello")[:-6], b"gzip", BadRequestError),
+        (gzip.compress(b"hello", mtime=0)[:-6], b"gzip", BadRequestError),
         (b"x", b"br", UnsupportedMediaTypeError),
     ],
 )
