@@ -1,8 +1,9 @@
 """Informers over all consumers of an APIExport, against random histories of objects and APIBindings (P4, P6)."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ from kcpcache.registry.stored_view import StoredView, storage_prefix
 from kcpcache.registry.system import SystemTypes
 from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, Listing, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
+from kcpcache.storage.store import Event, Progress, Revision
 from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
 from kcpcache.virtual.api_export_grants import ClaimKey, Sight
 from kcpcache.virtual.api_export_projected import ClaimedProjectionView, Sees
@@ -346,3 +348,46 @@ def test_informers_stay_right_while_fifty_workspaces_come_and_go(seed: int) -> N
     chance = random.Random(seed)
     history = long_history(chance, 50, 500)
     run(lambda: follow(history, [chance.choice([3, 1000, 1000, 1000, 1000]) for _ in range(50)]))
+
+
+class SlowHistory(MemoryStore):
+    """Whoever reads its history has to wait for every event, once that is asked for."""
+
+    slow = False
+
+    async def watch(self, prefix: str, *, after: Revision) -> AsyncIterator[Event | Progress]:
+        async with contextlib.aclosing(super().watch(prefix, after=after)) as events:
+            async for event in events:
+                if self.slow and prefix != "/":
+                    await asyncio.sleep(1)
+                yield event
+
+
+async def revisions_while_opening(writes: int) -> tuple[list[int], list[int]]:
+    """What a watch that resumes from the store's history hears while there are writes, and what it should."""
+    store = SlowHistory()
+    caches = Caches(store)
+    await caches.start()
+    try:
+        world = World(caches)
+        await world.bind("ws0", "b0", 3)
+        start = caches.revision
+        await world.take(Step("object", 0, 0, 1))
+        await world.take(Step("forget", 0, 0, 0))
+        store.slow = True
+        opening = asyncio.create_task(world.reader().watch(ListOptions(resource_version=str(start))))
+        for number in range(writes):
+            await world.take(Step("object", 0, number % 3, 1))
+        opened, heard = await opening, []
+        while events := await opened.next(1):
+            heard += [event.item.entry.revision for event in events if not isinstance(event, Bookmark)]
+        opened.close()
+        return heard, list(range(start + 1, caches.revision + 1))
+    finally:
+        await caches.close()
+
+
+@pytest.mark.parametrize("writes", [1, 2, 5, 20])
+def test_what_happens_while_the_past_is_read_comes_after_it(writes: int) -> None:
+    heard, wanted = run(lambda: revisions_while_opening(writes))
+    assert heard == wanted
