@@ -14,25 +14,31 @@ class CompileError(ValueError):
 
 
 @cache
-def environment() -> Any:
-    """The one environment: ``self`` and ``oldSelf`` are dynamic, the Kubernetes libraries are loaded."""
+def language() -> dict[str, Any]:
+    """What rules are written in, as arguments of ``NewEnv``: CEL with the Kubernetes libraries, made once."""
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    from kcpcache.schema.cel_library import extension
+    from kcpcache.schema.cel_library import comparisons, extension
+
+    extensions = [
+        ext_bindings.ExtBindings(),
+        ext_math.ExtMath(),
+        ext_optional.ExtOptional(),
+        ext_encoders.ExtEncoders(),
+        ext_strings.ExtStrings(),
+        extension(),
+    ]
+    return {"config": comparisons.config(cel), "functions": comparisons.functions(cel), "extensions": extensions}
+
+
+@cache
+def environment() -> Any:
+    """The one environment that rules run in: ``self`` and ``oldSelf`` are dynamic."""
+    from cel_expr_python import cel
 
     dynamic = cel.Type.DYN
-    return cel.NewEnv(
-        variables={"self": dynamic, "oldSelf": dynamic, OLD_VARIABLE: dynamic},
-        extensions=[
-            ext_bindings.ExtBindings(),
-            ext_math.ExtMath(),
-            ext_optional.ExtOptional(),
-            ext_encoders.ExtEncoders(),
-            ext_strings.ExtStrings(),
-            extension(),
-        ],
-    )
+    return cel.NewEnv(variables={"self": dynamic, "oldSelf": dynamic, OLD_VARIABLE: dynamic}, **language())
 
 
 def compile_expression(expression: str, wanted: str, *, optional_old_self: bool = False) -> Any:
@@ -44,14 +50,12 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
 
     if len(expression) > _MAX_EXPRESSION_LENGTH:
         raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
-    text = expression
-    if optional_old_self:
-        text = f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {expression}\n)"
     try:
-        environment().compile(expression)  # with its own positions, and proof against unbalanced parentheses
-        program = environment().compile(text)
+        program = environment().compile(expression)
+        if optional_old_self:  # only now, with parentheses known to be balanced
+            program = environment().compile(f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {expression}\n)")
     except RuntimeError as error:
-        raise CompileError(_readable(str(error))) from None
+        raise CompileError(readable(str(error))) from None
     except UnicodeEncodeError:
         raise CompileError("expression is not valid Unicode") from None
     if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
@@ -59,6 +63,6 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
     return program
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """cel-cpp's report without its status codes."""
     return text.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")

@@ -1,19 +1,14 @@
-"""What can be seen in a CEL expression's text without evaluating it: names used and field paths.
+"""What can be seen in a CEL expression's text without evaluating it: the names in it.
 
-cel-cpp gives Python no syntax tree, so these work on tokens. String literals and comments are set
-aside first; what is left is exact for names, and an upper bound for cost.
+String literals and comments are set aside first; what is left is exact for names, and an upper bound for cost.
 """
 
 import re
-from collections.abc import Iterator
-
-from kcpcache.meta.objects import Object
 
 _LITERAL = re.compile(
     r"""[rRbB]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|//[^\n]*""", re.DOTALL
 )
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
-_SELF_PATH = re.compile(r"(?<![\w.])(?:self|oldSelf)((?:\.[A-Za-z_]\w*)+)(\()?")
 
 RESERVED = frozenset(
     {
@@ -46,34 +41,3 @@ def code(expression: str) -> str:
 def uses_old_self(expression: str) -> bool:
     """Whether the rule is a transition rule."""
     return "oldSelf" in _NAME.findall(code(expression))
-
-
-def unknown_fields(expression: str, schema: Object, *, root: bool) -> Iterator[tuple[int, str]]:
-    """Fields of ``self`` that the schema does not have, as (offset in the expression, name)."""
-    for found in _SELF_PATH.finditer(code(expression)):
-        names = found[1].split(".")[1:]
-        if found[2]:
-            names.pop()  # a method
-        offset, here = found.start(1), schema
-        for depth, name in enumerate(names):
-            fields = _fields(here, root=root and depth == 0)
-            if fields is None:
-                break
-            if name not in fields:
-                yield offset, name
-                break
-            here = fields[name]
-            offset += len(name) + 1
-
-
-def _fields(schema: Object, *, root: bool) -> dict[str, Object] | None:
-    """The node's fields by escaped name; None where any name may follow, or none is known."""
-    if schema.get("type") != "object" or schema.get("additionalProperties") is not None:
-        return None
-    properties: Object = schema.get("properties") or {}
-    if schema.get("x-kubernetes-preserve-unknown-fields") is True and not properties:
-        return None
-    fields = {escaped: child for name, child in properties.items() if (escaped := escape(name)) is not None}
-    if root or schema.get("x-kubernetes-embedded-resource") is True:
-        fields |= {"apiVersion": {}, "kind": {}, "metadata": {}}
-    return fields

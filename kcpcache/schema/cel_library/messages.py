@@ -8,9 +8,9 @@ NAMES = ("Format", "Network", "Quantity", "Semver", "URL")
 
 
 @cache
-def message_classes() -> dict[str, Any]:
-    """Name → message class with one string field ``text``; added to the default descriptor pool once."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+def file_descriptor() -> bytes:
+    """The serialized FileDescriptorProto of the messages."""
+    from google.protobuf import descriptor_pb2
 
     file = descriptor_pb2.FileDescriptorProto(name="kcpcache/cel_library.proto", package=_PACKAGE, syntax="proto3")
     for name in NAMES:
@@ -20,8 +20,16 @@ def message_classes() -> dict[str, Any]:
             type=descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
             label=descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL,
         )
+    return file.SerializeToString()
+
+
+@cache
+def message_classes() -> dict[str, Any]:
+    """Name → message class with one string field ``text``; added to the default descriptor pool once."""
+    from google.protobuf import descriptor_pool, message_factory
+
     pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
+    pool.AddSerializedFile(file_descriptor())
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in NAMES}
 
 

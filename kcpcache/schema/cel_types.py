@@ -1,0 +1,243 @@
+"""Rules checked against the types of their schema: cel-cpp's own checker sees the schema as protobuf messages.
+
+Rules run without types (``cel_environment``), since JSON needs no conversion then; types serve the author of a schema.
+What messages cannot say, such as lists of lists, and what may be null is dynamic here: no sound rule is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from kcpcache.meta.objects import Object
+from kcpcache.schema.cel_environment import CompileError, language, readable
+from kcpcache.schema.cel_shape import fields, is_known, is_map
+from kcpcache.schema.cel_tree import Comprehension, Node, read
+
+_PACKAGE = "schema"
+_ANY = ".google.protobuf.Value"
+_WELL_KNOWN = {
+    "date-time": ".google.protobuf.Timestamp",
+    "date": ".google.protobuf.Timestamp",
+    "duration": ".google.protobuf.Duration",
+}
+_SCALARS = {"boolean": 8, "integer": 3, "number": 1, "string": 9, "byte": 12}
+"""To FieldDescriptorProto.Type."""
+_SHAPES = frozenset({"array", "boolean", "integer", "number", "string"})
+_RESULTS = {"BOOL": "bool", "STRING": "string", "DYN": ""}
+_MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
+_RESERVED = 19_000
+"""From here on, a thousand numbers of fields are protobuf's own."""
+_TOO_DEEP = "Exceeded max recursion depth"
+"""cel-cpp takes a depth of 32, of which the bindings around a rule take two."""
+_LINE = re.compile(r"^ERROR: <input>:(\d+):", re.MULTILINE)
+_MESSAGE_NAME = re.compile(rf"\b{_PACKAGE}\.M\d+\b")
+_APPLIED = re.compile(
+    r"^(?P<report>ERROR: <input>:(?P<line>\d+):(?P<column>\d+): .* for '(?P<name>.*)' applied to ')\((?P<types>.*)\)'$",
+    re.MULTILINE,
+)
+_TYPE_NAMES = (
+    ("null_type", "null"),
+    ("google.protobuf.Timestamp", "timestamp"),
+    ("google.protobuf.Duration", "duration"),
+)
+"""What cel-cpp calls types, and what cel-go does."""
+_NOT_IN_STRUCT = re.compile(r"(undefined field '[^']*') not found in struct '[^']*'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The type of a field: a number of FieldDescriptorProto.Type, with the name of the message if it is one."""
+
+    number: int
+    name: str = ""
+
+
+_DYNAMIC = _Kind(_MESSAGE, _ANY)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A rule that passed: the name of its type ("" if only known when it runs), and its tree (None if too deep)."""
+
+    result: str
+    tree: Node | None
+
+
+class Types:
+    """The types of the nodes of one schema. First ``declare`` all nodes, then ``check`` their rules."""
+
+    def __init__(self) -> None:
+        from google.protobuf import descriptor_pb2
+
+        self._file = descriptor_pb2.FileDescriptorProto(name="schema.proto", package=_PACKAGE, syntax="proto3")
+        self._file.dependency.extend(f"google/protobuf/{name}.proto" for name in ("timestamp", "duration", "struct"))
+        self._messages: dict[tuple[int, bool], str] = {}
+        self._nodes: list[tuple[Object, bool]] = []
+        self._env: Any = None
+
+    def declare(self, schema: Object, *, root: bool) -> int:
+        """Make the node's type known; the answer names the node in ``check``."""
+        if not _is_dynamic(schema):
+            self._declare(schema, root=root)
+        self._nodes.append((schema, root))
+        return len(self._nodes) - 1
+
+    def check(self, expression: str, node: int, *, optional_old_self: bool = False) -> Checked:
+        """Check an expression, which has been compiled without types, on one node.
+
+        Raises CompileError with a report in the words of cel-go.
+        """
+        if self._env is None:
+            self._env = self._environment()
+        old = f"optional.of(n{node})" if optional_old_self else f"n{node}"
+        # On lines of its own, so that the columns of errors stay right; the lines are set right below.
+        text = f"cel.bind(self, n{node}, cel.bind(oldSelf, {old},\n{expression}\n))"
+        try:
+            program = self._env.compile(text)
+        except RuntimeError as error:
+            if _TOO_DEEP in str(error):
+                return Checked("", None)
+            raise CompileError(_reported(str(error), expression)) from None
+        result, tree = program.return_type().name(), read(program.serialize())
+        for _ in range(2):  # The expression stands in two bindings
+            tree = tree.result if isinstance(tree, Comprehension) else None
+        return Checked(_RESULTS.get(result, result), tree)
+
+    def _environment(self) -> Any:
+        from cel_expr_python import cel
+        from google.protobuf import descriptor_pool, duration_pb2, struct_pb2, timestamp_pb2
+
+        from kcpcache.schema.cel_library.messages import file_descriptor
+
+        pool = descriptor_pool.DescriptorPool()
+        for known in (timestamp_pb2, duration_pb2, struct_pb2):
+            pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+        pool.AddSerializedFile(file_descriptor())
+        pool.AddSerializedFile(self._file.SerializeToString())
+        variables = {
+            f"n{index}": self._cel_type(cel, schema, root=root) for index, (schema, root) in enumerate(self._nodes)
+        }
+        return cel.NewEnv(descriptor_pool=pool, variables=variables, **language())
+
+    def _cel_type(self, cel: Any, schema: Object, *, root: bool = False) -> Any:
+        """As the type of a variable, which can nest lists and maps."""
+        if _is_dynamic(schema):
+            return cel.Type.DYN
+        match schema["type"]:
+            case "array":
+                return cel.Type.List(self._cel_type(cel, schema["items"]))
+            case "object" if is_map(schema):
+                return cel.Type.Map(cel.Type.STRING, self._cel_type(cel, schema["additionalProperties"]))
+            case "object":
+                return cel.Type(self._message(schema, root=root).lstrip("."))
+            case "boolean":
+                return cel.Type.BOOL
+            case "integer":
+                return cel.Type.INT
+            case "number":
+                return cel.Type.DOUBLE
+        known = {"date-time": cel.Type.TIMESTAMP, "date": cel.Type.TIMESTAMP, "duration": cel.Type.DURATION}
+        return (known | {"byte": cel.Type.BYTES}).get(schema.get("format"), cel.Type.STRING)
+
+    def _declare(self, schema: Object, *, root: bool = False) -> None:
+        """Add the messages that the type is made of."""
+        if _is_dynamic(schema):
+            return
+        if schema["type"] == "array":
+            self._declare(schema["items"])
+        elif is_map(schema):
+            self._declare(schema["additionalProperties"])
+        elif schema["type"] == "object":
+            self._message(schema, root=root)
+
+    def _message(self, schema: Object, *, root: bool = False) -> str:
+        known = self._messages.get((id(schema), root))
+        if known is not None:
+            return known
+        name = f"M{len(self._messages)}"
+        self._messages[id(schema), root] = f".{_PACKAGE}.{name}"
+        # Names may differ in underscores only.
+        message = self._file.message_type.add(name=name, options={"deprecated_legacy_json_field_conflicts": True})
+        children = fields(schema, root=root)
+        taken = set(children)
+        for number, (field, child) in enumerate(children.items(), start=1):
+            self._field(message, field, number if number < _RESERVED else number + 1_000, child, taken)
+        return f".{_PACKAGE}.{name}"
+
+    def _field(self, message: Any, name: str, number: int, schema: Object, taken: set[str]) -> None:
+        """``taken`` are the names that the message has in it: of fields, and of entries of maps."""
+        kind, label = self._kind(schema), _OPTIONAL
+        if kind is None and schema["type"] == "array":
+            kind, label = self._kind(schema["items"]) or _DYNAMIC, _REPEATED
+        elif kind is None and (entry := _camel_case(name) + "Entry") not in taken:
+            taken.add(entry)
+            kind, label = self._entry(message, entry, schema), _REPEATED
+        kind = kind or _DYNAMIC
+        message.field.add(name=name, number=number, type=kind.number, type_name=kind.name or None, label=label)
+
+    def _entry(self, message: Any, name: str, schema: Object) -> _Kind:
+        """The message that protobuf wants for the entries of a map; its name must follow from the field's."""
+        entry = message.nested_type.add(name=name, options={"map_entry": True})
+        value = self._kind(schema["additionalProperties"]) or _DYNAMIC
+        entry.field.add(name="key", number=1, type=_SCALARS["string"], label=_OPTIONAL)
+        entry.field.add(name="value", number=2, type=value.number, type_name=value.name or None, label=_OPTIONAL)
+        return _Kind(_MESSAGE, f".{_PACKAGE}.{message.name}.{name}")
+
+    def _kind(self, schema: Object) -> _Kind | None:
+        """The type of a field; None for lists and maps."""
+        if _is_dynamic(schema):
+            return _DYNAMIC
+        kind = schema["type"]
+        if kind == "object" and not is_map(schema):
+            return _Kind(_MESSAGE, self._message(schema))
+        if kind in {"object", "array"}:
+            return None
+        text_format = (schema.get("format") or "") if kind == "string" else ""
+        if text_format in _WELL_KNOWN:
+            return _Kind(_MESSAGE, _WELL_KNOWN[text_format])
+        return _Kind(_SCALARS["byte" if text_format == "byte" else kind])
+
+
+def _is_dynamic(schema: Object) -> bool:
+    """Whether only the value tells its type. Null is refused by all types but those of objects."""
+    if not is_known(schema) or schema.get("x-kubernetes-int-or-string") is True:
+        return True
+    if schema["type"] != "object":
+        return schema.get("nullable") is True or schema["type"] not in _SHAPES
+    if is_map(schema):
+        return schema.get("nullable") is True
+    return schema.get("additionalProperties") is True and not schema.get("properties")
+
+
+def _camel_case(field: str) -> str:
+    """As protobuf does it: capital after underscores and at the start, the rest as it is."""
+    return "".join(part[:1].upper() + part[1:] for part in field.split("_"))
+
+
+def _reported(text: str, expression: str) -> str:
+    """A report on what stood one line further down, in the words of cel-go."""
+    text = _LINE.sub(lambda found: f"ERROR: <input>:{int(found[1]) - 1}:", readable(text))
+    text = _NOT_IN_STRUCT.sub(r"\1", _MESSAGE_NAME.sub("object", text))
+    lines = expression.split("\n")
+    return _APPLIED.sub(lambda found: _applied(found, lines[int(found["line"]) - 1]), text)
+
+
+def _applied(found: re.Match[str], line: str) -> str:
+    """A call that no overload fits; that of a method is shown as ``target.(arguments)``."""
+    types = found["types"]
+    for theirs, ours in _TYPE_NAMES:
+        types = types.replace(theirs, ours)
+    if line[: int(found["column"]) - 1].rstrip().endswith(f".{found['name']}"):
+        target, arguments = _split(types)
+        return f"{found['report']}{target}.({arguments})'"
+    return f"{found['report']}({types})'"
+
+
+def _split(types: str) -> tuple[str, str]:
+    """The first of several types, and the others."""
+    depth = 0
+    for place, character in enumerate(types):
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            return types[:place], types[place + 2 :]
+    return types, ""
