@@ -1,8 +1,10 @@
 """CertificateSigningRequests: who asked is for the server to say, and who may decide is told by the signer.
 
-After kube's strategy of the type, and its admission plugins CertificateApproval and CertificateSigning.
+After kube's strategy of the type, and its admission plugins CertificateApproval, CertificateSigning and
+CertificateSubjectRestriction.
 """
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,12 +12,14 @@ from typing import Any, Final
 from kcpcache.admission.chain import Request
 from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.user import SYSTEM_MASTERS
 from kcpcache.meta.errors import FieldError, InvalidError, field_forbidden, forbidden
 from kcpcache.meta.objects import Object, nested, timestamp
 
 CERTIFICATES_GROUP: Final = "certificates.k8s.io"
 _REQUESTER: Final = ("username", "uid", "groups", "extra")
 _DECISIONS: Final = ("Approved", "Denied")
+_CLIENT_SIGNER: Final = "kubernetes.io/kube-apiserver-client"
 _VERBS: Final = {"approval": "approve", "status": "sign"}
 
 
@@ -44,9 +48,12 @@ class SigningRequests:
     async def validate(self, request: Request) -> None:
         """Raises ForbiddenError where the requests of this signer are not for the user to decide on or to sign.
 
-        Raises InvalidError where anything but ``/approval`` decides.
+        Raises InvalidError where anything but ``/approval`` decides. Nobody asks for a certificate that makes him a
+        member of system:masters.
         """
         obj, old, attributes = request.new, request.old, request.attributes
+        if request.operation == "CREATE" and obj is not None:
+            _refuse_masters(request.name, obj)
         verb = _VERBS.get(attributes.subresource)
         if obj is None or old is None or verb is None:
             return
@@ -71,6 +78,19 @@ class SigningRequests:
             name=signer,
         )
         return self._authorizer.authorize(wanted).allowed
+
+
+def _refuse_masters(name: str, obj: Object) -> None:
+    """After kube's plugin CertificateSubjectRestriction. The rules of the type have read the request before."""
+    if nested(obj, "spec", "signerName") != _CLIENT_SIGNER:
+        return
+    from cryptography import x509
+
+    request = x509.load_pem_x509_csr(base64.b64decode(obj["spec"]["request"]))
+    organizations = request.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
+    if any(organization.value == SYSTEM_MASTERS for organization in organizations):
+        why = f"use of {_CLIENT_SIGNER} signer with {SYSTEM_MASTERS} group is not allowed"
+        raise forbidden(CERTIFICATES_GROUP, "certificatesigningrequests", name, why)
 
 
 def _fill(condition: Object, key: str, value: Any) -> None:

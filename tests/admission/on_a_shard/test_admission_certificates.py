@@ -19,7 +19,12 @@ APPROVED = {"type": "Approved", "status": "True", "reason": "Fine"}
 
 @pytest.fixture(scope="module")
 def pem() -> str:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane")])
+    return signing_request("developers")
+
+
+def signing_request(organization: str) -> str:
+    subject = {NameOID.COMMON_NAME: "jane", NameOID.ORGANIZATION_NAME: organization}
+    name = x509.Name([x509.NameAttribute(key, value) for key, value in subject.items()])
     request = x509.CertificateSigningRequestBuilder().subject_name(name)
     signed = request.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
@@ -98,3 +103,11 @@ async def test_only_who_may_sign_for_the_signer_puts_the_certificate_in(http: Ht
     assert (code, "user not permitted to sign requests" in message) == (403, True)
     response = await http.request("PATCH", f"{at}/a/status", issued, user="ann")
     assert (response.status_code, response.json()["status"]["certificate"]) == (200, "eA==")
+
+
+async def test_nobody_asks_to_become_a_master(http: Http, at: str, pem: str) -> None:
+    signer = "kubernetes.io/kube-apiserver-client"
+    spec = {"request": signing_request("system:masters"), "signerName": signer, "usages": ["client auth"]}
+    code, message = await http.refused("POST", at, {"metadata": {"name": "b"}, "spec": spec})
+    assert (code, f"use of {signer} signer with system:masters group is not allowed" in message) == (403, True)
+    await ask(http, at, pem, signerName=signer)
