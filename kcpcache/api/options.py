@@ -72,7 +72,8 @@ def list_options(info: RequestInfo) -> ListOptions:
     match: Any = info.value("resourceVersionMatch")
     version = resource_version(info.value("resourceVersion"))
     token = info.value("continue")
-    number(info, "timeoutSeconds")  # refused of a list too, where it has no meaning
+    number(info, "timeoutSeconds")  # must be one where it has no meaning, too, and so must the limit of a watch
+    limit = number(info, "limit") or 0
     initial = info.flag("sendInitialEvents")
     if watch:
         _refuse(_LIST_OPTIONS, _watch_errors(match, token, initial=initial is not None))
@@ -86,7 +87,7 @@ def list_options(info: RequestInfo) -> ListOptions:
         field_selector=parse_field_selector(info.value("fieldSelector")),
         resource_version=version,
         resource_version_match=match,
-        limit=0 if watch else max(number(info, "limit") or 0, 0),
+        limit=0 if watch else max(limit, 0),
         continue_token="" if watch else token,
         allow_watch_bookmarks=bool(info.flag("allowWatchBookmarks")),
         send_initial_events=initial,

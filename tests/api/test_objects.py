@@ -158,6 +158,7 @@ async def test_a_list_has_its_kind_its_revision_and_pages_that_fit_together(worl
         "limit=",
         "timeoutSeconds=x",
         "watch=1&timeoutSeconds=x",
+        "watch=1&limit=x",
         f"limit={'9' * 40}",
         "resourceVersion=x",
         "resourceVersion=-5",
