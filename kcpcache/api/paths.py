@@ -277,4 +277,4 @@ def _verb(method: str, found: _Resource, query: Mapping[str, Iterable[str]]) -> 
     if method in {"PUT", "PATCH"}:
         raise MethodNotAllowedError("the server does not allow this method on the requested resource")
     watch = next(iter(query.get("watch") or ()), "false")
-    return "watch" if many == "list" and watch.lower() not in {"0", "false"} else many
+    return "watch" if method == "GET" and watch.lower() not in {"0", "false"} else many

@@ -202,3 +202,8 @@ def test_parsing_anything_raises_status_errors_only_and_lets_no_slash_through(pa
             assert "/" not in text
             assert "\x00" not in text
             assert text not in {".", ".."}
+
+
+def test_a_head_request_never_opens_a_watch():
+    assert parse(b"/api/v1/namespaces", b"watch=1", "HEAD").verb == "list"
+    assert parse(b"/api/v1/namespaces", b"watch=1", "GET").verb == "watch"
