@@ -249,6 +249,7 @@ def _settle_claims(draft: Object, exported: list[Object], unknown: frozenset[Cla
     invalid: list[str] = []
     mismatched: list[str] = []
     applied: list[Object] = []
+    before = {claim_of(c): c.get("selector") for c in nested(draft, "status", "appliedPermissionClaims") or ()}
     for claim in nested(draft, "spec", "permissionClaims") or ():
         key = claim_of(claim)
         if claim.get("state") != "Accepted":
@@ -262,8 +263,10 @@ def _settle_claims(draft: Object, exported: list[Object], unknown: frozenset[Cla
             verbs = common_verbs(claim.get("verbs") or (), wanted)
             if verbs != sorted(wanted):
                 mismatched.append(f"{_shown(key)} (accepted {claim.get('verbs')}, exported {wanted})")
-            if verbs:
-                applied.append({**_key_fields(key), "verbs": verbs, "selector": copy(claim.get("selector") or {})})
+            selector = copy(claim.get("selector") or {})
+            # An applied selector cannot be changed: another one is applied in the pass after the old one went.
+            if verbs and before.get(key, selector) == selector:
+                applied.append({**_key_fields(key), "verbs": verbs, "selector": selector})
     asks = [{**_key_fields(key), "verbs": list(claim.get("verbs") or ())} for key, claim in asked.items()]
     _put(draft["status"], "exportPermissionClaims", asks)
     _put(draft["status"], "appliedPermissionClaims", applied)

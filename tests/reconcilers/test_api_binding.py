@@ -331,6 +331,19 @@ def test_claims_that_are_withdrawn_are_not_applied_any_more():
     assert "exportPermissionClaims" not in status
 
 
+def test_another_selector_is_applied_only_after_the_old_one_went():
+    """``appliedPermissionClaims`` refuses to change a selector in place (APIBinding's own rule)."""
+    export = an_export(INSTANCES, claims=[ASKED])
+    consumer = Consumer(permissionClaims=[ACCEPTED])
+    binding = consumer.settled(export=export)
+    other = {"matchLabels": {"a": "b"}}
+    consumer.put(AT, binding | {"spec": binding["spec"] | {"permissionClaims": [ACCEPTED | {"selector": other}]}})
+    (change,) = consumer.look(export=export).changes
+    assert "appliedPermissionClaims" not in change.object["status"]
+    (applied,) = consumer.settled(export=export)["status"]["appliedPermissionClaims"]
+    assert applied["selector"] == other
+
+
 def test_the_star_stands_for_the_verbs_of_the_other_side():
     assert common_verbs(["*"], ["get"]) == ["get"]
     assert common_verbs(["get"], ["*"]) == ["get"]
