@@ -15,8 +15,9 @@ _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|\+|\bin\b")
 _WHOLE_OPERATOR = re.compile(
     r"(?:\b(?:self|oldSelf)[\w.?\[\]]*\s*(?:==|!=|\bin\b|\+))|(?:(?:==|!=|\bin\b|\+)\s*(?:self|oldSelf)\b)"
 )
-_MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
-_BINDINGS = frozenset({"bind", "optMap", "optFlatMap", "map", "filter"})
+_TRANSFORMS = frozenset({"map", "filter", "transformList"})
+_MACROS = frozenset({"all", "exists", "exists_one", "existsOne"}) | _TRANSFORMS
+_BINDINGS = frozenset({"bind", "optMap", "optFlatMap"}) | _TRANSFORMS
 _HIDING = frozenset({"bind", "optMap", "optFlatMap"})
 _LIST_CALLS = frozenset(
     {"join", "sum", "min", "max", "isSorted", "indexOf", "lastIndexOf", "slice", "reverse", "format", "flatten"}

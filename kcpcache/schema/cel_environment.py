@@ -1,12 +1,17 @@
 """The CEL environment that rules are compiled in; cel-cpp is imported when the first rule is."""
 
+import re
 from functools import cache
 from typing import Any
+
+from kcpcache.schema.cel_text import code
 
 OLD_VARIABLE = "old__"
 """Holds ``{"v": old}``, or nothing, for rules whose ``oldSelf`` is optional."""
 
 _MAX_EXPRESSION_LENGTH = 20_000
+_UNSUPPORTED = re.compile(r"\.\s*(transformMap(?:Entry)?)\s*\(")
+"""Macros that cel-cpp compiles, but has no function for when they run."""
 
 
 class CompileError(ValueError):
@@ -50,13 +55,15 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
 
     if len(expression) > _MAX_EXPRESSION_LENGTH:
         raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
+    if (unsupported := _UNSUPPORTED.search(code(expression))) is not None:
+        raise CompileError(f"{unsupported[1]} is not supported; use transformList, map or filter")
     try:
         program = environment().compile(expression)
         if optional_old_self:  # only now, with parentheses known to be balanced
             program = environment().compile(f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {expression}\n)")
     except RuntimeError as error:
         raise CompileError(readable(str(error))) from None
-    except UnicodeEncodeError:
+    except TypeError:  # pybind11's word for lone surrogates
         raise CompileError("expression is not valid Unicode") from None
     if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
         raise CompileError(wanted)

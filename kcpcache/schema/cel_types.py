@@ -27,6 +27,10 @@ _RESULTS = {"BOOL": "bool", "STRING": "string", "DYN": ""}
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
 _RESERVED = 19_000
 """From here on, a thousand numbers of fields are protobuf's own."""
+_MAX_FIELDS, _MAX_NAME_LENGTH = 2_000, 1_000
+"""Protobuf takes no message of 64 KiB, and no name as long; such objects are dynamic."""
+_MAX_NESTING = 6
+"""cel-cpp takes lists and maps nested 13 times; the rule may nest its own."""
 _TOO_DEEP = "Exceeded max recursion depth"
 """cel-cpp takes a depth of 32, of which the bindings around a rule take two."""
 _LINE = re.compile(r"^ERROR: <input>:(\d+):", re.MULTILINE)
@@ -119,15 +123,16 @@ class Types:
         }
         return cel.NewEnv(descriptor_pool=pool, variables=variables, **language())
 
-    def _cel_type(self, cel: Any, schema: Object, *, root: bool = False) -> Any:
+    def _cel_type(self, cel: Any, schema: Object, *, root: bool = False, depth: int = 0) -> Any:
         """As the type of a variable, which can nest lists and maps."""
-        if _is_dynamic(schema):
+        if _is_dynamic(schema) or depth > _MAX_NESTING:
             return cel.Type.DYN
         match schema["type"]:
             case "array":
-                return cel.Type.List(self._cel_type(cel, schema["items"]))
+                return cel.Type.List(self._cel_type(cel, schema["items"], depth=depth + 1))
             case "object" if is_map(schema):
-                return cel.Type.Map(cel.Type.STRING, self._cel_type(cel, schema["additionalProperties"]))
+                values = self._cel_type(cel, schema["additionalProperties"], depth=depth + 1)
+                return cel.Type.Map(cel.Type.STRING, values)
             case "object":
                 return cel.Type(self._message(schema, root=root).lstrip("."))
             case "boolean":
@@ -206,7 +211,10 @@ def _is_dynamic(schema: Object) -> bool:
         return schema.get("nullable") is True or schema["type"] not in _SHAPES
     if is_map(schema):
         return schema.get("nullable") is True
-    return schema.get("additionalProperties") is True and not schema.get("properties")
+    names: Object = schema.get("properties") or {}
+    if len(names) > _MAX_FIELDS or any(len(name) > _MAX_NAME_LENGTH for name in names):
+        return True
+    return schema.get("additionalProperties") is True and not names
 
 
 def _camel_case(field: str) -> str:
@@ -219,7 +227,7 @@ def _reported(text: str, expression: str) -> str:
     text = _LINE.sub(lambda found: f"ERROR: <input>:{int(found[1]) - 1}:", readable(text))
     text = _NOT_IN_STRUCT.sub(r"\1", _MESSAGE_NAME.sub("object", text))
     lines = expression.split("\n")
-    return _APPLIED.sub(lambda found: _applied(found, lines[int(found["line"]) - 1]), text)
+    return _APPLIED.sub(lambda found: _applied(found, "".join(lines[int(found["line"]) - 1 :][:1])), text)
 
 
 def _applied(found: re.Match[str], line: str) -> str:

@@ -208,6 +208,8 @@ STRINGS = [
     "[1, 2].exists(x, x == 2) && [1, 2].all(x, x > 0) && [1, 2].exists_one(x, x == 1)",
     "[1, 2].map(x, x * 2) == [2, 4] && [1, 2].filter(x, x > 1) == [2]",
     "1 < 1.5 && 2.5 >= 2 && uint(3) > 2 && size('ab') <= 2.0 && 'a' < 'b' && false < true && b'a' <= b'a'",
+    "{'a': 1, 'b': 2}.all(k, v, k < 'c' && v > 0) && [5, 6].exists(i, v, i == 1 && v == 6)",
+    "[5, 6].existsOne(i, v, v == 5 + i) == false && [5, 6].transformList(i, v, i > 0, v * i) == [6]",
     "duration('1s') < duration('1m') && timestamp('2024-02-01T00:00:00Z') > timestamp('2024-01-01T00:00:00Z')",
 ]
 
@@ -234,6 +236,8 @@ def test_what_rules_may_cost_is_bounded():
     [
         ("self.a.all(x, self.a.join('').size() > 0)", ["x" * 300] * 9000),
         ("self.a.all(x, x in self.a)", ["x"] * 9000),
+        ("self.a.all(i, x, x in self.a)", ["x"] * 9000),
+        ("self.a.transformList(i, x, self.a.isSorted()).size() > 0", ["x"] * 9000),
         ("cel.bind(b, self.a, b.all(x, b == b))", ["x"] * 9000),
         ("self.a.all(x, self.a.isSorted())", ["x"] * 9000),
         ("self.a.distinct().size() > 0", [str(n) for n in range(100_000)]),

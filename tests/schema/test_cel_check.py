@@ -84,6 +84,7 @@ EVERYTHING = fields(
         ("has(self.nested.nope)", "1:4: undefined field 'nope'"),
         ("self.ports.exists(p, p.prot == 1)", "1:23: undefined field 'prot'"),
         ("self.backends['a'].prot == 1", "1:19: undefined field 'prot'"),
+        ("self.backends.all(k, b, b.prot == 1)", "1:26: undefined field 'prot'"),
         ("self.metadata.labels.size() == 0", "1:14: undefined field 'labels'"),
         ("self.nested.exists(x, true)", "1:5: expression of type 'object' cannot be the range of a comprehension"),
         ("unknown(self.i)", "1:8: undeclared reference to 'unknown' (in container '')"),
@@ -158,6 +159,8 @@ def test_message_expressions_must_be_of_type_string(expression, why):
         "'%s %d'.format([self.s, self.i]) == 'a 1' && self.s.split(',').all(x, x == 'a') && self.names.join(',') == ''",
         "[1, 'a'].exists(x, x == self.s) && dyn(self.i) == 'x' && {'a': self.i}.a == 1",
         "self.b ? self.i == 1 : self.b // a comment",
+        "self.backends.all(k, b, k == b.name) && self.ports.exists(i, p, i == 0 && p.port == 1)",
+        "self.ports.transformList(i, p, p.port)[0] == 1 && self.s != '.transformMap('",
     ],
 )
 def test_rules_that_fit_are_taken(rule):
@@ -200,6 +203,32 @@ def test_unknown_fields_that_are_kept_are_hidden_from_rules():
     """Documentation, on x-kubernetes-preserve-unknown-fields: "unknown fields are NOT accessible in CEL expression"."""
     (message,) = refused("self.b == 1", fields(a=STRING) | UNTYPED)
     assert "undefined field 'b'" in message
+
+
+@pytest.mark.parametrize("names", [[f"f{number}" for number in range(20_000)], ["f0", "x" * 70_000]])
+def test_objects_too_large_for_types_are_dynamic(names):
+    schema = fields(a=fields(**dict.fromkeys(names, STRING)), b=INTEGER)
+    assert refused("self.a.f0 == 'x'", schema) == []
+    assert refused("self.a.f0 == 'x' && self.b == 'x'", schema) != []
+
+
+@pytest.mark.parametrize("depth", [5, 7, 8, 30])
+def test_lists_and_maps_may_nest_as_they_like(depth):
+    lists, maps = INTEGER, INTEGER
+    for _ in range(depth):
+        lists, maps = listed(lists, maxItems=2), mapped(maps, maxProperties=2)
+    rules = {"x-kubernetes-validations": [{"rule": "size(self) > 0"}]}
+    assert refused("self.l.size() > 0 && self.m.size() > 0", fields(l=lists | rules, m=maps | rules)) == []
+
+
+def test_rules_that_are_no_unicode_are_refused():
+    (message,) = refused("self.s == '\ud800'", EVERYTHING)
+    assert "not valid Unicode" in message
+
+
+def test_macros_that_could_not_run_are_refused():
+    (message,) = refused("self.backends.transformMap(k, b, b.port).a == 1", EVERYTHING)
+    assert "transformMap is not supported" in message
 
 
 @pytest.mark.parametrize("terms", [20, 26, 27, 28, 29, 30])

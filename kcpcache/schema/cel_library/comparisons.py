@@ -9,9 +9,10 @@ _OPERATORS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "g
 
 
 def config(cel: Any) -> Any:
-    """The configuration of an environment whose operators are those of ``functions``."""
+    """The configuration of an environment with the operators of ``functions``, and macros of two variables."""
     names = "".join(f"  - name: {name!r}\n" for name in _OPERATORS)
-    return cel.NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{names}")
+    extensions = "extensions:\n- name: two-var-comprehensions\n  version: latest\n"
+    return cel.NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{names}{extensions}")
 
 
 def functions(cel: Any) -> list[Any]:
