@@ -25,8 +25,6 @@ _SCALARS = {"boolean": 8, "integer": 3, "number": 1, "string": 9, "byte": 12}
 _SHAPES = frozenset({"array", "boolean", "integer", "number", "string"})
 _RESULTS = {"BOOL": "bool", "STRING": "string", "DYN": ""}
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
-_RESERVED = 19_000
-"""From here on, a thousand numbers of fields are protobuf's own."""
 _MAX_FIELDS, _MAX_NAME_LENGTH = 2_000, 1_000
 """Protobuf takes no message of 64 KiB, and no name as long; such objects are dynamic."""
 _MAX_NESTING = 6
@@ -75,7 +73,8 @@ class Types:
 
         self._file = descriptor_pb2.FileDescriptorProto(name="schema.proto", package=_PACKAGE, syntax="proto3")
         self._file.dependency.extend(f"google/protobuf/{name}.proto" for name in ("timestamp", "duration", "struct"))
-        self._messages: dict[tuple[int, bool], str] = {}
+        self._messages: dict[tuple[int, bool], tuple[str, Object]] = {}
+        """By the identity of their schemas, which must not be freed meanwhile."""
         self._nodes: list[tuple[Object, bool]] = []
         self._env: Any = None
 
@@ -142,7 +141,7 @@ class Types:
             case "number":
                 return cel.Type.DOUBLE
         known = {"date-time": cel.Type.TIMESTAMP, "date": cel.Type.TIMESTAMP, "duration": cel.Type.DURATION}
-        return (known | {"byte": cel.Type.BYTES}).get(schema.get("format"), cel.Type.STRING)
+        return (known | {"byte": cel.Type.BYTES}).get(schema.get("format") or "", cel.Type.STRING)
 
     def _declare(self, schema: Object, *, root: bool = False) -> None:
         """Add the messages that the type is made of."""
@@ -158,15 +157,15 @@ class Types:
     def _message(self, schema: Object, *, root: bool = False) -> str:
         known = self._messages.get((id(schema), root))
         if known is not None:
-            return known
+            return known[0]
         name = f"M{len(self._messages)}"
-        self._messages[id(schema), root] = f".{_PACKAGE}.{name}"
+        self._messages[id(schema), root] = f".{_PACKAGE}.{name}", schema
         # Names may differ in underscores only.
         message = self._file.message_type.add(name=name, options={"deprecated_legacy_json_field_conflicts": True})
         children = fields(schema, root=root)
         taken = set(children)
         for number, (field, child) in enumerate(children.items(), start=1):
-            self._field(message, field, number if number < _RESERVED else number + 1_000, child, taken)
+            self._field(message, field, number, child, taken)
         return f".{_PACKAGE}.{name}"
 
     def _field(self, message: Any, name: str, number: int, schema: Object, taken: set[str]) -> None:
