@@ -44,6 +44,9 @@ def start(  # noqa: PLR0913, PLR0917 -- one parameter per flag
     tls_private_key_file: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     sqlite_synchronous: Annotated[str | None, typer.Option(help="full or normal. [default: full]")] = None,
     history_seconds: Annotated[float | None, typer.Option(help="History for watches. [default: 600]")] = None,
+    virtual_workspace_allowed_hosts: Annotated[
+        str | None, typer.Option(help="Other servers that endpoint URLs may lead to: host,host:port. [default: none]")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error. [default: info]")] = None,
 ) -> None:
     """Start the server. Every flag can also be given as KCPCACHE_<FLAG> in the environment."""

@@ -1,5 +1,6 @@
 """Settings of a server: from flags, else from ``KCPCACHE_…`` in the environment, else the defaults here."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CACHED_APIS = "CachedAPIs"
+_ALLOWED_HOST = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*")
 _SPELLINGS = {"CachedAPIs": CACHED_APIS, "CacheAPIs": CACHED_APIS}
 
 
@@ -27,6 +29,7 @@ class Settings(BaseSettings):
     tls_private_key_file: Path | None = None
     sqlite_synchronous: Literal["full", "normal"] = "full"
     history_seconds: Annotated[float, Field(gt=0)] = 600.0
+    virtual_workspace_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("feature_gates", mode="before")
@@ -43,6 +46,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"feature gate {name} takes true or false, not {given!r}")
             gates[_SPELLINGS[name]] = str(given).lower() == "true"
         return gates
+
+    @field_validator("virtual_workspace_allowed_hosts", mode="before")
+    @classmethod
+    def _parse_hosts(cls, value: Any) -> tuple[str, ...]:
+        """``host,host:port``; an address of IPv6 in brackets where a port follows."""
+        parts = [part.strip().lower() for part in (value.split(",") if isinstance(value, str) else value)]
+        hosts = tuple(part for part in parts if part)
+        for host in hosts:
+            if not _ALLOWED_HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is neither host nor host:port")
+        return hosts
 
     @property
     def cached_apis(self) -> bool:

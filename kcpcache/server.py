@@ -20,6 +20,7 @@ from kcpcache.api.api_export import ApiExportHandler
 from kcpcache.api.app import create_app
 from kcpcache.api.cache_server import CacheServerHandler
 from kcpcache.api.home_workspaces import HomeWorkspaces
+from kcpcache.api.in_process import InProcess
 from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
@@ -59,6 +60,8 @@ from kcpcache.runtime.indexes import API_BINDINGS
 from kcpcache.storage.sqlite import SqliteStore
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
+from kcpcache.virtual.proxied import Endpoints
+from kcpcache.virtual.remote import Remote
 from kcpcache.virtual.views import Views
 
 log = structlog.get_logger(__name__)
@@ -111,7 +114,7 @@ class Server:
         self.root = prepare_root_dir(settings.root_dir)
         self.socket = listen(settings.bind_address, settings.port)
         self.url = server_url(settings.advertised_host, self.socket.getsockname()[1])
-        self._webhooks = WebhookClient()
+        self._webhooks, self._remote = WebhookClient(), Remote()
 
     async def run(self) -> None:
         """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError."""
@@ -123,6 +126,7 @@ class Server:
                 async with self._store() as store, self._caches(store) as caches:
                     await self._serve(store, caches)
             finally:
+                await self._remote.close()
                 await self._webhooks.close()
 
     @contextlib.asynccontextmanager
@@ -212,7 +216,11 @@ class Server:
         authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
         accounts = ServiceAccountTokens(lookup, ensure_signing_key(self.root / SIGNING_KEY), self.url)
         authenticator = self._authenticator(certificates, accounts)
-        views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now)
+        handlers: dict[str, ServiceHandler] = {}
+        in_process = InProcess(handlers, lookup.clusters.path)
+        hosts = self.settings.virtual_workspace_allowed_hosts
+        endpoints = Endpoints(self.url, hosts, self._remote, in_process)
+        views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now, endpoints=endpoints)
         chain = default_chain(
             lookup,
             serving,
@@ -227,6 +235,8 @@ class Server:
         exports = ApiExportHandler(
             lookup, consumers, exported, views, authorizer, chain.admission, shard=shard, clock=utc_now
         )
+        handlers["apiexport"] = exports
+        handlers.update(self._virtual_workspaces(lookup, serving, views, authorizer, chain.admission))
         return Services(
             resolve_cluster=lookup.clusters.resolve,
             path_of=lookup.clusters.path,
@@ -239,10 +249,7 @@ class Server:
             reviews=ReviewService(authorizer, authenticator, accounts),
             clock=utc_now,
             shutting_down=self.shutting_down,
-            service_handlers={
-                "apiexport": exports,
-                **self._virtual_workspaces(lookup, serving, views, authorizer, chain.admission),
-            },
+            service_handlers=handlers,
             home=HomeWorkspaces(lookup, authorizer, external_url=self.url, clock=utc_now),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,

@@ -32,6 +32,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.resource import ServedVersion
+from kcpcache.virtual import asking
 from kcpcache.virtual.projection import origin_of, read_only
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ _SCALE_VERBS: Final[Mapping[str, Verb]] = {
 }
 _READS: Final = frozenset({"get", "list", "watch"})
 _COLLECTION_OF_ALL: Final = frozenset({"list", "watch"})
+HOPS_HEADER: Final = asking.HOPS_HEADER.encode()
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
@@ -103,6 +105,7 @@ class KubernetesHandler:
         if info.verb == "options":
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
         user, workspace, cluster = await self._enter(exchange, info)
+        asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
         authorize = self.services.authorize if workspace is None else workspace.authorize
         if authorize is not None:

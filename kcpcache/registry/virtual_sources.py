@@ -13,6 +13,7 @@ from kcpcache.meta.virtual_resources import (
     ENDPOINT_SLICES,
     Exported,
     NotExported,
+    VirtualReference,
     cached_resource_reference,
     exported_cached_resource,
     group_version_resource_of,
@@ -81,15 +82,23 @@ def exported(lookup: Lookup, export: Object, cluster: str, entry: Object) -> Exp
     return exported_cached_resource(export, entry, endpoint_slice, found, reference_allowed=allowed)
 
 
+def other_reference(lookup: Lookup, bound: ExportReference, resource: GroupResource) -> VirtualReference | None:
+    """What a bound virtual resource refers to where that is of another kind; None for this server's own slices."""
+    export = lookup.get(API_EXPORTS, bound.cluster, bound.export)
+    entry = entry_of_export(export, resource) if export else None
+    reference = virtual_reference(entry) if entry else None
+    return None if reference is None or is_endpoint_slice(reference) else reference
+
+
 def resolve(lookup: Lookup, bound: ExportReference, resource: GroupResource) -> Source:
     """The source of a bound virtual resource. Raises ServiceUnavailableError that names the APIExport to contact."""
     export = lookup.get(API_EXPORTS, bound.cluster, bound.export)
     entry = entry_of_export(export, resource) if export else None
     if export is None or entry is None:
-        raise _broken(lookup, bound, resource, "it no longer exports this resource" if export else "it does not exist")
+        raise broken(lookup, bound, resource, "it no longer exports this resource" if export else "it does not exist")
     answer = exported(lookup, export, bound.cluster, entry)
     if isinstance(answer, NotExported):
-        raise _broken(lookup, bound, resource, answer.message)
+        raise broken(lookup, bound, resource, answer.message)
     return source_of(answer.cached_resource)
 
 
@@ -103,7 +112,8 @@ def source_of(cached_resource: Object) -> Source:
     )
 
 
-def _broken(lookup: Lookup, bound: ExportReference, resource: GroupResource, why: str) -> ServiceUnavailableError:
+def broken(lookup: Lookup, bound: ExportReference, resource: GroupResource, why: str) -> ServiceUnavailableError:
+    """What a request for a bound virtual resource is answered with where its reference leads nowhere."""
     where = f"{lookup.clusters.path(bound.cluster)}:{bound.export}"
     return ServiceUnavailableError(
         f"{resource} cannot be served now: the reference of APIExport {where} is broken ({why}); "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.lookup import Lookup
@@ -9,15 +10,28 @@ from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import View
-from kcpcache.registry.virtual_sources import resolve
+from kcpcache.registry.virtual_sources import broken, other_reference, resolve
 from kcpcache.virtual.projection import ProjectedView, origin_of
+from kcpcache.virtual.proxied import Endpoints, ProxiedView, References
 
 
 class Views:
-    """Makes views; a view is cheap and made per request. ``shard`` is this shard's name."""
+    """Makes views; a view is cheap and made per request. ``shard`` is this shard's name.
 
-    def __init__(self, lookup: Lookup, serving: Serving, *, shard: str, clock: Callable[[], datetime]) -> None:
+    ``endpoints`` None: no endpoint URL is ever followed.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        serving: Serving,
+        *,
+        shard: str,
+        clock: Callable[[], datetime],
+        endpoints: Endpoints | None = None,
+    ) -> None:
         self._lookup, self._serving, self._shard, self._clock = lookup, serving, shard, clock
+        self._endpoints, self._references = endpoints, References(lookup, serving, clock)
 
     def view(self, cluster: str, resource: Resource, version: ServedVersion) -> View:
         """The view of ``resource`` in a workspace; its watches end when it is no longer served there."""
@@ -26,6 +40,18 @@ class Views:
             return StoredView(self._lookup.caches, definition, version, cluster, self._clock, guard=guard)
         bound, key = resource.bound, definition.group_resource
         path = self._lookup.clusters.path(bound.cluster)
+        reference = other_reference(self._lookup, bound, key) if self._endpoints is not None else None
+        if self._endpoints is not None and reference is not None:
+            return ProxiedView(
+                self._endpoints,
+                definition,
+                version,
+                cluster,
+                urls=partial(self._references.urls, bound.cluster, reference),
+                unavailable=partial(broken, self._lookup, bound, key),
+                origin=origin_of(bound, path),
+                guard=guard,
+            )
         return ProjectedView(
             self._lookup.caches,
             definition,
