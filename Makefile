@@ -31,7 +31,7 @@ fmt: install-dev  ## format, and mend what can be mended by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-check: install-dev  ## lint, types, layers
+check: docs  ## lint, types, layers, and every link of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -47,7 +47,7 @@ bench: install-dev  ## measure; ARGS="--quick" for a short round
 	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: install-dev  ## the documentation as a site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lock:  ## pin the newest versions that pyproject.toml allows
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade -o requirements.lock pyproject.toml
