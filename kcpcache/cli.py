@@ -3,13 +3,16 @@
 import asyncio
 import atexit
 import gc
+import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 import typer
 
 from kcpcache import __version__
+from kcpcache.config import Settings
 
 app = typer.Typer(
     add_completion=True,
@@ -30,37 +33,39 @@ def version() -> None:
     typer.echo(f"kcpcache {__version__}")
 
 
-@app.command()
-def start(  # noqa: PLR0913, PLR0917 -- one parameter per flag
-    root_dir: Annotated[Path | None, typer.Option(help="Where everything is kept. [default: .kcpcache]")] = None,
-    bind_address: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 6443]")] = None,
-    external_hostname: Annotated[str | None, typer.Option(help="Host name in published URLs.")] = None,
-    shard_name: Annotated[str | None, typer.Option(help="Name of this shard. [default: root]")] = None,
-    feature_gates: Annotated[str | None, typer.Option(help="For example CachedAPIs=false.")] = None,
-    token_auth_file: Annotated[Path | None, typer.Option(help='CSV: token,user,uid,"group1,group2".')] = None,
-    client_ca_file: Annotated[Path | None, typer.Option(help="More authorities for client certificates.")] = None,
-    tls_cert_file: Annotated[Path | None, typer.Option(help="Serving certificate (PEM) in place of ours.")] = None,
-    tls_private_key_file: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    sqlite_synchronous: Annotated[str | None, typer.Option(help="full or normal. [default: full]")] = None,
-    history_seconds: Annotated[float | None, typer.Option(help="History for watches. [default: 600]")] = None,
-    virtual_workspace_allowed_hosts: Annotated[
-        str | None, typer.Option(help="Other servers that endpoint URLs may lead to: host,host:port. [default: none]")
-    ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning, error. [default: info]")] = None,
-) -> None:
+def start(**flags: Any) -> None:
     """Start the server. Every flag can also be given as KCPCACHE_<FLAG> in the environment."""
-    given = {name: value for name, value in locals().items() if value is not None}
     try:
-        _start(given)
+        _start({name: value for name, value in flags.items() if value is not None})
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
+
+
+def _flags() -> Iterator[inspect.Parameter]:
+    """One flag for each setting; what is not given is left to the environment and to the defaults there."""
+    for name, field in Settings.model_fields.items():
+        several = get_origin(field.annotation) is tuple
+        default = str(field.default) if field.default else False
+        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=default)
+        kind: Any = list[str] if several else str
+        flag: Any = Annotated[kind | None, option]
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=flag)
+
+
+def _add_command(command: Any) -> None:
+    """Have typer, which reads a function's signature, see the flags."""
+    flags = list(_flags())
+    command.__signature__ = inspect.Signature(flags)
+    command.__annotations__ = {flag.name: flag.annotation for flag in flags}
+    app.command()(command)
+
+
+_add_command(start)
 
 
 def _start(given: dict[str, Any]) -> None:
     from pydantic import ValidationError
 
-    from kcpcache.config import Settings
     from kcpcache.logs import configure_logs
 
     try:

@@ -4,33 +4,49 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CACHED_APIS = "CachedAPIs"
 _ALLOWED_HOST = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*")
+_SHARD_NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _SPELLINGS = {"CachedAPIs": CACHED_APIS, "CacheAPIs": CACHED_APIS}
 
 
+def _separate(value: Any) -> Any:
+    """``a,b``, given once or several times, as kube's list flags take it."""
+    given = [value] if isinstance(value, str) else value
+    return tuple(part.strip() for text in given for part in str(text).split(",") if part.strip())
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separate)]
+"""A flag that may be given several times, with commas too."""
+
+
 class Settings(BaseSettings):
-    """All settings of ``kcpcache start``. Raises pydantic's ValidationError for what cannot be."""
+    """All settings of ``kcpcache start``, each of them a flag. Raises pydantic's ValidationError for what cannot be.
+
+    A field's description is the flag's help; its type says whether the flag may be given several times.
+    """
 
     model_config = SettingsConfigDict(env_prefix="KCPCACHE_", frozen=True, extra="ignore")
 
-    root_dir: Path = Path(".kcpcache")
-    bind_address: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 6443
-    external_hostname: str = ""
-    shard_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "root"
-    feature_gates: Annotated[dict[str, bool], NoDecode] = {}
-    token_auth_file: Path | None = None
-    client_ca_file: Path | None = None
-    tls_cert_file: Path | None = None
-    tls_private_key_file: Path | None = None
-    sqlite_synchronous: Literal["full", "normal"] = "full"
-    history_seconds: Annotated[float, Field(gt=0)] = 600.0
-    virtual_workspace_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    root_dir: Path = Field(Path(".kcpcache"), description="Where everything is kept.")
+    bind_address: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(6443, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    external_hostname: str = Field("", description="Host name in published URLs.")
+    shard_name: str = Field("root", pattern=_SHARD_NAME, description="Name of this shard.")
+    feature_gates: Annotated[dict[str, bool], NoDecode] = Field({}, description="For example CachedAPIs=false.")
+    token_auth_file: Path | None = Field(None, description='CSV: token,user,uid,"group1,group2".')
+    client_ca_file: Path | None = Field(None, description="More authorities for client certificates.")
+    tls_cert_file: Path | None = Field(None, description="Serving certificate (PEM) in place of ours.")
+    tls_private_key_file: Path | None = Field(None, description="Its private key (PEM).")
+    sqlite_synchronous: Literal["full", "normal"] = Field("full", description="full or normal.")
+    history_seconds: float = Field(600.0, gt=0, description="History for watches.")
+    virtual_workspace_allowed_hosts: Names = Field(
+        (), description="Other servers that endpoint URLs may lead to: host,host:port."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error.")
 
     @field_validator("feature_gates", mode="before")
     @classmethod
@@ -47,12 +63,11 @@ class Settings(BaseSettings):
             gates[_SPELLINGS[name]] = str(given).lower() == "true"
         return gates
 
-    @field_validator("virtual_workspace_allowed_hosts", mode="before")
+    @field_validator("virtual_workspace_allowed_hosts")
     @classmethod
-    def _parse_hosts(cls, value: Any) -> tuple[str, ...]:
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """``host,host:port``; an address of IPv6 in brackets where a port follows."""
-        parts = [part.strip().lower() for part in (value.split(",") if isinstance(value, str) else value)]
-        hosts = tuple(part for part in parts if part)
+        hosts = tuple(host.lower() for host in value)
         for host in hosts:
             if not _ALLOWED_HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is neither host nor host:port")
