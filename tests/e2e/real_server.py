@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -20,6 +20,7 @@ import httpx
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
+PROGRAM = (sys.executable, "-m", "kcpcache")
 READY_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 _READY = re.compile(r"is ready at (https://\S+)")
@@ -177,7 +178,7 @@ def _shut_down(response: httpx.Response) -> None:
 
 def command(*arguments: object) -> list[str]:
     """The command line of the program."""
-    return [sys.executable, "-m", "kcpcache", *map(str, arguments)]
+    return [*PROGRAM, *map(str, arguments)]
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -187,11 +188,15 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @contextlib.contextmanager
 def start_server(
-    root_dir: Path, *flags: object, port: int = 0, environ: Mapping[str, str] | None = None
+    root_dir: Path,
+    *flags: object,
+    port: int = 0,
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[object] = PROGRAM,
 ) -> Iterator[Server]:
     """``kcpcache start`` until it says that it is ready; ended, and its log looked at, when the block is left."""
     log = root_dir.with_name(f"{root_dir.name}.log")
-    arguments = command("start", "--root-dir", root_dir, "--port", port, *flags)
+    arguments = [str(word) for word in (*program, "start", "--root-dir", root_dir, "--port", port, *flags)]
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             arguments, cwd=root_dir.parent, env=environment(environ), stdout=subprocess.PIPE, stderr=stderr, text=True
