@@ -12,6 +12,7 @@ from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
 from kcpcache.admission.policies import Policies, PoliciesCompile, ViewOf
 from kcpcache.admission.quota import Quotas
 from kcpcache.admission.reserved import ReservedGroups, ReservedMetadata, ReservedStatus
+from kcpcache.admission.role_grants import RBAC_GROUP, BindingsWithinOwnRights, RolesWithinOwnRights
 from kcpcache.admission.webhooks import MutatingWebhooks, ValidatingWebhooks, WebhookDispatcher
 from kcpcache.admission.workspace import LogicalClustersAreMade, WorkspaceTypeAllowed
 from kcpcache.auth.authorize import Authorizer
@@ -37,11 +38,14 @@ def default_chain(
     claims = ClaimsNeedIdentity()
     subjects = Subjects(lookup, serving)
     view = view or partial(_stored_view, lookup)
+    roles, bindings = RolesWithinOwnRights(authorizer), BindingsWithinOwnRights(authorizer)
     dispatcher = WebhookDispatcher(webhooks or WebhookClient(), authorizer.authorize)
     return Chain(
         general=[ReservedMetadata(), NamespaceLifecycle(lookup)],
         specific={
             **{GroupResource(ADMISSION_GROUP, name): [PoliciesCompile()] for name in PoliciesCompile.RESOURCES},
+            **{GroupResource(RBAC_GROUP, name): [roles] for name in ("roles", "clusterroles")},
+            **{GroupResource(RBAC_GROUP, name): [bindings] for name in ("rolebindings", "clusterrolebindings")},
             GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): [ReservedGroups()],
             GroupResource("apis.kcp.io", "apiresourceschemas"): [ReservedGroups()],
             GroupResource(CERTIFICATES_GROUP, "certificatesigningrequests"): [SigningRequests(authorizer)],

@@ -6,6 +6,7 @@ import orjson
 
 from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
 from kcpcache.auth.rbac import Rbac
+from kcpcache.auth.rules import Rule
 from kcpcache.auth.subjects import binding_user, is_service_account_of
 from kcpcache.auth.user import ANONYMOUS, User
 from kcpcache.meta.errors import ForbiddenError, forbidden
@@ -117,6 +118,14 @@ class Authorizer:
         if self._workspaces.state(cluster) not in _ENTERABLE or not self._may_enter(user, cluster):
             return []
         return self._rbac.rules_for(user, cluster, namespace)
+
+    def rules_held(self, user: User, cluster: str, namespace: str) -> tuple[Rule, ...]:
+        """The user's rules as RBAC has them: what there is to hand on."""
+        return self._rbac.rules_held(user, cluster, namespace)
+
+    def rules_of_role(self, cluster: str, namespace: str, kind: str, name: str) -> tuple[Rule, ...] | None:
+        """The rules of the Role or ClusterRole that a binding there refers to; None where there is no such role."""
+        return self._rbac.rules_of_role(cluster, namespace, kind, name)
 
     def _may_enter(self, user: User, cluster: str) -> bool:
         return self._rbac.allows(user, _ENTER, cluster).allowed or is_service_account_of(user, cluster)

@@ -146,10 +146,22 @@ class Rbac:
 
     def rules_for(self, user: User, cluster: str, namespace: str = "") -> list[Object]:
         """The rules, as they stand in the roles, that the user has in the cluster (and namespace), each once."""
+        return [rule.source for rule in self.rules_held(user, cluster, namespace)]
+
+    def rules_held(self, user: User, cluster: str, namespace: str = "") -> tuple[Rule, ...]:
+        """The same rules, compiled."""
         policy = self._policies.get(cluster) or self._compile(cluster)
         seen = subjects_in(user, cluster)
         rules = (rule for grant in self._grants(policy, cluster, seen, namespace) for rule in grant.rules)
-        return list({id(rule): rule.source for rule in rules}.values())
+        return tuple({id(rule): rule for rule in rules}.values())
+
+    def rules_of_role(self, cluster: str, namespace: str, kind: str, name: str) -> tuple[Rule, ...] | None:
+        """The rules of a role that a binding in the cluster (and namespace) may refer to; None where it is not."""
+        if kind == _CLUSTER_ROLE:
+            role = self._source.cluster_role(cluster, name) or self._source.cluster_role(SYSTEM_ADMIN_CLUSTER, name)
+        else:
+            role = self._source.role(cluster, namespace, name)
+        return None if role is None else compile_rules(role)
 
     def _remember(self, policy: _Policy, key: tuple[str | bool, ...], decision: Decision) -> Decision:
         if self._decisions >= _DECISIONS:
