@@ -18,7 +18,6 @@ from kcpcache.registry.caches import ResourceCache
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.quotas import count_in, counted_names
 from kcpcache.registry.serving import Serving
-from kcpcache.registry.stored_view import storage_prefix
 
 RESOURCE_QUOTAS: Final = GroupVersionResource("", "v1", "resourcequotas")
 _DOUBTFUL_SECONDS: Final = 5.0
@@ -54,7 +53,7 @@ class Quotas(MutateNothing):
         limits = [(quota, hard) for quota in quotas if (hard := _limits(quota, names))]
         if not limits:
             return
-        cache = self._lookup.caches.of(storage_prefix(found[0].definition))
+        cache = self._lookup.caches.of(found[0].definition.storage_prefix)
         place = _Place(cache.prefix, attributes.cluster, attributes.namespace)
         used = count_in(cache, attributes.cluster, attributes.namespace) + self._in_flight(cache, place)
         for quota, hard in limits:

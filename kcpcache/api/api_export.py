@@ -22,7 +22,7 @@ from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
-from kcpcache.registry.stored_view import Guard, StoredView, storage_prefix
+from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import View, Watch
 from kcpcache.registry.virtual_sources import API_EXPORTS, Source, resolve
 from kcpcache.virtual.api_export import ApiExportView, SelectedView
@@ -139,7 +139,7 @@ class ApiExportHandler:
         caches = self._lookup.caches
         reader = ExportReader(
             caches,
-            caches.of(storage_prefix(definition)),
+            caches.of(definition.storage_prefix),
             definition,
             version,
             scope=cluster,

@@ -9,6 +9,7 @@ import orjson
 
 from kcpcache.api.body import Receive, read_body
 from kcpcache.api.negotiation import accepts_gzip
+from kcpcache.api.protocol import REPLY
 from kcpcache.meta.errors import StatusError
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -21,6 +22,12 @@ _GZIP: Final = zlib.MAX_WBITS | 16
 _FASTEST: Final = 1
 _JSON: Final = (b"content-type", b"application/json")
 _NO_CACHE: Final = (b"cache-control", b"no-cache, private")
+_PLAIN_HEADS: Final = {
+    status: b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncache-control: no-cache, private\r\ncontent-length: "
+    % line
+    for status, line in ((200, b"200 OK"), (201, b"201 Created"))
+}
+"""What almost every answer begins with."""
 _MOST_WARNING_BYTES: Final = 4096
 _CLOSE: Final = (b"connection", b"close")
 _NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
@@ -56,6 +63,12 @@ class Exchange:
         self, status: int, body: bytes, *, headers: Iterable[Header] = (), content_type: Header = _JSON
     ) -> None:
         """Send the whole answer; compressed where it is large and the client likes that."""
+        reply, head = self.scope.get(REPLY), _PLAIN_HEADS.get(status)
+        plain = content_type is _JSON and not headers and not self.warnings and len(body) <= GZIP_ABOVE_BYTES
+        if plain and reply is not None and head is not None:
+            self.started = True
+            await reply.whole(head, body)
+            return
         more: list[Header] = []
         if len(body) > GZIP_ABOVE_BYTES and accepts_gzip(self.header(b"accept-encoding")):
             compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)

@@ -1,6 +1,5 @@
 """Kubernetes requests: path, user, authorisation, resource, verb; and every error as a Status."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -9,6 +8,7 @@ import structlog
 from kcpcache.api import discovery, openapi, openapi_v2, patches, resources, scale
 from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
+from kcpcache.api.deadlines import Deadlines
 from kcpcache.api.exchange import Exchange, Scope, Send
 from kcpcache.api.health import HEALTH_PATHS, health, version
 from kcpcache.api.home_workspaces import HOME
@@ -67,6 +67,7 @@ class KubernetesHandler:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.open_watches = OpenWatches()
+        self.deadlines = Deadlines(REQUEST_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
@@ -88,8 +89,7 @@ class KubernetesHandler:
                 await self._serve(exchange, info, stream)
                 return
             stream.require_watch()
-            async with asyncio.timeout(REQUEST_SECONDS):
-                await self._serve(exchange, info, stream)
+            await self.deadlines.bound(self._serve(exchange, info, stream))
         except ClientGoneError:
             return
         except SlowClientError:

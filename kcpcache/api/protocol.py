@@ -1,15 +1,18 @@
-"""uvicorn's HTTP protocol with what is needed beyond ASGI: the client's certificate, and cutting a connection."""
+"""uvicorn's HTTP protocol with what is needed beyond ASGI: certificates, cut connections, answers in one piece."""
 
 import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 CONNECTION: Final = "kcpcache.connection"
 """Where ``scope["state"]`` holds the connection's ``Connection``."""
+REPLY: Final = "kcpcache.reply"
+"""Where the scope of a request holds its ``Reply``, which answers to HEAD do not have."""
 _GOODBYE_SECONDS: Final = 0.5
+_PROVISIONAL: Final = b"HTTP/1.1 1"
 
 
 class Connection:
@@ -41,6 +44,56 @@ def connection_of(scope: Mapping[str, Any]) -> Connection:
     return found if isinstance(found, Connection) else NO_CONNECTION
 
 
+class Reply:
+    """The way of one answer to its client, in place of the transport that uvicorn writes to.
+
+    The head waits for the first piece of the body, which may be empty. uvicorn writes both apart, each in a TLS record
+    and a system call of its own: half of what a short answer costs.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport", "_written")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle, self._transport = cycle, cycle.transport
+        self._head, self._written = b"", False
+
+    async def whole(self, head: bytes, body: bytes) -> None:
+        """Send an answer at once. ``head`` is the status line and the headers up to the value of content-length."""
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        parts = [head, b"%d\r\n" % len(body)]
+        for name, value in cycle.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        self._written = cycle.response_started = cycle.response_complete = True
+        self._transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._transport.close()
+        cycle.on_response()
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, or keep it as the head. ``100 Continue`` and what else is provisional goes at once."""
+        if self._written or data.startswith(_PROVISIONAL):
+            self._transport.write(data)
+        elif self._head:
+            self._written = True
+            self._transport.write(self._head + data)
+        else:
+            self._head = data
+
+    def is_closing(self) -> bool:
+        """As of every transport."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """As of every transport."""
+        self._transport.close()
+
+
 class KubernetesProtocol(HttpToolsProtocol):
     """Give this class to uvicorn as ``http``; with TLS, use ``ssl_cert_reqs=CERT_OPTIONAL`` and the client CA."""
 
@@ -50,6 +103,13 @@ class KubernetesProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
         self.app_state = {**self.app_state, CONNECTION: Connection(certificate, transport)}
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Let the answer leave in one piece."""
+        if cycle.scope["method"] != "HEAD":  # what has no body needs no waiting for it
+            cycle.transport = reply = Reply(cycle)  # type: ignore[assignment]
+            cycle.scope[REPLY] = reply  # type: ignore[typeddict-unknown-key]
+        super()._start_asgi_task(cycle, app)
 
     def shutdown(self) -> None:
         """End the connection, after the response that is under way if there is one.

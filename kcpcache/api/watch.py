@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import orjson
@@ -105,6 +105,7 @@ class HttpStream:
     async def start(self) -> None:
         """See ``Stream``."""
         await self._exchange.start(OK, ((b"content-type", b"application/json"),))
+        await self._exchange.write(b"")  # the head waits for a body, and the first event may be long in coming
 
     async def write(self, frames: bytes) -> None:
         """See ``Stream``."""
@@ -157,7 +158,7 @@ class _Streaming:
         self._clock = asyncio.get_running_loop().time
 
     async def run(self, seconds: float) -> None:
-        await self._stream.start()
+        await self._sent(self._stream.start())
         try:
             timed_out = await self._forward(self._clock() + seconds)
             if timed_out and self._bookmarks:
@@ -218,9 +219,14 @@ class _Streaming:
         return b"".join((_BOOKMARK, self._shaper.bookmark(bookmark), _END))
 
     async def _send(self, frames: bytes) -> None:
+        await self._sent(self._stream.write(frames))
+
+    @staticmethod
+    async def _sent(sending: Awaitable[None]) -> None:
+        """Await it, but not for ever."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._stream.write(frames)
+                await sending
         except TimeoutError:
             raise SlowClientError from None
 

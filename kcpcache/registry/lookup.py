@@ -9,7 +9,6 @@ from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.reading import Reader
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.registry.system import SystemTypes
 
 _DECODED = 50_000
@@ -32,7 +31,7 @@ class Lookup:
             definition = self.system.definition(resource)
             if definition is None:
                 raise KeyError(resource)
-            found = self._caches[resource] = self.caches.of(storage_prefix(definition))
+            found = self._caches[resource] = self.caches.of(definition.storage_prefix)
             found.listeners.append(self._forget)
         return found
 

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, islice
 from typing import TypeAlias
 
@@ -41,6 +42,13 @@ _TOO_OLD = (
 
 _FOREIGN_KEY = "continue key is not valid: it is not a token that this server gave out for this resource"
 
+
+@lru_cache(maxsize=4096)
+def _opening(version: str) -> bytes:
+    """How the stored form of an object in that ``apiVersion`` begins."""
+    return b'{"apiVersion":"%b",' % version.encode()
+
+
 Match: TypeAlias = Callable[[Entry], bool]
 Entries: TypeAlias = list[Entry]
 Events: TypeAlias = list[CacheEvent]
@@ -63,7 +71,7 @@ class Reader:
         self.definition, self.version = definition, version
         self.scope, self.seen_in = scope, seen_in
         self._api_version = api_version(definition.group, version.name)
-        self._own = b'{"apiVersion":"%b",' % self._api_version.encode()
+        self._own = _opening(self._api_version)
 
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version; as it is where only a webhook could convert it."""

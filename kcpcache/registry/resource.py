@@ -10,6 +10,7 @@ from kcpcache.meta.errors import FieldError
 from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version, dns1123_subdomain_errors
 from kcpcache.meta.objects import Object
 from kcpcache.schema.compiled import CompiledSchema
+from kcpcache.storage.keys import registry_prefix
 
 READ_VERBS = ("get", "list", "watch")
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -144,10 +145,16 @@ class ResourceDefinition:
     normalize_patch: Callable[[Object], None] | None = None
     """The same for the document of a merge patch, whose nulls say what is to go."""
 
-    @property
+    @cached_property
     def group_resource(self) -> GroupResource:
         """Group and plural."""
         return GroupResource(self.group, self.plural)
+
+    @cached_property
+    def storage_prefix(self) -> str:
+        """Where the objects lie, over all logical clusters."""
+        group, plural = self.stored_as or self.group_resource
+        return registry_prefix(group, plural, identity=self.identity_hash)
 
     def gvr(self, version: str) -> GroupVersionResource:
         """With one of its versions."""
@@ -155,7 +162,11 @@ class ResourceDefinition:
 
     def version(self, name: str) -> ServedVersion | None:
         """The version of that name if it is served."""
-        return next((v for v in self.versions if v.name == name and v.served), None)
+        return self._served.get(name)
+
+    @cached_property
+    def _served(self) -> Mapping[str, ServedVersion]:
+        return {version.name: version for version in self.versions if version.served}
 
     @cached_property
     def storage(self) -> ServedVersion:

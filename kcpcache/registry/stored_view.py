@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from kcpcache.meta.errors import MethodNotAllowedError, StatusError, method_not_allowed
 from kcpcache.meta.names import api_version
@@ -25,20 +25,10 @@ from kcpcache.registry.view import (
     Written,
 )
 from kcpcache.registry.writing import Writer
-from kcpcache.storage.keys import registry_prefix
 
 Clock = Callable[[], datetime]
 Guard = Callable[[Watch], None]
 """Told of every watch that is opened; closes it when the view goes away."""
-
-
-def storage_prefix(definition: ResourceDefinition) -> str:
-    """Where the objects of a definition lie, over all logical clusters."""
-    group, plural = definition.stored_as or definition.group_resource
-    return _prefix(group, plural, identity=definition.identity_hash)
-
-
-_prefix = lru_cache(maxsize=4096)(registry_prefix)
 
 
 class StoredView:
@@ -57,7 +47,7 @@ class StoredView:
         self._guard = guard
         self.definition, self.version, self.cluster = definition, version, cluster
         self._conversion, self._api_version = definition.conversion, api_version(definition.group, version.name)
-        cache = caches.of(storage_prefix(definition))
+        cache = caches.of(definition.storage_prefix)
         self._reader = Reader(caches, cache, definition, version, scope=cluster)
         self._caches, self._clock = caches, clock
 

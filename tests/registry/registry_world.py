@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from kcpcache.meta.objects import copy, namespace_of
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.definitions import definition_of_crd
-from kcpcache.registry.stored_view import StoredView, storage_prefix
+from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, Bookmark, DeleteOptions, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
@@ -88,7 +88,7 @@ class World:
         return StoredView(self.caches, definition, found, cluster, lambda: self.now)
 
     def cache(self, definition=THINGS):
-        return self.caches.of(storage_prefix(definition))
+        return self.caches.of(definition.storage_prefix)
 
     def pass_time(self, seconds):
         self.now += timedelta(seconds=seconds)

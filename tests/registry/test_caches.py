@@ -10,12 +10,11 @@ from kcpcache.meta.errors import ExpiredError, ServiceUnavailableError
 from kcpcache.registry import caches as caches_module
 from kcpcache.registry.caches import Caches, Shelf, Subscription, key_of, split_key
 from kcpcache.registry.entry import encode, entry_of
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
 from kcpcache.storage.store import StoreUnavailableError
 
-PREFIX = storage_prefix(THINGS)
+PREFIX = THINGS.storage_prefix
 
 
 def value(name="a", **meta):

@@ -9,7 +9,7 @@ from kcpcache.meta.selectors import parse_label_selector
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import conversion_of
 from kcpcache.registry.definitions import definition_of_crd
-from kcpcache.registry.stored_view import StoredView, storage_prefix
+from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, ListOptions, WriteOptions
 from kcpcache.registry.webhook_client import WebhookClient
 from kcpcache.storage.memory import MemoryStore
@@ -94,7 +94,7 @@ class World:
 
     def kept(self, name="a"):
         """What the store has."""
-        entry = self.caches.of(storage_prefix(self.view("v1").definition)).get("alpha", name, "n")
+        entry = self.caches.of(self.view("v1").definition.storage_prefix).get("alpha", name, "n")
         return entry.object()
 
 

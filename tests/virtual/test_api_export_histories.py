@@ -18,7 +18,7 @@ from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.lookup import Lookup
-from kcpcache.registry.stored_view import StoredView, storage_prefix
+from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.system import SystemTypes
 from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, Listing, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
@@ -61,7 +61,7 @@ class World:
     def reader(self, scope: str = "*", key: GroupResource = MAPS) -> ExportReader:
         definition = self.lookup.system.definition(key)
         assert definition is not None
-        cache = self.caches.of(storage_prefix(definition))
+        cache = self.caches.of(definition.storage_prefix)
         sight = Sight(ClaimKey(key, ""), claimed=True, verb="list")
         more: Any = {"scope": scope, "export": EXPORT, "sight": sight, "consumers": self.consumers}
         return ExportReader(self.caches, cache, definition, definition.storage, **more)
@@ -106,7 +106,7 @@ class World:
         view = self.view(key, cluster)
         await self.drop(key, cluster, name, namespace, unless=not fields)
         metadata = {"name": name, "labels": labels}
-        if self.caches.of(storage_prefix(view.definition)).get(cluster, name, namespace) is None:
+        if self.caches.of(view.definition.storage_prefix).get(cluster, name, namespace) is None:
             await view.create(namespace, {"metadata": metadata, **fields}, WriteOptions(), NO_ADMISSION)
             if "status" in fields:
                 await view.update(
@@ -125,7 +125,7 @@ class World:
 
     async def drop(self, key: GroupResource, cluster: str, name: str, namespace: str, *, unless: bool = False) -> None:
         view = self.view(key, cluster)
-        if not unless and self.caches.of(storage_prefix(view.definition)).get(cluster, name, namespace) is not None:
+        if not unless and self.caches.of(view.definition.storage_prefix).get(cluster, name, namespace) is not None:
             await view.delete(namespace, name, DeleteOptions(), NO_ADMISSION)
 
 

@@ -8,7 +8,6 @@ from kcpcache.reconcilers.quota import RESOURCE_QUOTAS
 from kcpcache.registry.builtin.rules.quantities import canonical
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.quotas import count_in, resource_counted
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.storage.keys import REGISTRY
@@ -43,7 +42,7 @@ class AdmissionControllers:
             resource = resource_counted(counted, snapshot)
             if resource is not None:
                 definition = snapshot.resources[resource].definition
-                cache = self._env.lookup.caches.of(storage_prefix(definition))
+                cache = self._env.lookup.caches.of(definition.storage_prefix)
                 used[counted] = canonical(count_in(cache, cluster, namespace)) or "0"
         return quota.reconcile(quota.State(found, used))
 

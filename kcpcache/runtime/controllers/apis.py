@@ -15,7 +15,6 @@ from kcpcache.reconcilers.plan import Plan
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS
 from kcpcache.registry.serving import BoundResource, bound_resources
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.bound_schemas import BoundSchemaController
@@ -174,7 +173,7 @@ class ApiControllers:
         definitions = [
             self._env.serving.definition_of_bound(bound) for bound in bound_resources(binding) if not bound.virtual
         ]
-        prefixes = [storage_prefix(definition) for definition in definitions if definition is not None]
+        prefixes = [definition.storage_prefix for definition in definitions if definition is not None]
         return batch([self._env.lookup.caches.of(prefix) for prefix in prefixes], cluster)
 
     def _unknown_claims(self, binding: Object) -> frozenset[api_binding.Claim]:

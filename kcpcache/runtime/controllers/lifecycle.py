@@ -10,7 +10,6 @@ from kcpcache.reconcilers.namespace import NAMESPACES
 from kcpcache.reconcilers.plan import NOTHING, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry, OwnerReference
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.indexes import Name
@@ -116,7 +115,7 @@ class LifecycleControllers:
         group, _ = split_api_version(owner.api_version)
         for resource in self._env.serving.snapshot(cluster).resources.values():
             if resource.definition.group == group and resource.definition.kind == owner.kind:
-                return self._env.lookup.caches.of(storage_prefix(resource.definition))
+                return self._env.lookup.caches.of(resource.definition.storage_prefix)
         return None
 
     def _dependents_of(self, entry: Entry) -> tuple[Dependent, ...]:

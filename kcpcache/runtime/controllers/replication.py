@@ -15,7 +15,6 @@ from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
-from kcpcache.registry.stored_view import storage_prefix
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.storage.keys import CACHE, cache_prefix
@@ -136,7 +135,7 @@ class Replication:
         version = definition.version(resource.version) if definition else None
         if definition is None or version is None:
             return None
-        cache = self._env.lookup.caches.of(storage_prefix(definition))
+        cache = self._env.lookup.caches.of(definition.storage_prefix)
         if cache.prefix not in self._watched:
             self._watched.add(cache.prefix)
             cache.listeners.append(self._watch_originals(definition.group_resource))

@@ -1,0 +1,140 @@
+"""What leaves a connection, write by write."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from kcpcache.api.exchange import Exchange
+from kcpcache.api.protocol import KubernetesProtocol
+
+REQUEST = b"%b /x HTTP/1.1\r\nhost: h\r\n%b\r\n"
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closing = False
+
+    def write(self, data: Any) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def writes(answer: Any, method: bytes = b"GET", headers: bytes = b"", body: bytes = b"") -> Wire:
+    """What an application that does ``await answer(exchange)`` writes."""
+    ended = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await answer(Exchange(scope, receive, send))
+        finally:
+            ended.set()
+
+    config = uvicorn.Config(app, http=KubernetesProtocol, log_config=None, server_header=False, lifespan="off")
+    config.load()
+    state, wire = ServerState(), Wire()
+    state.default_headers = [(b"date", b"today")]
+    protocol = KubernetesProtocol(config, state, {}, asyncio.get_running_loop())
+    protocol.connection_made(wire)
+    protocol.data_received(REQUEST % (method, headers) + body)
+    await ended.wait()
+    await asyncio.sleep(0)
+    if protocol.timeout_keep_alive_task is not None:
+        protocol.timeout_keep_alive_task.cancel()
+    return wire
+
+
+async def plain(exchange: Exchange) -> None:
+    await exchange.respond(200, b"{}")
+
+
+async def test_a_short_answer_is_one_write():
+    wire = await writes(plain)
+    head, _, body = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert len(wire.writes) == 1
+    assert body == b"{}"
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 200 OK",
+        b"content-type: application/json",
+        b"cache-control: no-cache, private",
+        b"content-length: 2",
+        b"date: today",
+    ]
+    assert not wire.closing
+
+
+@pytest.mark.parametrize(
+    "more", [{"status": 404}, {"headers": ((b"etag", b"x"),)}, {"content_type": (b"content-type", b"text/plain")}]
+)
+async def test_every_other_answer_of_one_piece_is_one_write_too(more):
+    wire = await writes(lambda exchange: exchange.respond(**{"status": 200, "body": b"{}", **more}))
+    assert len(wire.writes) == 1
+    assert wire.writes[0].endswith(b"\r\n\r\n{}")
+
+
+async def test_warnings_are_sent_with_short_answers():
+    async def warned(exchange: Exchange) -> None:
+        exchange.warnings.append("careful")
+        await exchange.respond(200, b"{}")
+
+    assert b'warning: 299 - "careful"' in (await writes(warned)).writes[0]
+
+
+async def test_a_client_that_wants_to_close_is_told_and_closed():
+    wire = await writes(plain, headers=b"connection: close\r\n")
+    assert b"connection: close\r\n" in wire.writes[0]
+    assert wire.closing
+
+
+async def test_an_answer_to_head_has_no_body():
+    wire = await writes(plain, method=b"HEAD")
+    assert b"".join(wire.writes).endswith(b"content-length: 2\r\ncache-control: no-cache, private\r\n\r\n")
+
+
+async def test_an_answer_without_a_body_is_sent():
+    wire = await writes(lambda exchange: exchange.respond_not_modified(()))
+    assert b"".join(wire.writes).startswith(b"HTTP/1.1 304")
+
+
+async def test_the_head_of_a_stream_leaves_with_its_first_piece_even_an_empty_one():
+    seen: list[int] = []
+
+    async def stream(exchange: Exchange) -> None:
+        await exchange.start(200, ())
+        await exchange.write(b"")
+        seen.append(len(b"".join(wire_of(exchange).writes)))
+        await exchange.write(b"abc")
+        await exchange.finish()
+
+    def wire_of(exchange: Exchange) -> Wire:
+        return exchange._send.__self__.transport._transport
+
+    wire = await writes(stream)
+    assert seen[0]
+    assert wire.writes[1:] == [b"3\r\nabc\r\n", b"0\r\n\r\n"]
+
+
+async def test_who_asks_before_sending_a_body_is_told_to_go_on_at_once():
+    async def echo(exchange: Exchange) -> None:
+        asked.set()
+        await exchange.respond(200, await exchange.body())
+
+    asked = asyncio.Event()
+    wire = await writes(echo, b"POST", b"expect: 100-continue\r\ncontent-length: 2\r\n", b"{}")
+    assert wire.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert len(wire.writes) == 2
