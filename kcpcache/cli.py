@@ -1,4 +1,4 @@
-"""The command line: ``kcpcache start``, ``kcpcache version``."""
+"""The command line: ``kcpcache start``, ``kcpcache rewrite-secrets``, ``kcpcache version``."""
 
 import asyncio
 import atexit
@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, NoReturn, get_origin
 
 import typer
 
@@ -36,7 +36,7 @@ def version() -> None:
 def start(**flags: Any) -> None:
     """Start the server. Every flag can also be given as KCPCACHE_<FLAG> in the environment."""
     try:
-        _start({name: value for name, value in flags.items() if value is not None})
+        _start(_settings(flags))
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
 
@@ -63,17 +63,57 @@ def _add_command(command: Any) -> None:
 _add_command(start)
 
 
-def _start(given: dict[str, Any]) -> None:
+@app.command()
+def rewrite_secrets(
+    root_dir: Annotated[Path | None, typer.Option(help="Where the server keeps everything.")] = None,
+    encryption_key_file: Annotated[Path | None, typer.Option(help="Keys, a line each: name base64.")] = None,
+    delete_unreadable: Annotated[bool, typer.Option(help="Delete Secrets that cannot be decrypted any more.")] = False,
+) -> None:
+    """Encrypt all Secrets with the first key of the key file, while the server is stopped.
+
+    For a key file that is new, or has a new first line. Afterwards keys below the first are needed no more.
+    """
+    settings = _settings({"root_dir": root_dir, "encryption_key_file": encryption_key_file})
+
+    from kcpcache.root_dir import DATABASE
+    from kcpcache.storage import sqlite_rewrite
+    from kcpcache.storage.key_file import load_keys
+    from kcpcache.storage.store import StoreError
+
+    path = settings.root_dir / DATABASE
+    if settings.encryption_key_file is None:
+        _fail("--encryption-key-file is missing: it names the keys")
+    if not path.is_file():
+        _fail(f"--root-dir {settings.root_dir} holds no {DATABASE}")
+    try:
+        keys = load_keys(settings.encryption_key_file)
+        found = sqlite_rewrite.rewrite_values(path, keys, without_missing_keys=delete_unreadable)
+        if delete_unreadable and found.unreadable:
+            deleted = asyncio.run(sqlite_rewrite.delete_unreadable(path, keys, found.unreadable))
+            typer.echo(f"deleted {deleted} Secrets that could not be decrypted")
+    except StoreError as error:
+        _fail(str(error))
+    typer.echo(f"encrypted {found.changed} values with key {keys.keys[0].name!r}; {found.current} were so already")
+    if found.unreadable and not delete_unreadable:
+        names = ", ".join(sorted(set(found.unreadable)))
+        _fail(f"could not be decrypted and were left as they are (--delete-unreadable deletes them): {names}")
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """The settings that flags and environment make; where they cannot be, one line and the end of the program."""
     from pydantic import ValidationError
 
-    from kcpcache.logs import configure_logs
-
     try:
-        settings = Settings(**given)
+        return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         flag = "--" + ".".join(str(part) for part in first["loc"]).replace("_", "-")
         _fail(f"{flag}: {first['msg'].removeprefix('Value error, ')}")
+
+
+def _start(settings: Settings) -> None:
+    from kcpcache.logs import configure_logs
+
     configure_logs(settings.log_level)
 
     from kcpcache.auth.certificates import CertificateError
@@ -119,7 +159,7 @@ def _announce(url: str, kubeconfig: Path) -> None:
     sys.stdout.flush()
 
 
-def _fail(text: str) -> None:
+def _fail(text: str) -> NoReturn:
     typer.echo(f"kcpcache: {text}", err=True)
     raise typer.Exit(1)
 

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     tls_cert_file: Path | None = Field(None, description="Serving certificate (PEM) in place of ours.")
     tls_private_key_file: Path | None = Field(None, description="Its private key (PEM).")
     sqlite_synchronous: Literal["full", "normal"] = Field("full", description="full or normal.")
+    encryption_key_file: Path | None = Field(
+        None, description="Keys that encrypt stored Secrets, a line each: name base64."
+    )
     history_seconds: float = Field(600.0, gt=0, description="History for watches.")
     virtual_workspace_allowed_hosts: Names = Field(
         (), description="Other servers that endpoint URLs may lead to: host,host:port."

@@ -57,6 +57,9 @@ from kcpcache.runtime.controllers.topology import TopologyControllers
 from kcpcache.runtime.controllers.workspaces import WorkspaceControllers
 from kcpcache.runtime.environment import Environment, ShardInfo
 from kcpcache.runtime.indexes import API_BINDINGS
+from kcpcache.storage.encrypted import EncryptedStore, check_keys
+from kcpcache.storage.encryption import KeyRing
+from kcpcache.storage.key_file import load_keys
 from kcpcache.storage.sqlite import SqliteStore
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
@@ -122,8 +125,10 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.shutting_down.set)
         with contextlib.closing(self.socket):
+            key_file = self.settings.encryption_key_file
+            keys = None if key_file is None else load_keys(key_file)
             try:
-                async with self._store() as store, self._caches(store) as caches:
+                async with self._store() as store, self._caches(store, keys) as caches:
                     await self._serve(store, caches)
             finally:
                 await self._remote.close()
@@ -142,8 +147,11 @@ class Server:
             await store.close()
 
     @contextlib.asynccontextmanager
-    async def _caches(self, store: SqliteStore) -> AsyncIterator[Caches]:
-        caches = Caches(store)
+    async def _caches(self, store: SqliteStore, keys: KeyRing | None) -> AsyncIterator[Caches]:
+        plain = await check_keys(store, keys)
+        if keys is not None and plain:
+            log.warning("Secrets are stored in plain: run kcpcache rewrite-secrets", count=plain)
+        caches = Caches(store if keys is None else EncryptedStore(store, keys))
         try:
             await caches.start()
             yield caches

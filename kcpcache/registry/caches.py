@@ -168,6 +168,7 @@ class ResourceCache:
         self.shelves: dict[str, Shelf] = {}
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.subscriptions: dict[str, dict[Subscription, None]] = {}
+        self._unreadable: set[str] = set()  # keys below the prefix
         self.ring: deque[CacheEvent] = deque()
         self.ring_after = loaded_at
         """The ring holds every event above this revision."""
@@ -177,6 +178,10 @@ class ResourceCache:
         """The live entry, or None."""
         shelf = self.shelves.get(cluster)
         return shelf.get(f"{namespace}/{name}" if namespace else name) if shelf else None
+
+    def is_unreadable(self, cluster: str, name: str, namespace: str = "") -> bool:
+        """Whether there is an entry, but its stored value is no object (damaged, or not to be decrypted)."""
+        return bool(self._unreadable) and f"{cluster}/{namespace}/{name}".replace("//", "/") in self._unreadable
 
     def entries(self, cluster: str, namespace: str = "") -> list[Entry]:
         """The live entries of one logical cluster in key order."""
@@ -250,6 +255,7 @@ class ResourceCache:
 
     def _store(self, cluster: str, rest: str, revision: int, value: bytes | None) -> tuple[Entry | None, Entry | None]:
         shelf = self.shelves.get(cluster)
+        self._unreadable.discard(f"{cluster}/{rest}")
         entry = None if value is None else self._decode(cluster, rest, revision, value)
         if entry is None:
             previous = shelf.pop(rest) if shelf else None
@@ -266,7 +272,9 @@ class ResourceCache:
             return entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision)
         except (ValueError, RecursionError) as error:
             # Damage to one object (nothing of ours writes such a value) must not take all others down with it.
-            log.exception("a stored value is no object; it is left out", key=self.prefix + cluster, error=str(error))
+            key = f"{self.prefix}{cluster}/{rest}"
+            log.exception("a stored value is no object; it is left out", key=key, error=str(error))
+            self._unreadable.add(f"{cluster}/{rest}")
             return None
 
     def unsubscribe(self, cluster: str, subscription: Subscription) -> None:

@@ -6,7 +6,7 @@ The rules of resourceVersion, resourceVersionMatch, limit and continue follow th
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from typing import TypeAlias
@@ -16,10 +16,13 @@ import orjson
 from kcpcache.meta.errors import (
     BadRequestError,
     ExpiredError,
+    InternalError,
     ServiceUnavailableError,
     StatusCause,
+    StatusError,
     TimeoutStatusError,
     not_found,
+    qualified_resource,
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
@@ -84,12 +87,22 @@ class Reader:
         return entry_of(value, **at, revision=entry.revision)
 
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:
-        """The entry. Raises NotFoundError."""
+        """The entry. Raises NotFoundError, InternalError."""
         await self.wait(resource_version)
         entry = self.cache.get(self.scope, name, namespace)
         if entry is None:
-            raise not_found(self.definition.group, self.definition.plural, name)
+            raise self.missing(namespace, name)
         return Item(self.adapt(entry), self.seen_in)
+
+    def missing(self, namespace: str, name: str) -> StatusError:
+        """Why there is no entry: there is none, or what is stored cannot be read (damaged, or not to be decrypted)."""
+        group, plural = self.definition.group, self.definition.plural
+        if self.cache.is_unreadable(self.scope, name, namespace):
+            where = qualified_resource(group, plural)
+            return InternalError(
+                f'{where} "{name}" cannot be read: its stored value is damaged, or not to be decrypted'
+            )
+        return not_found(group, plural, name)
 
     async def list(self, options: ListOptions) -> Listing:
         """The entries that match, at one revision. Raises ExpiredError, BadRequestError, TimeoutStatusError."""
@@ -220,7 +233,7 @@ class Reader:
                 raise self._expired(revision, start, options) from None
             except StoreError as error:
                 raise ServiceUnavailableError(f"the store cannot be read: {error}") from None
-            entries = [self._decode(stored) for stored in page.entries]
+            entries = self._decode_all(page.entries)
             filtered = self.scope == WILDCARD and bool(options.namespace)
             if filtered:
                 entries = [entry for entry in entries if entry.namespace == options.namespace]
@@ -239,6 +252,14 @@ class Reader:
         if options.continue_token:
             return ExpiredError(_TOO_OLD, continue_token=self._token(-1, start))
         return ExpiredError(f"The resourceVersion for the provided list is too old: {revision}")
+
+    def _decode_all(self, found: Iterable[StoredEntry]) -> Entries:
+        """The entries that can be read: as when the caches load them, one that is damaged does not hide the others."""
+        entries = []
+        for stored in found:
+            with contextlib.suppress(ValueError, RecursionError):
+                entries.append(self._decode(stored))
+        return entries
 
     def _decode(self, stored: StoredEntry) -> Entry:
         return _entry_below(self.cache.prefix, stored)
@@ -283,7 +304,7 @@ class Reader:
                         found.append(self._cache_event(event))
                     if len(found) > SUBSCRIPTION_EVENTS:
                         raise ExpiredError(f"too old resource version: {after} (too much has happened since)")
-        except StoreError:
+        except (StoreError, ValueError):  # the history is gone, or damaged
             raise ExpiredError(f"too old resource version: {after}") from None
         raise ServiceUnavailableError("the server is shutting down")
 

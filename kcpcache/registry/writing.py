@@ -18,7 +18,6 @@ from kcpcache.meta.errors import (
     StatusError,
     already_exists,
     conflict,
-    not_found,
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix
@@ -168,7 +167,7 @@ class Writer:
             entry = self.cache.get(self.cluster, name, namespace)
             if entry is None:
                 if not create_if_missing or subresource:
-                    raise not_found(self.definition.group, self.definition.plural, name)
+                    raise self.reader.missing(namespace, name)
                 created = change(None)
                 created.setdefault("metadata", {}).setdefault("name", name)
                 self._check_envelope(created, namespace, name)
@@ -280,7 +279,7 @@ class Writer:
             await self.caches.fresh()
             entry = self.cache.get(self.cluster, name, namespace)
             if entry is None:
-                raise not_found(self.definition.group, self.definition.plural, name)
+                raise self.reader.missing(namespace, name)
             self._check_preconditions(entry, options)
             old = (await self._seen(entry)).object()
             await admission.mutate("DELETE", None, old)

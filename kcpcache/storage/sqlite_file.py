@@ -116,7 +116,7 @@ class SqliteFile:
         if not self.path.exists() or self.path.stat().st_size == 0:
             if wal.exists() and wal.stat().st_size:
                 raise StoreBrokenError(f"{self.path} is missing or empty, but {wal.name} is there")
-            _create(self.path, self._vfs)
+            put_in_place(new_file(self.path, vfs=self._vfs), self.path)
         with self.path.open("rb") as file:
             header = file.read(100)
         application_id = int.from_bytes(header[_APPLICATION_ID_OFFSET:][:4], "big")
@@ -146,8 +146,8 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _create(path: Path, vfs: str) -> None:
-    """An empty store appears at ``path`` in one step: whoever sees a file there sees a whole one."""
+def new_file(path: Path, *, vfs: str = "") -> Path:
+    """An empty store beside ``path``, to be filled and put there by ``put_in_place``. Raises apsw.Error, OSError."""
     fresh = path.with_name(f"{path.name}.new")
     for leftover in (fresh, *(path.with_name(f"{fresh.name}{suffix}") for suffix in ("-wal", "-journal", "-shm"))):
         leftover.unlink(missing_ok=True)
@@ -159,6 +159,11 @@ def _create(path: Path, vfs: str) -> None:
         _migrate(connection, fresh)
     finally:
         connection.close()
+    return fresh
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """``fresh`` appears at ``path`` in one step: whoever sees a file there sees a whole one. Raises OSError."""
     fresh.replace(path)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

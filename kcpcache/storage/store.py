@@ -83,6 +83,7 @@ class StoreError(Exception):
       * StoreUnavailableError: the write did not happen (disk full, I/O error, closed); reads may still work
       * StoreLockedError: another process has the store open
       * StoreBrokenError: the file is not a store of ours, or damaged; nothing was overwritten
+      * EncryptionKeyError: the key file cannot be used, or lacks a key; nothing was overwritten
     """
 
 
@@ -133,6 +134,10 @@ class StoreLockedError(StoreError):
 
 class StoreBrokenError(StoreError):
     """What is at the path is not a store of ours, or is damaged. Nothing was overwritten."""
+
+
+class EncryptionKeyError(StoreError):
+    """The encryption keys cannot be used, or one that stored values need is not there. Nothing was overwritten."""
 
 
 class Store(Protocol):
@@ -190,6 +195,10 @@ class Store(Protocol):
 
         Afterwards reads and watches below ``revision`` raise CompactedError; ``watch(after=revision)`` still works.
         """
+        ...
+
+    async def bump(self, revision: Revision) -> None:
+        """Raise the counter to ``revision`` and compact all before it; no-op where it is already there."""
         ...
 
     async def close(self) -> None:
