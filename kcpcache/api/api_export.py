@@ -15,7 +15,7 @@ from kcpcache.api.services import AdmissionFor, Workspace, find_in
 from kcpcache.auth.attributes import Attributes, Decision, content_attributes
 from kcpcache.auth.authorize import Authorizer, forbid
 from kcpcache.auth.user import User
-from kcpcache.meta.errors import NotFoundError, ServiceUnavailableError, forbidden, path_not_found
+from kcpcache.meta.errors import NotFoundError, forbidden, path_not_found
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import nested
 from kcpcache.registry.caches import CacheEvent
@@ -24,13 +24,14 @@ from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import View, Watch
-from kcpcache.registry.virtual_sources import API_EXPORTS, Source, resolve
+from kcpcache.registry.virtual_sources import API_EXPORTS, resolve
 from kcpcache.virtual.api_export import ApiExportView, SelectedView
 from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
 from kcpcache.virtual.api_export_grants import ALL, ClaimKey, Name, Scope, Sight
 from kcpcache.virtual.api_export_projected import ClaimedProjectionView, Sees
 from kcpcache.virtual.api_export_reading import ExportReader
 from kcpcache.virtual.api_export_resources import ExportedResources, Served
+from kcpcache.virtual.continuity import ContinuousView, Origin
 from kcpcache.virtual.projection import origin_of
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
@@ -161,20 +162,28 @@ class ApiExportHandler:
         scope = sight.scope(self._consumers.within(export, cluster).values())
         if not scope:
             raise path_not_found()
-        return SelectedView(inner, scope[0], guard, origin=origin)
+
+        async def then(revision: int) -> Scope:
+            grants = await self._consumers.at(export, revision, cluster)
+            return sight.scope(grants[cluster].values())
+
+        selected = SelectedView(inner, scope[0], origin=origin)
+        return ContinuousView(selected, Origin(lambda: scope, then, guard))
 
     def _projected_everywhere(
         self, export: Name, sight: Sight, resource: ProjectedResource, version: ServedVersion, guard: Guard
     ) -> View:
         caches, definition, bound = self._lookup.caches, resource.definition, resource.bound
         source = resolve(self._lookup, bound, definition.group_resource)
+        origin = self._views.sources.of_export(bound, definition.group_resource)
         if sight.claimed:
             sees = Sees(self._consumers, export, (bound.cluster, bound.export), sight)
             cache = caches.of(source.prefix(self._shard))
-            return ClaimedProjectionView(
+            claimed = ClaimedProjectionView(
                 caches, cache, definition, version, provider=source.provider, sees=sees, guard=guard
             )
-        return ReplicationView(
+            return ContinuousView(claimed, origin)
+        exported = ReplicationView(
             caches,
             definition,
             version,
@@ -183,6 +192,7 @@ class ApiExportHandler:
             wanted=lambda consumer: consumer.export == export,
             guard=guard,
         )
+        return ContinuousView(exported, origin)
 
     # -- the ends of watches
 
@@ -190,22 +200,19 @@ class ApiExportHandler:
         """What to tell of watches: they end when the export no longer has the resource, or another one by its name.
 
         What a consumer takes back, views of stored objects tell by events; a watch of virtual ones in its workspace
-        ends.
+        ends. Where those come from is watched by ``ContinuousView``.
         """
         by_consumer = cluster != WILDCARD and isinstance(resource, ProjectedResource)
-
-        def source() -> Source | None:
-            return self._source(resource) if cluster == WILDCARD and isinstance(resource, ProjectedResource) else None
 
         def scope() -> Scope:
             return sight.scope(self._consumers.within(export, cluster).values()) if by_consumer else ALL
 
-        then = scope(), source()
+        then = scope()
         clusters = frozenset({export[0], resource.bound.cluster if resource.bound else export[0]})
 
         def goes_on() -> bool:
             now = self._served(export, cluster).snapshot.resources.get(resource.definition.group_resource)
-            return now is not None and _same_objects(now, resource) and (scope(), source()) == then
+            return now is not None and _same_objects(now, resource) and scope() == then
 
         def attach(watch: Watch) -> None:
             if not goes_on():  # it has vanished while the watch was being opened
@@ -214,13 +221,6 @@ class ApiExportHandler:
             self._watches.setdefault(export, WeakKeyDictionary())[watch] = _Watched(goes_on, by_consumer, clusters)
 
         return attach
-
-    def _source(self, resource: ProjectedResource) -> Source | None:
-        """Where the copies lie now; None where the reference is broken."""
-        try:
-            return resolve(self._lookup, resource.bound, resource.definition.group_resource)
-        except ServiceUnavailableError:
-            return None
 
     def _exports_changed(self, event: CacheEvent) -> None:
         for export in tuple(self._watches):

@@ -6,7 +6,6 @@ that exports the CachedResource.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from weakref import WeakSet
 
 from kcpcache.api.paths import WILDCARD, RequestInfo
 from kcpcache.api.services import Workspace, find_in
@@ -17,15 +16,15 @@ from kcpcache.meta.errors import ForbiddenError, NotFoundError, forbidden
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, name_of, nested
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES, Exported
-from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ExportReference, ProjectedResource, Resource, Snapshot, SnapshotPool
 from kcpcache.registry.definitions import definition_of_schema
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.serving import Serving
-from kcpcache.registry.view import NO_ADMISSION, View, Watch
+from kcpcache.registry.view import NO_ADMISSION, View
 from kcpcache.registry.virtual_sources import API_EXPORTS, Source, entry_of_export, exported, source_of
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
+from kcpcache.virtual.continuity import ContinuousView
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
 
@@ -61,8 +60,6 @@ class ReplicationHandler:
         self._authorizer, self._shard = authorizer, shard
         self._pool = SnapshotPool()
         self._definitions: dict[tuple[str, str], ResourceDefinition] = {}
-        self._watches: dict[tuple[str, str], WeakSet[Watch]] = {}
-        lookup.cache(CACHED_RESOURCES.group_resource).listeners.append(self._end_watches)
 
     async def enter(self, info: RequestInfo, user: User) -> Workspace:
         """One consumer's workspace, or all of them. Raises ForbiddenError, NotFoundError."""
@@ -90,12 +87,6 @@ class ReplicationHandler:
             return NotFoundError(f'no APIExport exports CachedResource "{name}" of logical cluster "{provider}"')
         why = f'User "{user.name}" may not use the content of any APIExport that exports it'
         return forbidden(CACHED_RESOURCES.group, CACHED_RESOURCES.resource, name, why)
-
-    def _end_watches(self, event: CacheEvent) -> None:
-        """With the CachedResource end the watches over all of its consumers; another of its name is another thing."""
-        if event.entry is None and event.previous is not None:
-            for watch in tuple(self._watches.pop((event.cluster, event.previous.name), ())):
-                watch.close()
 
     def _exports(self, cached_resource: Object, provider: str) -> Iterator[Export]:
         """Those in the provider's workspace, and those of other workspaces through which somebody consumes it."""
@@ -126,15 +117,11 @@ class ReplicationHandler:
             return named in {"", consumer.export_identity_hash} and self._may(user, info, *consumer.export)
 
         def view(resource: Resource, version: ServedVersion) -> View:
-            return ReplicationView(
-                self._lookup.caches,
-                resource.definition,
-                version,
-                source,
-                shard=self._shard,
-                wanted=wanted,
-                guard=self._watches.setdefault((source.provider, source.cached_resource), WeakSet()).add,
+            everywhere = ReplicationView(
+                self._lookup.caches, resource.definition, version, source, shard=self._shard, wanted=wanted
             )
+            origin = self._views.sources.of_cached_resource(source.provider, source.cached_resource)
+            return ContinuousView(everywhere, origin)
 
         return self._workspace(WILDCARD, user, self._snapshot(definition, bound), view)
 

@@ -16,6 +16,7 @@ from kcpcache.registry.virtual_sources import API_EXPORTS, resolve
 from kcpcache.registry.wildcard import AnyIdentity, AnyIdentityView, ResourceCaches
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportsByIdentity, exported_entries, is_virtual, key_of_entry
+from kcpcache.virtual.continuity import ContinuousView
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
 
@@ -61,7 +62,7 @@ class Wildcard:
         if cluster != WILDCARD or not isinstance(resource, ProjectedResource):
             return self._views.view(cluster, resource, version)
         definition = resource.definition
-        return ReplicationView(
+        everywhere = ReplicationView(
             self._lookup.caches,
             definition,
             version,
@@ -69,6 +70,7 @@ class Wildcard:
             shard=self._shard,
             wanted=lambda consumer: consumer.export_identity_hash == definition.identity_hash,
         )
+        return ContinuousView(everywhere, self._views.sources.of_export(resource.bound, definition.group_resource))
 
     def _identified(self, key: GroupResource, identity_hash: str) -> Resource | None:
         """By the APIExport with that identity; where it is gone, by any workspace that is still bound."""

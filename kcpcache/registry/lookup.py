@@ -82,13 +82,16 @@ class Lookup:
         """The logical cluster that a reference's ``path`` means to an object in ``beside``; "" is its own."""
         return self.clusters.resolve(path) if path else beside
 
+    def reader(self, resource: GroupVersionResource, cluster: str) -> Reader:
+        """Reads one logical cluster's objects, also of the past. Raises KeyError as ``cache`` does."""
+        definition = self.system.definition(resource.group_resource)
+        version = definition.version(resource.version) if definition else None
+        if definition is None or version is None:
+            raise KeyError(resource)
+        return Reader(self.caches, self.cache(resource.group_resource), definition, version, scope=cluster)
+
     def _reader(self, resource: GroupVersionResource) -> Reader:
         found = self._readers.get(resource)
         if found is None:
-            definition = self.system.definition(resource.group_resource)
-            version = definition.version(resource.version) if definition else None
-            if definition is None or version is None:
-                raise KeyError(resource)
-            cache = self.cache(resource.group_resource)
-            found = self._readers[resource] = Reader(self.caches, cache, definition, version, scope="*")
+            found = self._readers[resource] = self.reader(resource, "*")
         return found

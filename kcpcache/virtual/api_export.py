@@ -146,9 +146,9 @@ class ApiExportView:
 class SelectedView(ReadOnlyView):
     """A read-only view of what a selector matches in another one: a virtual resource that a consumer lets be seen."""
 
-    def __init__(self, inner: View, selector: LabelSelector, guard: Guard, *, origin: str) -> None:
+    def __init__(self, inner: View, selector: LabelSelector, *, origin: str) -> None:
         self.definition, self.version, self.cluster = inner.definition, inner.version, inner.cluster
-        self._inner, self._selector, self._guard, self.origin = inner, selector, guard, origin
+        self._inner, self._selector, self.origin = inner, selector, origin
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""
@@ -163,9 +163,7 @@ class SelectedView(ReadOnlyView):
 
     async def watch(self, options: ListOptions) -> Watch:
         """See ``view.View``."""
-        watch = await self._inner.watch(self._narrowed(options))
-        self._guard(watch)
-        return watch
+        return await self._inner.watch(self._narrowed(options))
 
     def _narrowed(self, options: ListOptions) -> ListOptions:
         requirements = (*self._selector.requirements, *options.label_selector.requirements)

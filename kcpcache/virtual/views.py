@@ -11,6 +11,7 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import View
 from kcpcache.registry.virtual_sources import broken, other_reference, resolve
+from kcpcache.virtual.continuity import ContinuousView, Sources
 from kcpcache.virtual.projection import ProjectedView, origin_of
 from kcpcache.virtual.proxied import Endpoints, ProxiedView, References
 
@@ -18,6 +19,7 @@ from kcpcache.virtual.proxied import Endpoints, ProxiedView, References
 class Views:
     """Makes views; a view is cheap and made per request. ``shard`` is this shard's name.
 
+    ``sources`` is for whoever makes other views of the same objects.
     ``endpoints`` None: no endpoint URL is ever followed.
     """
 
@@ -32,6 +34,7 @@ class Views:
     ) -> None:
         self._lookup, self._serving, self._shard, self._clock = lookup, serving, shard, clock
         self._endpoints, self._references = endpoints, References(lookup, serving, clock)
+        self.sources = Sources(lookup)
 
     def view(self, cluster: str, resource: Resource, version: ServedVersion) -> View:
         """The view of ``resource`` in a workspace; its watches end when it is no longer served there."""
@@ -52,7 +55,7 @@ class Views:
                 origin=origin_of(bound, path),
                 guard=guard,
             )
-        return ProjectedView(
+        projected = ProjectedView(
             self._lookup.caches,
             definition,
             version,
@@ -62,3 +65,4 @@ class Views:
             origin=origin_of(bound, path),
             guard=guard,
         )
+        return ContinuousView(projected, self.sources.in_workspace(cluster, bound, key))

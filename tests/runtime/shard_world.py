@@ -284,7 +284,8 @@ def crd_spec(scope: str = "Cluster", versions: tuple[str, ...] = ("v1",)) -> Obj
 def schema_spec(versions: tuple[str, ...] = ("v1",)) -> Object:
     """The spec of the APIResourceSchema of flavors."""
     served = [{**_version(name, storage=name == versions[0]), "schema": _OPEN} for name in versions]
-    return {"group": "cloud.example.com", "scope": "Cluster", "names": names_of_flavors(), "versions": served}
+    spec = {"group": "cloud.example.com", "scope": "Cluster", "names": names_of_flavors(), "versions": served}
+    return spec | ({"conversion": {"strategy": "None"}} if len(versions) > 1 else {})
 
 
 def virtual_entry(identity_hash: str, endpoint_slice: str = "flavors") -> Object:
