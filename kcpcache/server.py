@@ -51,6 +51,7 @@ from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
 from kcpcache.runtime.controllers.admission import AdmissionControllers
 from kcpcache.runtime.controllers.apis import ApiControllers
+from kcpcache.runtime.controllers.authorization import AuthorizationControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
 from kcpcache.runtime.controllers.topology import TopologyControllers
@@ -177,6 +178,7 @@ class Server:
             *LifecycleControllers(env).controllers,
             *TopologyControllers(env).controllers,
             *AdmissionControllers(env).controllers,
+            *AuthorizationControllers(env).controllers,
         )
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]

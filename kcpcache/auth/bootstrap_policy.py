@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from kcpcache.auth.authorize import ACCESS_PATH, ACCESS_VERB
 from kcpcache.auth.subjects import BINDING_PREFIX, global_name
-from kcpcache.auth.user import AUTHENTICATED, SYSTEM_KCP_ADMIN, SYSTEM_MASTERS, User
+from kcpcache.auth.user import AUTHENTICATED, SYSTEM_KCP_ADMIN, SYSTEM_MASTERS, UNAUTHENTICATED, User
 from kcpcache.meta.objects import Object
+from kcpcache.reconcilers.cluster_role import aggregated_rules
 
 WORKSPACE_ACCESS_ROLE = "system:kcp:workspace:access"
 CLUSTER_ADMIN_ROLE = "cluster-admin"
@@ -22,30 +23,21 @@ _USABLE_TYPES = ("universal", "organization", "team")
 _TENANCY, _TOPOLOGY = "tenancy.kcp.io", "topology.kcp.io"
 _CONTENT = ("configmaps", "events", "serviceaccounts")
 _LIMITS = ("limitranges", "resourcequotas", "resourcequotas/status", "namespaces", "namespaces/status")
-_DISCOVERY_PATHS = (
-    "/api",
-    "/api/*",
-    "/apis",
-    "/apis/*",
-    "/healthz",
-    "/livez",
-    "/openapi",
-    "/openapi/*",
-    "/readyz",
-    "/version",
-    "/version/",
-)
+_AGGREGATE_TO = "rbac.authorization.k8s.io/aggregate-to-"
+_PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version", "/version/")
+_DISCOVERY_PATHS = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC_PATHS)
 
 
 def system_admin_objects() -> list[Object]:
     """The ClusterRoles that every workspace can refer to, and the bindings that count in every workspace."""
     own_reviews = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
-    return [
+    everybody = [group_subject(AUTHENTICATED)]
+    public = "system:public-info-viewer"
+    objects = [
         cluster_role(CLUSTER_ADMIN_ROLE, [rule(["*"], ["*"], ["*"]), path_rule(["*"], ["*"])]),
-        cluster_role("view", _view_rules()),
-        cluster_role("edit", [*_view_rules(), *_edit_rules()]),
-        cluster_role("admin", [*_view_rules(), *_edit_rules(), *_admin_rules()]),
+        *_user_roles(),
         cluster_role("system:discovery", [path_rule(["get"], _DISCOVERY_PATHS)]),
+        cluster_role(public, [path_rule(["get"], _PUBLIC_PATHS)]),
         cluster_role(
             "system:basic-user",
             [
@@ -56,9 +48,32 @@ def system_admin_objects() -> list[Object]:
         cluster_role(WORKSPACE_ACCESS_ROLE, [path_rule([ACCESS_VERB], [ACCESS_PATH])]),
         cluster_role_binding(CLUSTER_ADMIN_ROLE, CLUSTER_ADMIN_ROLE, [group_subject(SYSTEM_MASTERS)]),
         cluster_role_binding(SYSTEM_KCP_ADMIN, CLUSTER_ADMIN_ROLE, [group_subject(SYSTEM_KCP_ADMIN)]),
-        cluster_role_binding("system:discovery", "system:discovery", [group_subject(AUTHENTICATED)]),
-        cluster_role_binding("system:basic-user", "system:basic-user", [group_subject(AUTHENTICATED)]),
+        cluster_role_binding("system:discovery", "system:discovery", everybody),
+        cluster_role_binding("system:basic-user", "system:basic-user", everybody),
+        cluster_role_binding(public, public, [*everybody, group_subject(UNAUTHENTICATED)]),
     ]
+    for obj in objects:
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/bootstrapping"] = "rbac-defaults"
+    return objects
+
+
+def _user_roles() -> list[Object]:
+    """``view``, ``edit`` and ``admin``: each gathers what is labelled for it, and is gathered by the next one."""
+    gathered = [
+        _labelled(cluster_role(f"system:aggregate-to-{name}", rules), name)
+        for name, rules in (("view", _view_rules()), ("edit", _edit_rules()), ("admin", _admin_rules()))
+    ]
+    for name, into in (("view", "edit"), ("edit", "admin"), ("admin", "")):
+        role = cluster_role(name, [])
+        role["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {_AGGREGATE_TO + name: "true"}}]}
+        role["rules"] = aggregated_rules(role, gathered)
+        gathered.append(_labelled(role, into) if into else role)
+    return gathered
+
+
+def _labelled(role: Object, into: str) -> Object:
+    role["metadata"]["labels"] = {_AGGREGATE_TO + into: "true"}
+    return role
 
 
 def root_objects() -> list[Object]:

@@ -153,3 +153,14 @@ def test_view_edit_and_admin_each_stop_where_they_do_in_kube(role, can, cannot):
     for (verb, resource), allowed in ((can, True), (cannot, False)):
         group = "rbac.authorization.k8s.io" if resource == "rolebindings" else ""
         assert may(ALICE, verb, resource, group=group, cluster="ws", decide=decide) is allowed
+
+
+def test_the_roles_that_clients_of_kube_refer_to_are_there():
+    roles = {each["metadata"]["name"]: each for each in system_admin_objects() if each["kind"] == "ClusterRole"}
+    assert {"cluster-admin", "admin", "edit", "view", "system:basic-user", "system:discovery"} < set(roles)
+    assert roles["system:public-info-viewer"]["rules"][0]["nonResourceURLs"][:2] == ["/healthz", "/livez"]
+    for name, least in (("view", "get"), ("edit", "update"), ("admin", "update")):
+        assert roles[name]["aggregationRule"]["clusterRoleSelectors"] == [
+            {"matchLabels": {f"rbac.authorization.k8s.io/aggregate-to-{name}": "true"}}
+        ]
+        assert any("configmaps" in each["resources"] and least in each["verbs"] for each in roles[name]["rules"])

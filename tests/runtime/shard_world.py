@@ -21,6 +21,7 @@ from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import Bootstrap
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.apis import ApiControllers
+from kcpcache.runtime.controllers.authorization import AuthorizationControllers
 from kcpcache.runtime.controllers.cache import CacheControllers
 from kcpcache.runtime.controllers.lifecycle import LifecycleControllers
 from kcpcache.runtime.controllers.topology import TopologyControllers
@@ -88,6 +89,7 @@ class Shard:
             *WorkspaceControllers(self.env).controllers,
             *LifecycleControllers(self.env).controllers,
             *TopologyControllers(self.env).controllers,
+            *AuthorizationControllers(self.env).controllers,
         )
         self.tasks = [asyncio.create_task(controller.run()) for controller in self.controllers]
 
