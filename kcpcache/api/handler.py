@@ -10,7 +10,7 @@ from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
 from kcpcache.api.deadlines import Deadlines
 from kcpcache.api.exchange import Exchange, Scope, Send
-from kcpcache.api.health import HEALTH_PATHS, health, version
+from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
 from kcpcache.api.paths import WILDCARD, RequestInfo, parse
@@ -19,7 +19,7 @@ from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
 from kcpcache.api.websocket import WebSocketStream, as_http
 from kcpcache.auth.attributes import Attributes
-from kcpcache.auth.authorize import forbid
+from kcpcache.auth.authorize import PUBLIC_PATHS, forbid
 from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
 from kcpcache.meta.errors import (
     BadRequestError,
@@ -56,6 +56,7 @@ _SCALE_VERBS: Final[Mapping[str, Verb]] = {
     "patch": scale.patch_scale,
 }
 _READS: Final = frozenset({"get", "list", "watch"})
+_PATH_VERBS: Final = frozenset({"get", "head"})
 _COLLECTION_OF_ALL: Final = frozenset({"list", "watch"})
 HOPS_HEADER: Final = asking.HOPS_HEADER.encode()
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
@@ -112,6 +113,10 @@ class KubernetesHandler:
             decision = authorize(attributes)
             if not decision.allowed:
                 raise forbid(attributes, decision)
+        if info.path in PUBLIC_PATHS and info.verb in _PATH_VERBS:
+            # The same in all workspaces, those that are not there among them: nobody learns which are.
+            await self._serve_public(exchange, info)
+            return
         if workspace is None:
             workspace = self._workspace(info, cluster, user)
         if info.is_resource:
@@ -193,8 +198,8 @@ class KubernetesHandler:
         )
 
     async def _serve_path(self, exchange: Exchange, info: RequestInfo, workspace: Workspace) -> None:
-        """What is no resource: discovery, OpenAPI, health, version."""
-        if info.verb not in {"get", "head"}:
+        """What is no resource: discovery and OpenAPI."""
+        if info.verb not in _PATH_VERBS:
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
         path = info.path
         if discovery.is_discovery(path):
@@ -203,21 +208,20 @@ class KubernetesHandler:
             await openapi.respond(exchange, info, workspace.snapshot)
         elif path == "/openapi/v2":
             await openapi_v2.respond(exchange, workspace.snapshot)
-        elif path == "/version":
-            await exchange.respond_json(OK, version())
-        elif path in HEALTH_PATHS:
-            services = self.services
-            found = health(
-                path,
-                services.ready_checks,
-                verbose="verbose" in info.query,
-                shutting_down=services.shutting_down.is_set(),
-            )
-            await exchange.respond(found.status, found.text.encode(), content_type=_TEXT)
         elif path == "/":
             await exchange.respond_json(OK, {"paths": _root_paths(workspace)})
         else:
             raise path_not_found()
+
+    async def _serve_public(self, exchange: Exchange, info: RequestInfo) -> None:
+        """Health and version."""
+        services, path = self.services, info.path
+        if path == "/version":
+            await exchange.respond_json(OK, version())
+            return
+        verbose, shutting_down = "verbose" in info.query, services.shutting_down.is_set()
+        found = health(path, services.ready_checks, verbose=verbose, shutting_down=shutting_down)
+        await exchange.respond(found.status, found.text.encode(), content_type=_TEXT)
 
 
 def _root_paths(workspace: Workspace) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import orjson
 
 from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
-from kcpcache.auth.rbac import Rbac
+from kcpcache.auth.rbac import DENIED, Rbac
 from kcpcache.auth.rules import Rule
 from kcpcache.auth.subjects import binding_user, is_service_account_of
 from kcpcache.auth.user import ANONYMOUS, User
@@ -87,14 +87,15 @@ class Authorizer:
         """Like ``authorize``, for what can be used without entering the workspace that it is in.
 
         That is: ``bind`` on an APIExport, ``use`` and ``initialize`` on a WorkspaceType, ``apiexports/content``.
-        The workspace must be there, and its RBAC decides; access and policies do not matter.
+        The workspace must be there, and its RBAC decides; access and policies do not matter. A workspace that is not
+        there is refused like one that grants nothing: whoever may not enter it does not learn which it is.
         """
         if attributes.user.is_master:
             return _MASTER
         if attributes.cluster == ALL_CLUSTERS:
             return _NO_WILDCARD
         if self._workspaces.state(attributes.cluster) not in _ENTERABLE:
-            return _NO_ACCESS
+            return DENIED
         return self._rbac.allows(attributes.user, attributes)
 
     def authorize_by_policy(self, attributes: Attributes, provider: str) -> Decision:
