@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kcpcache.auth.private_files import make_private_directory, write_atomically
 from kcpcache.auth.user import SYSTEM_KCP_ADMIN, SYSTEM_MASTERS, User, unique
 from kcpcache.meta.errors import UnauthorizedError
+from kcpcache.private_files import make_private_directory, write_atomically
 
 CREDENTIAL_ID_EXTRA = "authentication.kubernetes.io/credential-id"
 _AUTHORITY_LIFETIME = timedelta(days=3650)

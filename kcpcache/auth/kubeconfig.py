@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from kcpcache.auth.certificates import Certificates, KeyPair
-from kcpcache.auth.private_files import write_atomically
 from kcpcache.meta.objects import Object
+from kcpcache.private_files import write_atomically
 
 KCP_ADMIN, SHARD_ADMIN = "kcp-admin", "shard-admin"
 CURRENT_CONTEXT = "root"

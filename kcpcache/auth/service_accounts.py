@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kcpcache.auth.certificates import CertificateError
-from kcpcache.auth.private_files import write_atomically
 from kcpcache.auth.tokens import TokenAnswer, token_digest
 from kcpcache.auth.user import CLUSTER_NAME_EXTRA, SERVICE_ACCOUNT_PREFIX, User, service_account_groups
 from kcpcache.meta.errors import (
@@ -26,6 +25,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, copy, metadata, new_uid, timestamp
+from kcpcache.private_files import write_atomically
 from kcpcache.registry.builtin.rules.reviews import TOKEN_REQUEST
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup

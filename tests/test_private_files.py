@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kcpcache.auth.private_files import make_private_directory, write_atomically
+from kcpcache.private_files import make_private_directory, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole_with_its_mode(tmp_path):

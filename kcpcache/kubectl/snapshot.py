@@ -1,0 +1,96 @@
+"""``kubectl kcp crd snapshot``: CustomResourceDefinitions as the APIResourceSchemas that an APIExport can name."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kcpcache.kubectl import commands
+from kcpcache.kubectl.session import CommandError, Session
+from kcpcache.meta.names import dns1123_subdomain_errors
+from kcpcache.meta.objects import Object
+
+_VERSION_FIELDS = ("deprecated", "deprecationWarning", "additionalPrinterColumns", "selectableFields")
+
+
+def snapshot(session: Session, command: commands.Snapshot) -> None:
+    """Print an APIResourceSchema for each definition in the file, a ``---`` after each. Raises CommandError."""
+    try:
+        text = session.stdin.read() if command.filename == "-" else Path(command.filename).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"error opening {command.filename}: {error.strerror}") from None
+    for definition in definitions(text):
+        schema = api_resource_schema(definition, command.prefix)
+        if command.output == "json":
+            session.say(json.dumps(schema) + "\n---")
+        else:
+            session.say(yaml.dump(schema, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True) + "\n---")
+
+
+def definitions(text: str) -> Iterator[Object]:
+    """The CustomResourceDefinitions in YAML or JSON, those of lists included. Raises CommandError for all else."""
+    try:
+        documents: list[Any] = [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each]
+    except yaml.YAMLError as error:
+        raise CommandError(f"not YAML: {' '.join(str(error).split())}") from None
+    while documents:
+        document = documents.pop(0)
+        kind = document.get("kind") if isinstance(document, dict) else type(document).__name__
+        if kind in {"List", "CustomResourceDefinitionList"}:
+            documents = [*(document.get("items") or []), *documents]
+        elif kind == "CustomResourceDefinition" and document.get("apiVersion") == "apiextensions.k8s.io/v1":
+            yield document
+        else:
+            raise CommandError(f"unexpected type for CRD {kind}: an apiextensions.k8s.io/v1 one is needed")
+
+
+def api_resource_schema(definition: Object, prefix: str) -> Object:
+    """The APIResourceSchema ``<prefix>.<definition's name>``. Raises CommandError for what kcp cannot take over."""
+    spec, crd = definition.get("spec") or {}, definition.get("metadata", {}).get("name", "")
+    name = f"{prefix}.{crd}"
+    if errors := dns1123_subdomain_errors(name):
+        raise CommandError(f"error converting CRD: metadata.name: Invalid value: {name!r}: {'; '.join(errors)}")
+    versions = spec.get("versions") or []
+    conversion = _conversion(spec.get("conversion"))
+    if len(versions) > 1 and conversion is None:
+        raise CommandError(f"error converting CRD: multiple versions specified for {crd} but no conversion strategy")
+    return {
+        "apiVersion": "apis.kcp.io/v1alpha1",
+        "kind": "APIResourceSchema",
+        "metadata": {"name": name},
+        "spec": {
+            **({"conversion": conversion} if conversion else {}),
+            "group": spec.get("group", ""),
+            "names": spec.get("names") or {},
+            "scope": spec.get("scope", ""),
+            "versions": [_version(version) for version in versions],
+        },
+    }
+
+
+def _conversion(given: Object | None) -> Object | None:
+    if given is None or given.get("strategy") != "Webhook":
+        return given and {"strategy": given.get("strategy", "")}
+    webhook = given.get("webhook") or {}
+    client = webhook.get("clientConfig") or {}
+    if client.get("service"):
+        raise CommandError("error converting CRD: webhooks that refer to services are not supported, use a URL instead")
+    if not client.get("url"):
+        raise CommandError("error converting CRD: webhooks URL must be set")
+    kept = {key: client[key] for key in ("url", "caBundle") if key in client}
+    reviews = webhook.get("conversionReviewVersions") or []
+    return {"strategy": "Webhook", "webhook": {"clientConfig": kept, "conversionReviewVersions": reviews}}
+
+
+def _version(version: Object) -> Object:
+    kept = {field: version[field] for field in _VERSION_FIELDS if field in version}
+    return {
+        "name": version.get("name", ""),
+        "served": version.get("served", False),
+        "storage": version.get("storage", False),
+        **kept,
+        "schema": (version.get("schema") or {}).get("openAPIV3Schema") or {},
+        "subresources": version.get("subresources") or {},
+    }
