@@ -6,6 +6,7 @@ Links stay as they work in a checkout, where directories and the files above thi
 from pathlib import Path
 from typing import Final
 
+import reference
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -18,7 +19,8 @@ DECISIONS: Final = "adr/README.md"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    files.append(File.generated(config, CHANGELOG_PAGE, content=changelog))
+    for uri, content in {CHANGELOG_PAGE: changelog, **reference.pages()}.items():
+        files.append(File.generated(config, uri, content=content))
     return files
 
 
