@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     virtual_workspace_allowed_hosts: Names = Field(
         (), description="Other servers that endpoint URLs may lead to: host,host:port."
     )
+    audit_log_path: str = Field("", description="File that the audit log is appended to; - is standard output.")
+    audit_policy_file: Path | None = Field(
+        None, description="audit.k8s.io/v1 Policy: what is audited, and how much of it."
+    )
+    audit_log_maxsize: int = Field(100, ge=1, description="Megabytes after which the audit log is rotated.")
+    audit_log_maxage: int = Field(0, ge=0, description="Days that rotated audit logs are kept; 0 is for ever.")
+    audit_log_maxbackup: int = Field(0, ge=0, description="Number of rotated audit logs that are kept; 0 is all.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error.")
 
     @field_validator("feature_gates", mode="before")

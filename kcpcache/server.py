@@ -7,7 +7,8 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
 from kcpcache.api.services import AdmissionFor, Authenticate, RequestFacts, ServiceHandler, Services
 from kcpcache.api.wildcard import Wildcard
+from kcpcache.audit.log import AuditLog, Sink
+from kcpcache.audit.policy import PolicyError, parse_policy
+from kcpcache.audit.rotation import RotatingFile, StandardOutput
+from kcpcache.audit.trail import Audit
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
@@ -129,11 +134,43 @@ class Server:
             key_file = self.settings.encryption_key_file
             keys = None if key_file is None else load_keys(key_file)
             try:
-                async with self._store() as store, self._caches(store, keys) as caches:
-                    await self._serve(store, caches)
+                async with self._audit() as audit, self._store() as store, self._caches(store, keys) as caches:
+                    await self._serve(store, caches, audit)
             finally:
                 await self._remote.close()
                 await self._webhooks.close()
+
+    @contextlib.asynccontextmanager
+    async def _audit(self) -> AsyncIterator[Audit | None]:
+        settings, path = self.settings, self.settings.audit_policy_file
+        if not settings.audit_log_path and path is None:
+            yield None
+            return
+        if not settings.audit_log_path or path is None:
+            raise StartError("--audit-log-path and --audit-policy-file go together: where to, and what")
+        try:
+            policy = parse_policy(path.read_bytes())
+            audit_log = AuditLog(self._audit_file())
+        except PolicyError as error:
+            raise StartError(f"--audit-policy-file {path} {error}") from None
+        except OSError as error:
+            raise StartError(f"cannot audit: {error.filename}: {error.strerror}") from None
+        try:
+            yield Audit(policy, audit_log, utc_now)
+        finally:
+            await audit_log.close()
+
+    def _audit_file(self) -> Sink:
+        settings = self.settings
+        if settings.audit_log_path == "-":
+            return StandardOutput()
+        return RotatingFile(
+            Path(settings.audit_log_path),
+            max_bytes=settings.audit_log_maxsize * 1_000_000,
+            max_age=timedelta(days=settings.audit_log_maxage) if settings.audit_log_maxage else None,
+            max_backups=settings.audit_log_maxbackup,
+            now=utc_now,
+        )
 
     @contextlib.asynccontextmanager
     async def _store(self) -> AsyncIterator[SqliteStore]:
@@ -159,7 +196,7 @@ class Server:
         finally:
             await caches.close()
 
-    async def _serve(self, store: SqliteStore, caches: Caches) -> None:
+    async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None) -> None:
         certificates = ensure_certificates(self.root, self._hosts(), utc_now())
         cached_apis, shard = self.settings.cached_apis, ShardInfo(self.settings.shard_name, self.url, self.url)
         system = SystemTypes(cached_apis=cached_apis)
@@ -169,7 +206,7 @@ class Server:
         serving = Serving(caches, system.base.values(), kcp_definitions(), conversion=convert)
         lookup = Lookup(caches, clusters, system)
         env = Environment(lookup, serving, Applier(caches, serving, system.definition, utc_now), shard, utc_now)
-        services = self._services(lookup, serving, certificates, store)
+        services = replace(self._services(lookup, serving, certificates, store), audit=audit)
         cache_side = CacheControllers(env)
         controllers = (
             *cache_side.controllers,
@@ -334,6 +371,8 @@ def _authenticate(authenticator: Authenticator, authorizer: Authorizer) -> Authe
                 None if protocols is None else protocols.decode("latin-1"),
             )
         )
+        if facts.authenticated is not None:
+            facts.authenticated(user)
         if not any(name.startswith(b"impersonate-") for name in headers):
             return user
         wanted = requested_user((name.decode("latin-1"), value.decode("latin-1")) for name, value in facts.headers)

@@ -77,6 +77,8 @@ class Call(msgspec.Struct, frozen=True):
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
         check_metadata(body.object)
+        if self.exchange.trail is not None:
+            self.exchange.trail.sent_object(metadata(body.object))
         if body.complaints and strict:
             self._complain(body, data, options)
         return body

@@ -10,6 +10,7 @@ import orjson
 from kcpcache.api.body import Receive, read_body
 from kcpcache.api.negotiation import accepts_gzip
 from kcpcache.api.protocol import REPLY
+from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -34,15 +35,19 @@ _NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
 
 
 class Exchange:
-    """Reads the request, sends the answer once. ``warnings`` become ``Warning`` headers of the answer."""
+    """Reads the request, sends the answer once. ``warnings`` become ``Warning`` headers of the answer.
 
-    __slots__ = ("_receive", "_send", "headers", "method", "scope", "started", "warnings")
+    ``trail`` is what the audit log is told through; None where nothing is audited.
+    """
+
+    __slots__ = ("_receive", "_send", "headers", "method", "scope", "started", "trail", "warnings")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self._receive, self._send = scope, receive, send
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.started = False
+        self.trail: Trail | None = None
         self.warnings: list[str] = []
 
     def header(self, name: bytes) -> str:

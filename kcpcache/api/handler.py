@@ -1,11 +1,13 @@
 """Kubernetes requests: path, user, authorisation, resource, verb; and every error as a Status."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
 
 from kcpcache.api import discovery, openapi, openapi_v2, patches, resources, scale
+from kcpcache.api.audited import AuditedExchange, audited
 from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
 from kcpcache.api.deadlines import Deadlines
@@ -18,9 +20,10 @@ from kcpcache.api.protocol import connection_of
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
 from kcpcache.api.websocket import WebSocketStream, as_http
-from kcpcache.auth.attributes import Attributes
+from kcpcache.audit.trail import Trail
+from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.authorize import PUBLIC_PATHS, forbid
-from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
+from kcpcache.auth.user import ANONYMOUS, CLUSTER_NAME_EXTRA, User
 from kcpcache.meta.errors import (
     BadRequestError,
     InternalError,
@@ -59,6 +62,8 @@ _READS: Final = frozenset({"get", "list", "watch"})
 _PATH_VERBS: Final = frozenset({"get", "head"})
 _COLLECTION_OF_ALL: Final = frozenset({"list", "watch"})
 HOPS_HEADER: Final = asking.HOPS_HEADER.encode()
+_ENTERED: Final = Decision(allowed=True)
+"""Whoever was let into a virtual workspace that asks for nothing more."""
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
@@ -72,15 +77,20 @@ class KubernetesHandler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
-        stream: Stream
+        if self.services.audit is None:
+            await self._handle(scope, receive, send, None)
+        else:
+            await audited(self.services.audit, scope, receive, send, self._handle)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None) -> None:
+        make = Exchange if trail is None else partial(AuditedExchange, trail)
         if scope["type"] == "websocket":
             stream = WebSocketStream(scope, receive, send)
             scope, send = as_http(scope, send)
-            exchange = Exchange(scope, receive, send)
+            await self._answer(make(scope, receive, send), stream)
         else:
-            exchange = Exchange(scope, receive, send)
-            stream = HttpStream(exchange)
-        await self._answer(exchange, stream)
+            exchange = make(scope, receive, send)
+            await self._answer(exchange, HttpStream(exchange))
 
     async def _answer(self, exchange: Exchange, stream: Stream) -> None:
         scope = exchange.scope
@@ -109,10 +119,11 @@ class KubernetesHandler:
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
         authorize = self.services.authorize if workspace is None else workspace.authorize
-        if authorize is not None:
-            decision = authorize(attributes)
-            if not decision.allowed:
-                raise forbid(attributes, decision)
+        decision = _ENTERED if authorize is None else authorize(attributes)
+        if exchange.trail is not None:
+            exchange.trail.decided(user, cluster, self.services.path_of(cluster), decision)
+        if not decision.allowed:
+            raise forbid(attributes, decision)
         if info.path in PUBLIC_PATHS and info.verb in _PATH_VERBS:
             # The same in all workspaces, those that are not there among them: nobody learns which are.
             await self._serve_public(exchange, info)
@@ -129,7 +140,11 @@ class KubernetesHandler:
         resolve = self.services.resolve_cluster
         cluster = info.cluster if info.cluster == WILDCARD else resolve(info.cluster) or info.cluster
         connection = connection_of(exchange.scope)
-        facts = RequestFacts(exchange.scope["headers"], connection.certificate, cluster)
+        trail = exchange.trail
+        if trail is not None:
+            trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
+        told = None if trail is None else trail.authenticated
+        facts = RequestFacts(exchange.scope["headers"], connection.certificate, cluster, told)
         user = await self.services.authenticate(facts)
         if info.service is not None:
             handler = self.services.service_handlers.get(info.service.name)
@@ -288,6 +303,8 @@ async def respond_error(exchange: Exchange, error: Exception) -> None:
     found = status_error(error)
     if isinstance(found, InternalError) and not isinstance(error, StatusError):
         log.error("a request failed", path=exchange.scope.get("path"), method=exchange.method, exc_info=error)
+        if exchange.trail is not None:
+            exchange.trail.panicked(error)
     if exchange.started:
         connection_of(exchange.scope).abort()
         return

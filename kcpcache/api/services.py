@@ -10,6 +10,7 @@ import msgspec
 
 from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
+from kcpcache.audit.trail import Audit
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import User
 from kcpcache.meta.objects import Object
@@ -23,11 +24,13 @@ class RequestFacts(NamedTuple):
 
     ``headers`` are as received (lower-case names). ``cluster`` is the logical cluster that the request is for, for
     the sake of impersonation; for an unknown one the text of the URL, for a virtual workspace what is behind it.
+    ``authenticated`` is to be told who it is, before any impersonation.
     """
 
     headers: Sequence[tuple[bytes, bytes]]
     certificate: bytes | None
     cluster: str
+    authenticated: Callable[[User], None] | None = None
 
 
 Authenticate: TypeAlias = Callable[[RequestFacts], Awaitable[User]]
@@ -102,6 +105,7 @@ class Services:
     ready_checks: Mapping[str, ReadyCheck] = field(default_factory=dict)
     path_of: Callable[[str], str] = str
     """The workspace path of a logical cluster, for messages."""
+    audit: Audit | None = None
     home: HomeWorkspaces | None = None
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None
 
