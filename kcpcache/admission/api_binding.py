@@ -1,9 +1,9 @@
-"""APIBindings and APIExports (behaviour §6): who may bind, and what an export may say."""
+"""APIBindings and APIExports (behaviour §6): who may bind or have bound, and what an export may say."""
 
 from kcpcache.admission.chain import MutateNothing, Request
 from kcpcache.auth.attributes import bind_attributes
 from kcpcache.auth.authorize import Authorizer
-from kcpcache.meta.errors import forbidden
+from kcpcache.meta.errors import ForbiddenError, forbidden
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, name_of, nested
 from kcpcache.registry.kcp.conversion import V1ALPHA1, V1ALPHA2, convert_api_binding, convert_api_export
@@ -22,18 +22,57 @@ class MayBind(MutateNothing):
         """Raises ForbiddenError: the same one where the export does not exist, so that nobody can probe for it."""
         if request.operation != "CREATE" or request.new is None:
             return
-        reference = nested(request.new, "spec", "reference", "export", default={})
-        own = request.attributes.cluster
-        path, name = str(reference.get("path") or ""), str(reference.get("name") or "")
-        cluster = self._lookup.cluster_at(path, beside=own)
+        path, name = _reference_of_binding(request.new)
+        cluster = self._lookup.cluster_at(path, beside=request.attributes.cluster)
         exists = cluster is not None and self._lookup.get(API_EXPORTS, cluster, name) is not None
-        if exists and cluster is not None:
-            wanted = bind_attributes(request.attributes.user, cluster, name)
-            if self._authorizer.authorize_reference(wanted).allowed:
-                return
-        shown = path or self._lookup.clusters.path(own)
-        why = f"no permission to bind to export {shown}:{name}"
-        raise forbidden("apis.kcp.io", "apibindings", name_of(request.new), why)
+        if not exists or not _may_bind(self._lookup, self._authorizer, request, path, name):
+            raise _no_permission(self._lookup, request, path, name)
+
+
+class MayBindWhatIsNamed(MutateNothing):
+    """Whoever names APIExports that others bind by it, or find by it, needs the verb ``bind`` on each.
+
+    For WorkspaceTypes (``defaultAPIBindings``: else a type would bind what its author may not) and
+    APIExportEndpointSlices, both as in kcp. The exports need not exist yet.
+    """
+
+    def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
+        self._lookup, self._authorizer = lookup, authorizer
+
+    async def validate(self, request: Request) -> None:
+        """Raises ForbiddenError: the same one where the export's workspace does not exist."""
+        if request.new is None or request.attributes.subresource:
+            return
+        before = _named_exports(request.old) if request.old else []
+        for path, name in _named_exports(request.new):
+            allowed = (path, name) in before or _may_bind(self._lookup, self._authorizer, request, path, name)
+            if not allowed:
+                raise _no_permission(self._lookup, request, path, name)
+
+
+def _reference_of_binding(obj: Object) -> tuple[str, str]:
+    reference = nested(obj, "spec", "reference", "export", default={})
+    return str(reference.get("path") or ""), str(reference.get("name") or "")
+
+
+def _named_exports(obj: Object) -> list[tuple[str, str]]:
+    """Path and name of each APIExport in a WorkspaceType or an APIExportEndpointSlice."""
+    found = [(one.get("path"), one.get("export")) for one in nested(obj, "spec", "defaultAPIBindings") or ()]
+    if of_slice := nested(obj, "spec", "export"):
+        found.append((of_slice.get("path"), of_slice.get("name")))
+    return [(str(path or ""), str(name or "")) for path, name in found]
+
+
+def _may_bind(lookup: Lookup, authorizer: Authorizer, request: Request, path: str, name: str) -> bool:
+    cluster = lookup.cluster_at(path, beside=request.attributes.cluster)
+    user = request.attributes.user
+    return authorizer.authorize_reference(bind_attributes(user, cluster or path, name)).allowed
+
+
+def _no_permission(lookup: Lookup, request: Request, path: str, name: str) -> ForbiddenError:
+    attributes = request.attributes
+    why = f"no permission to bind to export {path or lookup.clusters.path(attributes.cluster)}:{name}"
+    return forbidden(attributes.group, attributes.resource, request.name, why)
 
 
 class ClaimsNeedIdentity(MutateNothing):

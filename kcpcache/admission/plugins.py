@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 
-from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, VirtualStorageAllowed
+from kcpcache.admission.api_binding import ClaimsNeedIdentity, MayBind, MayBindWhatIsNamed, VirtualStorageAllowed
 from kcpcache.admission.cached_resource import OneCachedResource, ReferenceAllowed
 from kcpcache.admission.certificates import CERTIFICATES_GROUP, SigningRequests
 from kcpcache.admission.chain import Chain
@@ -35,7 +35,7 @@ def default_chain(
     view: ViewOf | None = None,
 ) -> Chain:
     """All plugins of a server. ``webhooks`` calls them; ``view`` shows policies' parameters (None: stored ones)."""
-    claims = ClaimsNeedIdentity()
+    claims, named = ClaimsNeedIdentity(), MayBindWhatIsNamed(lookup, authorizer)
     subjects = Subjects(lookup, serving)
     view = view or partial(_stored_view, lookup)
     roles, bindings = RolesWithinOwnRights(authorizer), BindingsWithinOwnRights(authorizer)
@@ -57,6 +57,8 @@ def default_chain(
             GroupResource("apis.kcp.io", "apibindings"): [MayBind(lookup, authorizer), claims, ReservedStatus()],
             GroupResource("cache.kcp.io", "cachedresources"): [OneCachedResource(lookup, serving)],
             GroupResource("cache.kcp.io", "cachedresourceendpointslices"): [ReferenceAllowed(lookup, authorizer)],
+            GroupResource("apis.kcp.io", "apiexportendpointslices"): [named],
+            GroupResource("tenancy.kcp.io", "workspacetypes"): [named],
             GroupResource("tenancy.kcp.io", "workspaces"): [WorkspaceTypeAllowed(lookup, authorizer)],
             GroupResource("core.kcp.io", "logicalclusters"): [LogicalClustersAreMade()],
         },

@@ -53,11 +53,7 @@ class WorkspaceTypeAllowed:
             return
         name = name_of(obj)
         reference = reference_of(obj["spec"]["type"], path="")
-        types = workspace_types.chain(self._lookup, reference)
-        if types is None:
-            raise _refused(name, f"workspace type {reference} does not exist, or one that it extends does not")
-        for found in types:
-            self._require_use(found, attributes.user, name)
+        types = self._usable_types(reference, attributes.user, name)
         parent = self._type_of(attributes.cluster)
         parents = (workspace_types.chain(self._lookup, parent) if parent else None) or ()
         self._check_limits("Children", parents, types, name, f"workspace type {reference} is not allowed in {parent}")
@@ -86,21 +82,34 @@ class WorkspaceTypeAllowed:
         found = self._lookup.clusters.get(cluster)
         return parse_reference(found.type) if found is not None and found.type else None
 
-    def _require_use(self, found: Object, user: User, name: str) -> None:
+    def _usable_types(self, reference: TypeReference, user: User, name: str) -> tuple[Object, ...]:
+        """The type and all that it extends, which ``user`` may use. Raises ForbiddenError.
+
+        A type that is not there is refused like one that is not for the user: he does not learn which it is, unless
+        he would be allowed to use one of that name.
+        """
+        types = []
+        for wanted, found in workspace_types.walk(self._lookup, reference):
+            if not self._may_use(wanted, user):
+                why = f'user "{user.name}" is not allowed to use workspace type {wanted}, or there is none'
+                raise _refused(name, why)
+            if found is None:
+                raise _refused(name, f"workspace type {wanted} does not exist")
+            types.append(found)
+        return tuple(types)
+
+    def _may_use(self, wanted: TypeReference, user: User) -> bool:
         group, version, resource = workspace_types.WORKSPACE_TYPES
-        cluster = cluster_of(found)
-        wanted = Attributes(
+        attributes = Attributes(
             user=user,
             verb="use",
-            cluster=cluster,
+            cluster=self._lookup.clusters.resolve(wanted.path) or wanted.path,
             group=group,
             version=version,
             resource=resource,
-            name=name_of(found),
+            name=wanted.name,
         )
-        if not self._authorizer.authorize_reference(wanted).allowed:
-            where = f"{self._lookup.clusters.path(cluster)}:{name_of(found)}"
-            raise _refused(name, f'user "{user.name}" is not allowed to use workspace type {where}')
+        return self._authorizer.authorize_reference(attributes).allowed
 
     def _check_limits(
         self, side: str, limiting: tuple[Object, ...], other: tuple[Object, ...], name: str, why: str

@@ -62,7 +62,6 @@ class Refusal(StrEnum):
     OTHER_KIND = "OtherKind"
     UNKNOWN_ENDPOINT_SLICE = "UnknownEndpointSlice"
     UNKNOWN_CACHED_RESOURCE = "UnknownCachedResource"
-    REFERENCE_NOT_ALLOWED = "ReferenceNotAllowed"
     GROUP_RESOURCE_MISMATCH = "GroupResourceMismatch"
     IDENTITY_MISMATCH = "IdentityMismatch"
 
@@ -142,12 +141,11 @@ def exported_cached_resource(
     path, name = cached_resource_reference(endpoint_slice)
     what = f"{CACHED_RESOURCE} {f'{path}:{name}' if path else name!r}"
     foreign = cached_resource is not None and cluster_of(cached_resource) != cluster
-    if cached_resource is None or name_of(cached_resource) != name or (foreign and not path):
+    hidden = foreign and not (path and reference_allowed)
+    if cached_resource is None or name_of(cached_resource) != name or hidden:
+        # What is not for the slice's creator is not there: nobody learns what there is in other workspaces.
         message = f"endpoint slice {reference.name!r} refers to an unknown {what}"
         return NotExported(Refusal.UNKNOWN_CACHED_RESOURCE, message)
-    if foreign and not reference_allowed:
-        message = f"endpoint slice {reference.name!r} may not refer to {what}, which is in another workspace"
-        return NotExported(Refusal.REFERENCE_NOT_ALLOWED, message)
     if _entry_name(entry) != group_resource_of(cached_resource):
         message = f"{what} replicates {group_resource_of(cached_resource)}, not {_entry_name(entry)}"
         return NotExported(Refusal.GROUP_RESOURCE_MISMATCH, message)

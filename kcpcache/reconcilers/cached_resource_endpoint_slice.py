@@ -41,7 +41,7 @@ class State:
     * ``endpoint_slice``: as read; None once it is gone.
     * ``cached_resource``: what its path and name resolve to, from wherever, or None.
     * ``reference_allowed``: whether the slice's creator could read that CachedResource; matters only where it is in
-      another workspace.
+      another workspace, and then one that he could not read is like none.
     * ``partition``: the Partition that ``spec.partition`` names in the slice's workspace, or None.
     * ``shards``: those that are known, usually just this one; ``consumers`` from the CachedResource's records.
     * ``now``: RFC 3339.
@@ -62,14 +62,14 @@ def reconcile(state: State) -> Plan:
         return NOTHING
     obj = copy(endpoint_slice)
     path: str | None = None
-    if cached_resource is None:
+    own = cached_resource is not None and cluster_of(cached_resource) == cluster_of(endpoint_slice)
+    if cached_resource is None or not (own or state.reference_allowed):
         at, name = cached_resource_reference(endpoint_slice)
         message = f"{CACHED_RESOURCE} {name!r} does not exist in {f'workspace {at}' if at else 'this workspace'}"
         conditions.mark_false(obj, RESOURCE_VALID, "CachedResourceNotFound", "Error", message, now=state.now)
     else:
         conditions.mark_true(obj, RESOURCE_VALID, now=state.now)
-        if state.reference_allowed or cluster_of(cached_resource) == cluster_of(endpoint_slice):
-            path = f"services/replication/{cluster_of(cached_resource)}/{name_of(cached_resource)}"
+        path = f"services/replication/{cluster_of(cached_resource)}/{name_of(cached_resource)}"
     publish(obj, path, state.partition, state.shards, now=state.now)
     return status_plan(ENDPOINT_SLICES, endpoint_slice, obj)
 

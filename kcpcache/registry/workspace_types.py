@@ -1,5 +1,6 @@
 """WorkspaceTypes: found by path and name, with all that they extend, and what children they allow (behaviour §8)."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,21 +54,33 @@ def search(lookup: Lookup, name: str, *, cluster: str) -> TypeReference | None:
     return found if find(lookup, found) is not None else None
 
 
-def chain(lookup: Lookup, reference: TypeReference) -> tuple[Object, ...] | None:
-    """The type, then all that it extends, each once; None where one of them does not exist."""
-    found: dict[tuple[str, str], Object] = {}
-    waiting = [reference]
+def walk(lookup: Lookup, reference: TypeReference) -> Iterator[tuple[TypeReference, Object | None]]:
+    """The type, then all that it extends, each once and as it is referred to; None for one that does not exist."""
+    seen: set[tuple[str, str]] = set()
+    waiting = deque([reference])
     while waiting:
-        obj = find(lookup, waiting.pop(0))
+        wanted = waiting.popleft()
+        obj = find(lookup, wanted)
         if obj is None:
-            return None
+            yield wanted, None
+            continue
         key = (cluster_of(obj), name_of(obj))
-        if key not in found:
-            found[key] = obj
+        if key not in seen:
+            seen.add(key)
             path = lookup.clusters.path(cluster_of(obj))
+            yield wanted, obj
             extended = nested(obj, "spec", "extend", "with", default=None) or []
             waiting += [reference_of(value, path=path) for value in extended]
-    return tuple(found.values())
+
+
+def chain(lookup: Lookup, reference: TypeReference) -> tuple[Object, ...] | None:
+    """The types of ``walk``; None where one of them does not exist."""
+    found = []
+    for _, obj in walk(lookup, reference):
+        if obj is None:
+            return None
+        found.append(obj)
+    return tuple(found)
 
 
 def initializers(types: tuple[Object, ...]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def test_a_slice_that_resolves_to_nothing_or_to_another_object_exports_nothing(s
 
 def test_a_cached_resource_of_another_workspace_is_exported_only_if_the_slices_creator_could_read_it():
     where, found = endpoint_slice(path="root:stranger"), cached_resource(cluster="stranger")
-    assert refusal(entry(), where, found) is Refusal.REFERENCE_NOT_ALLOWED
+    assert refusal(entry(), where, found) is Refusal.UNKNOWN_CACHED_RESOURCE
     assert exported_cached_resource(EXPORT, entry(), where, found, reference_allowed=True) == Exported(found)
 
 

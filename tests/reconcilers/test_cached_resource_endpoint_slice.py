@@ -95,11 +95,11 @@ def test_with_nothing_else_there_it_still_says_what_is_wrong():
     assert workspace.condition("PartitionValid") == ("False", "PartitionInvalidReference")
 
 
-def test_p11_a_foreign_cached_resource_resolves_but_is_published_only_if_the_creator_could_read_it():
+def test_p11_a_foreign_cached_resource_is_as_good_as_none_unless_the_creator_could_read_it():
     foreign = a_cached_resource(cluster="stranger")
     workspace = Workspace(a_slice(path="root:stranger"), cached_resource=foreign)
     assert "endpoints" not in workspace.settle()
-    assert workspace.condition("ResourceValid") == ("True", None)
+    assert workspace.condition("ResourceValid") == ("False", "CachedResourceNotFound")
     allowed = workspace.settle(reference_allowed=True)
     assert allowed["endpoints"] == [{"url": "https://shard:6443/services/replication/stranger/flavors-v1"}]
 

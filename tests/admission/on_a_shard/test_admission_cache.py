@@ -167,7 +167,7 @@ async def test_a_slice_over_workspaces_counts_only_if_its_creator_could_read_wha
     found = shard.need(bobs, SLICES, "mine")
     assert found["metadata"]["annotations"].get(ALLOWED) == (f"{provider}/flavors" if may_read else None)
     conditions = {c["type"]: c["status"] for c in found["status"]["conditions"]}
-    assert conditions["ResourceValid"] == "True"
+    assert conditions["ResourceValid"] == str(may_read)
     await shard.create(bobs, SCHEMAS, "v1.flavors.cloud.example.com", spec=schema_spec())
     entry = virtual_entry(shard.status(provider)["identityHash"], "mine")
     await shard.create(bobs, EXPORTS, "cloud", spec={"resources": [entry]})
@@ -183,7 +183,7 @@ async def test_a_slice_over_workspaces_counts_only_if_its_creator_could_read_wha
         assert endpoints is None
         code, message = await http.refused("GET", f"/clusters/{consumer}/apis/cloud.example.com/v1/flavors")
         assert code == 503
-        assert "may not refer to" in message
+        assert "refers to an unknown CachedResource" in message
 
 
 async def test_nobody_writes_that_annotation_himself(shard: Shard, http: Http) -> None:

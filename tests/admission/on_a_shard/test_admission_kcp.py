@@ -53,6 +53,28 @@ async def test_binding_needs_the_verb_bind_and_a_missing_export_answers_the_same
     assert (await http.refused("POST", at, binding("root:provider", "missing"), user="bob"))[0] == 403
 
 
+async def test_a_type_that_binds_needs_the_verb_bind_of_whoever_adds_an_export_to_it(
+    shard: Shard, http: Http, bobs: str
+) -> None:
+    """Else its workspaces would be bound to what its author may not bind. As in kcp, the export need not exist yet."""
+    provider = await shard.provider()
+    types = f"/clusters/{bobs}/apis/tenancy.kcp.io/v1alpha1/workspacetypes"
+
+    def binds(*exports: str) -> Object:
+        return {"spec": {"defaultAPIBindings": [{"path": "root:provider", "export": name} for name in exports]}}
+
+    made = {"metadata": {"name": "mine"}}
+    code, message = await http.refused("POST", types, {**made, **binds("cloud")}, user="bob")
+    assert code == 403
+    assert "no permission to bind to export root:provider:cloud" in message
+    await http.grant(provider, "bob", [rule("apis.kcp.io", "apiexports", "bind", names=("cloud", "future"))])
+    assert (await http.request("POST", types, {**made, **binds("cloud", "future")}, user="bob")).status_code == 201
+    assert (await http.refused("PATCH", f"{types}/mine", binds("cloud", "other"), user="bob"))[0] == 403
+    assert (await http.request("PATCH", f"{types}/mine", binds("cloud", "other"))).status_code == 200
+    change = {**binds("other"), "metadata": {"labels": {"a": "b"}}}
+    assert (await http.request("PATCH", f"{types}/mine", change, user="bob")).status_code == 200
+
+
 async def test_a_bindings_reference_cannot_be_changed(shard: Shard, http: Http, bobs: str) -> None:
     await shard.provider()
     at = f"/clusters/{bobs}/{APIS}/apibindings"
