@@ -1,6 +1,7 @@
 """Names of resources and objects, and what Kubernetes allows in them."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -75,7 +76,7 @@ _VALUE_TEXT = (
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
-_LABEL_BYTES, _SUBDOMAIN_BYTES = 63, 253
+_LABEL_BYTES, _SUBDOMAIN_BYTES, _REMEMBERED_BYTES = 63, 253, 317
 
 
 def dns1123_label_errors(value: str) -> list[str]:
@@ -103,6 +104,16 @@ def path_segment_errors(value: str) -> list[str]:
 
 def qualified_name_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a label or annotation key (``prefix/name``)."""
+    return [] if len(value) <= _REMEMBERED_BYTES and _is_qualified_name(value) else _qualified_name_errors(value)
+
+
+@lru_cache(maxsize=4096)
+def _is_qualified_name(value: str) -> bool:
+    """The same few keys come again and again."""
+    return not _qualified_name_errors(value)
+
+
+def _qualified_name_errors(value: str) -> list[str]:
     prefix, slash, name = value.rpartition("/")
     errors: list[str] = []
     if slash:

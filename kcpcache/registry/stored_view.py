@@ -53,7 +53,7 @@ class StoredView:
 
     @cached_property
     def _writer(self) -> Writer:
-        return Writer(self._caches, self._reader.cache, self.definition, self.version, self.cluster, self._clock)
+        return Writer(self._caches, self._reader, self._clock)
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""

@@ -21,11 +21,10 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix
-from kcpcache.registry.caches import Caches, ResourceCache
+from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.reading import Reader
-from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
     drop_unknown,
@@ -55,19 +54,11 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 class Writer:
     """Writes objects of one definition, version and logical cluster. See ``view.View`` for each verb's promise."""
 
-    def __init__(
-        self,
-        caches: Caches,
-        cache: ResourceCache,
-        definition: ResourceDefinition,
-        version: ServedVersion,
-        cluster: str,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self.caches, self.cache, self.cluster, self.clock = caches, cache, cluster, clock
-        self.definition, self.version = definition, version
-        self.reader = Reader(caches, cache, definition, version, scope=cluster)
-        self._api_version = api_version(definition.group, version.name)
+    def __init__(self, caches: Caches, reader: Reader, clock: Callable[[], datetime]) -> None:
+        self.caches, self.reader, self.clock = caches, reader, clock
+        self.cache, self.cluster = reader.cache, reader.scope
+        self.definition, self.version = reader.definition, reader.version
+        self._api_version = api_version(self.definition.group, self.version.name)
 
     # -- create
 
