@@ -1,5 +1,5 @@
 """``python -m kcpcache``."""
 
-from kcpcache.cli import main
+from kcpcache.cli.app import main
 
 main()

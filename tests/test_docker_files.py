@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.main import get_group
 
-from kcpcache import cli
+from kcpcache.cli.app import app
 from kcpcache.config import Settings
 from kcpcache.root_dir import KUBECONFIG
 from kcpcache.server import GRACE_SECONDS
@@ -45,7 +45,7 @@ def service() -> dict[str, Any]:
 
 
 def test_the_entry_point_is_a_command_of_the_program_with_flags_that_it_has():
-    commands = get_group(cli.app)
+    commands = get_group(app)
     assert entry_point()[0] == "kcpcache"
     known = {option for parameter in commands.commands[entry_point()[1]].params for option in parameter.opts}
     assert set(given_flags()) <= known

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.main import get_group
 
-from kcpcache import cli
+from kcpcache.cli.app import app
 from kcpcache.meta import errors
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ def test_the_site_asks_nobody_else_for_anything(site: Path):
 
 def test_the_reference_names_every_command_and_flag(site: Path):
     shown = text_of(site / "reference" / "commands" / "index.html")
-    for name, command in get_group(cli.app).commands.items():
+    for name, command in get_group(app).commands.items():
         assert f"kcpcache {name}" in shown
         for parameter in command.params:
             assert all(option in shown for option in parameter.opts if option.startswith("--"))

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from typer.main import get_group
 
-from kcpcache import cli
+from kcpcache.cli.app import app
 from kcpcache.meta import errors
 
 CRDS = Path(__file__).resolve().parents[2] / "openapi" / "crds"
@@ -25,7 +25,7 @@ def pages() -> dict[str, str]:
 
 def _commands() -> Iterator[str]:
     yield "# Commands and flags\n\n`kcpcache <command> --help` says the same in the terminal.\n"
-    group = get_group(cli.app)
+    group = get_group(app)
     for name, command in sorted(group.commands.items()):
         arguments = [found for found in command.params if found.param_type_name == "argument"]
         options = [found for found in command.params if found.param_type_name == "option"]

@@ -1,0 +1,29 @@
+"""The command line ``kcpcache``: each command is a module beside this one."""
+
+import typer
+
+from kcpcache import __version__
+from kcpcache.cli.rewrite_secrets import rewrite_secrets
+from kcpcache.cli.start import start, with_flags
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A Kubernetes-style API server that shares read-only objects between workspaces.",
+)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"kcpcache {__version__}")
+
+
+app.command()(with_flags(start))
+app.command()(rewrite_secrets)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
