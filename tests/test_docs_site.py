@@ -37,6 +37,7 @@ def test_the_site_asks_nobody_else_for_anything(site: Path):
             r"<(?:script|img|iframe|source|link (?!rel=.canonical))[^>]*(?:src|href)=.(//|https?:)", page.read_text()
         )
         assert not loaded, page
+        assert "mermaid" not in page.read_text(), "the theme would load what draws it from elsewhere"
 
 
 def test_the_reference_names_every_command_and_flag(site: Path):
