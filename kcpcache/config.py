@@ -39,6 +39,18 @@ class Settings(BaseSettings):
     feature_gates: Annotated[dict[str, bool], NoDecode] = Field({}, description="For example CachedAPIs=false.")
     token_auth_file: Path | None = Field(None, description='CSV: token,user,uid,"group1,group2".')
     client_ca_file: Path | None = Field(None, description="More authorities for client certificates.")
+    requestheader_client_ca_file: Path | None = Field(
+        None, description="Authorities for front proxies, which tell the user in request headers."
+    )
+    requestheader_allowed_names: Names = Field(
+        (), description="Common names of front proxies; any that the authorities vouch for if not given."
+    )
+    requestheader_username_headers: Names = Field(("X-Remote-User",), description="Headers with the user's name.")
+    requestheader_uid_headers: Names = Field(("X-Remote-Uid",), description="Headers with the user's UID.")
+    requestheader_group_headers: Names = Field(("X-Remote-Group",), description="Headers with the user's groups.")
+    requestheader_extra_headers_prefix: Names = Field(
+        ("X-Remote-Extra-",), description="What headers with the user's extra fields begin with."
+    )
     tls_cert_file: Path | None = Field(None, description="Serving certificate (PEM) in place of ours.")
     tls_private_key_file: Path | None = Field(None, description="Its private key (PEM).")
     sqlite_synchronous: Literal["full", "normal"] = Field("full", description="full or normal.")

@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,22 +25,20 @@ from kcpcache.api.in_process import InProcess
 from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
-from kcpcache.api.services import AdmissionFor, Authenticate, RequestFacts, ServiceHandler, Services
+from kcpcache.api.services import AdmissionFor, ServiceHandler, Services
 from kcpcache.api.wildcard import Wildcard
 from kcpcache.audit.log import AuditLog, Sink
 from kcpcache.audit.policy import PolicyError, parse_policy
 from kcpcache.audit.rotation import RotatingFile, StandardOutput
 from kcpcache.audit.trail import Audit
-from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
-from kcpcache.auth.certificates import Certificates, ensure_certificates, load_authorities, serving_hosts
-from kcpcache.auth.impersonate import impersonate, requested_user
+from kcpcache.auth.certificates import Certificates, ensure_certificates, serving_hosts
 from kcpcache.auth.kubeconfig import admin_kubeconfig, server_url, write_kubeconfig
 from kcpcache.auth.rbac import Rbac
 from kcpcache.auth.service_accounts import ServiceAccountTokens, ensure_signing_key
 from kcpcache.auth.source import CachedGate, CachedPolicies, CachedRbac
-from kcpcache.auth.tokens import TokenAuthenticator, load_static_tokens
-from kcpcache.auth.user import User
+from kcpcache.auth.trusted_files import TlsFiles, TrustedFiles
+from kcpcache.authentication import authenticate_with, authenticator_of
 from kcpcache.config import Settings
 from kcpcache.meta import conditions
 from kcpcache.registry.caches import Caches
@@ -208,7 +206,8 @@ class Server:
         serving = Serving(caches, system.base.values(), kcp_definitions(), conversion=convert)
         lookup = Lookup(caches, clusters, system)
         env = Environment(lookup, serving, Applier(caches, serving, system.definition, utc_now), shard, utc_now)
-        services = replace(self._services(lookup, serving, certificates, store), audit=audit)
+        trusted = self._trusted(certificates)
+        services = replace(self._services(lookup, serving, trusted, store), audit=audit)
         cache_side = CacheControllers(env)
         controllers = (
             *cache_side.controllers,
@@ -222,14 +221,17 @@ class Server:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]
             running.append(tasks.create_task(caches.failed(), name="caches"))
+            running.append(tasks.create_task(trusted.follow(), name="trusted-files"))
             try:
-                await self._serve_http(services, certificates, caches)
+                await self._serve_http(services, certificates, trusted, caches)
             finally:
                 for task in running:
                     task.cancel()
 
-    async def _serve_http(self, services: Services, certificates: Certificates, caches: Caches) -> None:
-        http = _Uvicorn(self._uvicorn_config(services, certificates))
+    async def _serve_http(
+        self, services: Services, certificates: Certificates, trusted: TrustedFiles, caches: Caches
+    ) -> None:
+        http = _Uvicorn(self._uvicorn_config(services, trusted.context))
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(http.serve(sockets=[self.socket]), name="http")
             ready = tasks.create_task(self._announce(services, certificates), name="ready")
@@ -259,13 +261,13 @@ class Server:
         more = [self.settings.external_hostname] if self.settings.external_hostname else []
         return serving_hosts(self.settings.bind_address, more)
 
-    def _services(self, lookup: Lookup, serving: Serving, certificates: Certificates, store: SqliteStore) -> Services:
+    def _services(self, lookup: Lookup, serving: Serving, trusted: TrustedFiles, store: SqliteStore) -> Services:
         source = CachedRbac(lookup)
         rbac = Rbac(source)
         source.keep_current(rbac)
         authorizer = Authorizer(rbac, CachedGate(lookup), CachedPolicies(lookup, serving))
         accounts = ServiceAccountTokens(lookup, ensure_signing_key(self.root / SIGNING_KEY), self.url)
-        authenticator = self._authenticator(certificates, accounts)
+        authenticator = authenticator_of(self.settings, trusted, accounts)
         handlers: dict[str, ServiceHandler] = {}
         in_process = InProcess(handlers, lookup.clusters.path)
         hosts = self.settings.virtual_workspace_allowed_hosts
@@ -293,7 +295,7 @@ class Server:
             snapshot=serving.snapshot,
             find=wildcard.find,
             view=wildcard.view,
-            authenticate=_authenticate(authenticator, authorizer),
+            authenticate=authenticate_with(authenticator, authorizer),
             authorize=authorizer.authorize,
             admission=chain.admission,
             reviews=ReviewService(authorizer, authenticator, accounts),
@@ -319,19 +321,21 @@ class Server:
             found["cache"] = CacheServerHandler(lookup, serving, shard=shard, clock=utc_now)
         return found
 
-    def _authenticator(self, certificates: Certificates, accounts: ServiceAccountTokens) -> Authenticator:
-        authorities = [certificates.client_authority.certificate]
-        if self.settings.client_ca_file is not None:
-            authorities += load_authorities(self.settings.client_ca_file)
-        tokens: list[TokenAuthenticator] = [accounts]
-        if self.settings.token_auth_file is not None:
-            tokens.insert(0, load_static_tokens(self.settings.token_auth_file))
-        return Authenticator(authorities, tokens)
-
-    def _uvicorn_config(self, services: Services, certificates: Certificates) -> Config:
-        chain, key = self.settings.tls_cert_file, self.settings.tls_private_key_file
-        if (chain is None) != (key is None):
+    def _trusted(self, certificates: Certificates) -> TrustedFiles:
+        settings, ours = self.settings, certificates.serving
+        if (settings.tls_cert_file is None) != (settings.tls_private_key_file is None):
             raise StartError("--tls-cert-file and --tls-private-key-file go together")
+        more, proxies = settings.client_ca_file, settings.requestheader_client_ca_file
+        return TrustedFiles(
+            TlsFiles(
+                settings.tls_cert_file or ours.certificate_path,
+                settings.tls_private_key_file or ours.key_path,
+                (certificates.client_authority.certificate_path, *([more] if more else [])),
+                (proxies,) if proxies else (),
+            )
+        )
+
+    def _uvicorn_config(self, services: Services, context: ssl.SSLContext) -> Config:
         config = Config(
             create_app(services),
             http=KubernetesProtocol,
@@ -348,55 +352,8 @@ class Server:
             backlog=_BACKLOG,
         )
         config.load()
-        config.ssl = _tls_context(
-            chain or certificates.serving.certificate_path,
-            key or certificates.serving.key_path,
-            self._client_authorities(certificates),
-        )
+        config.ssl = context
         return config
-
-    def _client_authorities(self, certificates: Certificates) -> Iterable[bytes]:
-        yield certificates.client_authority.certificate_pem()
-        if self.settings.client_ca_file is not None:
-            yield self.settings.client_ca_file.read_bytes()
-
-
-def _authenticate(authenticator: Authenticator, authorizer: Authorizer) -> Authenticate:
-    """Who asks, and as whom."""
-
-    async def authenticate(facts: RequestFacts) -> User:
-        headers = dict(facts.headers)
-        authorization, protocols = headers.get(b"authorization"), headers.get(b"sec-websocket-protocol")
-        user = await authenticator.authenticate(
-            Credentials(
-                facts.certificate,
-                None if authorization is None else authorization.decode("latin-1"),
-                None if protocols is None else protocols.decode("latin-1"),
-            )
-        )
-        if facts.authenticated is not None:
-            facts.authenticated(user)
-        if not any(name.startswith(b"impersonate-") for name in headers):
-            return user
-        wanted = requested_user((name.decode("latin-1"), value.decode("latin-1")) for name, value in facts.headers)
-        return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
-
-    return authenticate
-
-
-def _tls_context(chain: Path, key: Path, client_authorities: Iterable[bytes]) -> ssl.SSLContext:
-    """TLS 1.2 and later; a client certificate is asked for and may be left out."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(chain, key)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"cannot use certificate {chain} with key {key}: {error}") from None
-    for pem in client_authorities:
-        context.load_verify_locations(cadata=pem.decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
-    return context
 
 
 def _unbound(lookup: Lookup) -> str | None:

@@ -74,7 +74,7 @@ def _credentials(scope: Scope) -> str:
     kinds = []
     authorization = dict(scope["headers"]).get(b"authorization", b"").strip().lower()
     kinds += [kind for kind in ("basic", "bearer") if authorization.startswith(f"{kind} ".encode())]
-    if connection_of(scope).certificate is not None:
+    if connection_of(scope).certificates:
         kinds.append("x509")
     return ", ".join(kinds)
 

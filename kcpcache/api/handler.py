@@ -144,7 +144,7 @@ class KubernetesHandler:
         if trail is not None:
             trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
         told = None if trail is None else trail.authenticated
-        facts = RequestFacts(exchange.scope["headers"], connection.certificate, cluster, told)
+        facts = RequestFacts(exchange.scope["headers"], connection.certificates, cluster, told)
         user = await self.services.authenticate(facts)
         if info.service is not None:
             handler = self.services.service_handlers.get(info.service.name)

@@ -7,24 +7,27 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from kcpcache.auth.client_certificates import CertificateChain
+
 CONNECTION: Final = "kcpcache.connection"
 """Where ``scope["state"]`` holds the connection's ``Connection``."""
 REPLY: Final = "kcpcache.reply"
 """Where the scope of a request holds its ``Reply``, which answers to HEAD do not have."""
 _GOODBYE_SECONDS: Final = 0.5
+_ENCODING_DER: Final = 2
 _PROVISIONAL: Final = b"HTTP/1.1 1"
 
 
 class Connection:
     """One client connection, as long as it lives.
 
-    ``certificate`` is what the peer showed and the TLS handshake verified, in DER; None without one.
+    ``certificates`` is what the peer showed and the TLS handshake verified, its own first; empty without one.
     """
 
-    __slots__ = ("_transport", "certificate")
+    __slots__ = ("_transport", "certificates")
 
-    def __init__(self, certificate: bytes | None = None, transport: asyncio.Transport | None = None) -> None:
-        self.certificate = certificate
+    def __init__(self, certificates: CertificateChain = (), transport: asyncio.Transport | None = None) -> None:
+        self.certificates = certificates
         self._transport = transport
 
     def abort(self) -> None:
@@ -101,8 +104,8 @@ class KubernetesProtocol(HttpToolsProtocol):
         """Note the connection in the state that each of its requests gets a copy of."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
-        self.app_state = {**self.app_state, CONNECTION: Connection(certificate, transport)}
+        certificates = _peer_certificates(tls) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else ()
+        self.app_state = {**self.app_state, CONNECTION: Connection(certificates, transport)}
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Let the answer leave in one piece."""
@@ -128,3 +131,12 @@ class KubernetesProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.loop.call_later(_GOODBYE_SECONDS, self._leave, closing)
+
+
+def _peer_certificates(tls: Any) -> CertificateChain:
+    """What the peer showed, in DER. Before Python 3.13 only the object inside knows more than the first one."""
+    if tls.getpeercert(binary_form=True) is None:
+        return ()
+    if hasattr(tls, "get_unverified_chain"):
+        return tuple(tls.get_unverified_chain())
+    return tuple(one.public_bytes(_ENCODING_DER) for one in tls._sslobj.get_unverified_chain())  # noqa: SLF001

@@ -12,6 +12,7 @@ from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
 from kcpcache.audit.trail import Audit
 from kcpcache.auth.attributes import Attributes, Decision
+from kcpcache.auth.client_certificates import CertificateChain
 from kcpcache.auth.user import User
 from kcpcache.meta.objects import Object
 from kcpcache.registry.catalog import Resource, Snapshot
@@ -22,13 +23,14 @@ from kcpcache.registry.view import Admission, DeleteOptions, View, WriteOptions
 class RequestFacts(NamedTuple):
     """What authentication may look at.
 
-    ``headers`` are as received (lower-case names). ``cluster`` is the logical cluster that the request is for, for
-    the sake of impersonation; for an unknown one the text of the URL, for a virtual workspace what is behind it.
+    ``headers`` are as received (lower-case names), ``certificates`` what the client showed. ``cluster`` is the
+    logical cluster that the request is for, for the sake of impersonation; for an unknown one the text of the URL,
+    for a virtual workspace what is behind it.
     ``authenticated`` is to be told who it is, before any impersonation.
     """
 
     headers: Sequence[tuple[bytes, bytes]]
-    certificate: bytes | None
+    certificates: CertificateChain
     cluster: str
     authenticated: Callable[[User], None] | None = None
 

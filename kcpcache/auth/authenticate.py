@@ -3,12 +3,13 @@
 import base64
 import binascii
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from cryptography import x509
 
-from kcpcache.auth.certificates import verify_client_certificate
+from kcpcache.auth.client_certificates import CertificateChain, client_user
+from kcpcache.auth.front_proxy import FrontProxy, Headers
 from kcpcache.auth.tokens import TokenAuthenticator, token_digest
 from kcpcache.auth.user import ANONYMOUS, User, with_standard_group
 from kcpcache.meta.errors import UnauthorizedError
@@ -18,24 +19,25 @@ _REMEMBERED = 4096
 
 
 class Credentials(NamedTuple):
-    """What a request shows: peer certificate (DER), ``Authorization`` and ``Sec-WebSocket-Protocol`` headers."""
+    """What a request shows: certificates, ``Authorization`` and ``Sec-WebSocket-Protocol``, and all its headers."""
 
-    certificate: bytes | None = None
+    certificates: CertificateChain = ()
     authorization: str | None = None
     websocket_protocols: str | None = None
+    headers: Headers = ()
 
 
 class _Memory:
     """Users by what they showed, each until a point in time; the oldest goes when it is full."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, tuple[User, float]] = {}
+        self._found: dict[bytes | CertificateChain, tuple[User, float]] = {}
 
-    def recall(self, key: bytes, now: float) -> User | None:
+    def recall(self, key: bytes | CertificateChain, now: float) -> User | None:
         found = self._found.get(key)
         return found[0] if found is not None and now < found[1] else None
 
-    def remember(self, key: bytes, user: User, until: float) -> User:
+    def remember(self, key: bytes | CertificateChain, user: User, until: float) -> User:
         self._found.pop(key, None)
         if len(self._found) >= _REMEMBERED:
             del self._found[next(iter(self._found))]
@@ -44,7 +46,7 @@ class _Memory:
 
 
 class Authenticator:
-    """Finds the user of a request: client certificate first, then the bearer token, then nobody.
+    """Finds the user of a request: what a front proxy says, the client certificate, the bearer token, then nobody.
 
     ``clock`` gives seconds since the epoch. At most 4,096 certificates and as many tokens are remembered, none
     beyond its own expiry, tokens as SHA-256 only. A refusal is never remembered.
@@ -57,7 +59,9 @@ class Authenticator:
         *,
         anonymous: bool = True,
         clock: Callable[[], float] = time.time,
+        front_proxy: FrontProxy | None = None,
     ) -> None:
+        self._front_proxy = front_proxy
         self._authorities = tuple(client_authorities)
         self._tokens = tuple(tokens)
         self._anonymous = anonymous
@@ -70,9 +74,13 @@ class Authenticator:
         Raises UnauthorizedError where credentials are shown and none is good, or anonymous users are not let in.
         """
         failed, now = False, self._clock()
-        if credentials.certificate is not None:
+        if credentials.certificates:
+            if self._front_proxy is not None:
+                told = self._front_proxy.user(credentials.certificates, credentials.headers, now)
+                if told is not None:
+                    return with_standard_group(told)
             try:
-                return self._certificate_user(credentials.certificate, now)
+                return self._certificate_user(credentials.certificates, now)
             except UnauthorizedError:
                 failed = True
         token = bearer_token(credentials)
@@ -82,16 +90,21 @@ class Authenticator:
             raise UnauthorizedError
         return ANONYMOUS
 
-    def forget(self) -> None:
-        """Drop what is remembered: after an authority or a token source has changed."""
-        self._by_certificate, self._by_token = _Memory(), _Memory()
+    def trust(
+        self, client_authorities: Iterable[x509.Certificate], proxy_authorities: Iterable[x509.Certificate] = ()
+    ) -> None:
+        """From now on believe these authorities and no others, on open connections too."""
+        self._authorities = tuple(client_authorities)
+        self._by_certificate = _Memory()
+        if self._front_proxy is not None:
+            self._front_proxy.trust(proxy_authorities)
 
-    def _certificate_user(self, der: bytes, now: float) -> User:
-        known = self._by_certificate.recall(der, now)
+    def _certificate_user(self, chain: CertificateChain, now: float) -> User:
+        known = self._by_certificate.recall(chain, now)
         if known is not None:
             return known
-        user, expires = verify_client_certificate(der, self._authorities, now)
-        return self._by_certificate.remember(der, with_standard_group(user), expires)
+        user, expires = client_user(chain, self._authorities, now)
+        return self._by_certificate.remember(chain, with_standard_group(user), expires)
 
     async def _token_user(self, token: str, now: float) -> User:
         digest = token_digest(token)

@@ -1,4 +1,4 @@
-"""TLS certificates: two authorities of our own, what they sign, and who a client's certificate says it is."""
+"""TLS certificates: two authorities of our own, and what they sign."""
 
 import ipaddress
 import re
@@ -6,20 +6,18 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kcpcache.auth.user import SYSTEM_KCP_ADMIN, SYSTEM_MASTERS, User, unique
-from kcpcache.meta.errors import UnauthorizedError
+from kcpcache.auth.client_certificates import issued_by
+from kcpcache.auth.user import SYSTEM_KCP_ADMIN, SYSTEM_MASTERS, unique
 from kcpcache.private_files import make_private_directory, write_atomically
 
-CREDENTIAL_ID_EXTRA = "authentication.kubernetes.io/credential-id"
 _AUTHORITY_LIFETIME = timedelta(days=3650)
 _LIFETIME = timedelta(days=365)
 _RENEW_BEFORE = timedelta(days=30)
@@ -160,56 +158,9 @@ def load_authorities(path: Path) -> tuple[x509.Certificate, ...]:
         raise _unusable(path, error) from None
 
 
-def user_from_certificate(der: bytes, authorities: Sequence[x509.Certificate], now: datetime) -> User:
-    """The user that a client certificate speaks of; raises UnauthorizedError, see ``verify_client_certificate``."""
-    return verify_client_certificate(der, authorities, now.timestamp())[0]
-
-
-def verify_client_certificate(der: bytes, authorities: Sequence[x509.Certificate], now: float) -> tuple[User, float]:
-    """The user (CN) with its groups (O), and when the certificate expires; times in seconds since the epoch.
-
-    It must be signed by one of ``authorities`` itself (no intermediates), valid now, and not restricted to other
-    uses than client authentication. Raises UnauthorizedError, which never says why.
-    """
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        expires = certificate.not_valid_after_utc.timestamp()
-        if not certificate.not_valid_before_utc.timestamp() <= now < expires:
-            raise UnauthorizedError
-        if not any(_issued_by(certificate, authority) for authority in authorities):
-            raise UnauthorizedError
-        if not _may_authenticate_clients(certificate):
-            raise UnauthorizedError
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        groups = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        raise UnauthorizedError from None
-    if not names or not names[-1].value:
-        raise UnauthorizedError
-    extra = {CREDENTIAL_ID_EXTRA: (f"X509SHA256={sha256(der).hexdigest()}",)}
-    user = User(str(names[-1].value), groups=unique(str(group.value) for group in groups), extra=extra)
-    return user, expires
-
-
-def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
-
-
-def _may_authenticate_clients(certificate: x509.Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    return ExtendedKeyUsageOID.CLIENT_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
-
-
 def _is_current(certificate: x509.Certificate, authority: KeyPair, now: datetime) -> bool:
     lasts = now + _RENEW_BEFORE < certificate.not_valid_after_utc and certificate.not_valid_before_utc <= now
-    return lasts and _issued_by(certificate, authority.certificate)
+    return lasts and issued_by(certificate, authority.certificate)
 
 
 def _names(certificate: x509.Certificate) -> set[x509.GeneralName]:

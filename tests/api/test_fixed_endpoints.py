@@ -70,7 +70,7 @@ async def test_strangers_do_not_learn_which_paths_there_are(world):
     assert (refused.status_code, refused.json()["kind"]) == (404, "Status")
 
 
-async def test_the_peer_s_certificate_is_in_the_scope_of_every_request(world):
+async def test_the_peer_s_certificates_are_in_the_scope_of_every_request(world):
     import asyncio
 
     authority = trustme.CA()
@@ -78,11 +78,11 @@ async def test_the_peer_s_certificate_is_in_the_scope_of_every_request(world):
     authority.issue_cert("127.0.0.1").configure_cert(server_context)
     authority.configure_trust(server_context)
     server_context.verify_mode = ssl.CERT_OPTIONAL
-    seen: list[bytes | None] = []
+    seen: list[tuple[bytes, ...]] = []
     connections = set()
 
     async def app(scope, receive, send):
-        seen.append(connection_of(scope).certificate)
+        seen.append(connection_of(scope).certificates)
         connections.add(id(scope["state"][CONNECTION]))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
@@ -101,15 +101,15 @@ async def test_the_peer_s_certificate_is_in_the_scope_of_every_request(world):
         await anonymous.get(url)
     known = ssl.create_default_context()
     authority.configure_trust(known)
-    certificate = authority.issue_cert("user@example.com")
+    certificate = authority.create_child_ca().issue_cert("user@example.com")
     certificate.configure_cert(known)
     async with httpx.AsyncClient(verify=known) as client:
         await client.get(url)
         await client.get(url)
     running.should_exit = True
     await task
-    expected = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
-    assert seen == [None, expected, expected]
+    own, between = (ssl.PEM_cert_to_DER_cert(pem.bytes().decode()) for pem in certificate.cert_chain_pems)
+    assert seen == [(), (own, between), (own, between)]
     assert len(connections) == 2
 
 

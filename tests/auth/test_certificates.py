@@ -16,13 +16,17 @@ from kcpcache.auth.certificates import (
     ensure_serving_certificate,
     load_authorities,
     serving_hosts,
-    user_from_certificate,
 )
+from kcpcache.auth.client_certificates import client_user
 from kcpcache.meta.errors import UnauthorizedError
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOSTS = ("localhost", "127.0.0.1", "::1")
 PAIRS = ("ca", "client-ca", "apiserver", "admin", "shard-admin")
+
+
+def user_from_certificate(certificate, authorities, now):
+    return client_user((certificate,), authorities, now.timestamp())[0]
 
 
 def contents(root):

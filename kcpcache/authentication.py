@@ -1,0 +1,74 @@
+"""Who asks: the authenticators that the settings call for, and what of a request they look at."""
+
+from kcpcache.api.services import Authenticate, RequestFacts
+from kcpcache.auth.authenticate import Authenticator, Credentials
+from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.front_proxy import FrontProxy, ProxyHeaders
+from kcpcache.auth.impersonate import HEADER_PREFIX, impersonate, requested_user
+from kcpcache.auth.service_accounts import ServiceAccountTokens
+from kcpcache.auth.tokens import TokenAuthenticator, load_static_tokens
+from kcpcache.auth.trusted_files import Trust, TrustedFiles
+from kcpcache.auth.user import User
+from kcpcache.config import Settings
+
+_IMPERSONATE = HEADER_PREFIX.encode()
+
+
+def authenticator_of(settings: Settings, trusted: TrustedFiles, accounts: ServiceAccountTokens) -> Authenticator:
+    """The chain of a server; it follows changes of ``trusted``. Raises TokenFileError."""
+    tokens: list[TokenAuthenticator] = [accounts]
+    if settings.token_auth_file is not None:
+        tokens.insert(0, load_static_tokens(settings.token_auth_file))
+    authenticator = Authenticator(tokens=tokens, front_proxy=_front_proxy(settings))
+
+    def trust(found: Trust) -> None:
+        authenticator.trust(found.client_authorities, found.proxy_authorities)
+
+    trust(trusted.current)
+    trusted.listeners.append(trust)
+    return authenticator
+
+
+def authenticate_with(authenticator: Authenticator, authorizer: Authorizer) -> Authenticate:
+    """Who asks, and as whom."""
+
+    async def authenticate(facts: RequestFacts) -> User:
+        headers = dict(facts.headers)
+        user = await authenticator.authenticate(
+            Credentials(
+                facts.certificates,
+                _text(headers.get(b"authorization")),
+                _text(headers.get(b"sec-websocket-protocol")),
+                facts.headers,
+            )
+        )
+        if facts.authenticated is not None:
+            facts.authenticated(user)
+        if not any(name.startswith(_IMPERSONATE) for name in headers):
+            return user
+        wanted = requested_user(
+            (name.decode("latin-1"), value.decode(errors="replace")) for name, value in facts.headers
+        )
+        return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
+
+    return authenticate
+
+
+def _front_proxy(settings: Settings) -> FrontProxy | None:
+    if settings.requestheader_client_ca_file is None:
+        return None
+    headers = ProxyHeaders(
+        username=_lower(settings.requestheader_username_headers),
+        uid=_lower(settings.requestheader_uid_headers),
+        group=_lower(settings.requestheader_group_headers),
+        extra=_lower(settings.requestheader_extra_headers_prefix),
+    )
+    return FrontProxy(headers, frozenset(settings.requestheader_allowed_names))
+
+
+def _lower(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names)
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
