@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from informer import Informer, held_in
 from shard_world import now
 from virtual_time import run
 
-from kcpcache.meta.errors import ExpiredError
 from kcpcache.meta.names import GroupResource
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
@@ -20,7 +20,7 @@ from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.system import SystemTypes
-from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, Listing, ListOptions, WriteOptions
+from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.store import Event, Progress, Revision
 from kcpcache.virtual.api_export_consumers import API_BINDINGS, Consumers
@@ -193,64 +193,6 @@ class ProjectedWorld(World):
         return found
 
 
-class Informer:
-    """Holds what it was told, and goes on from the last resourceVersion that it has seen."""
-
-    def __init__(self, reader: Any) -> None:
-        self.reader = reader
-        self.held: dict[tuple[str, str], int] = {}
-        self.seen = 0
-        self.watch: Any = None
-
-    async def list(self) -> None:
-        listing = await self.reader.list(ListOptions())
-        self.held = held_in(listing)
-        self.seen = listing.revision
-
-    async def open(self) -> None:
-        try:
-            self.watch = await self.reader.watch(ListOptions(resource_version=str(self.seen)))
-        except ExpiredError:
-            await self.list()
-            self.watch = await self.reader.watch(ListOptions(resource_version=str(self.seen)))
-
-    async def read(self, most: int) -> None:
-        """Take in some of what there is; a connection that breaks loses the rest."""
-        try:
-            events = await self.watch.next(0)
-        except ExpiredError:
-            await self.open()
-            return
-        for event in events[:most]:
-            if isinstance(event, Bookmark):
-                self.seen = event.revision
-                continue
-            entry = event.item.entry
-            self.seen = entry.revision
-            place = (event.item.cluster or entry.cluster, entry.name)
-            if event.type == "DELETED":
-                self.held.pop(place, None)
-            else:
-                self.held[place] = entry.revision
-        if len(events) > most:
-            self.cut()
-            await self.open()
-
-    def cut(self) -> None:
-        self.watch.close()
-
-    async def catch_up(self) -> None:
-        while self.seen < self.reader.caches.revision:
-            before = self.seen
-            await self.read(10_000)
-            if self.seen == before:
-                self.seen = self.watch.bookmark().revision
-
-
-def held_in(listing: Listing) -> dict[tuple[str, str], int]:
-    return {(item.cluster or item.entry.cluster, item.entry.name): item.entry.revision for item in listing.items()}
-
-
 async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAPS) -> None:
     """Let informers live through the steps; in the end each holds what a list shows."""
     caches = Caches(MemoryStore())
@@ -269,13 +211,12 @@ async def follow(steps: list[Step], cuts: list[int], *, key: GroupResource = MAP
 async def live_through(
     world: World, view: Callable[[], Any], steps: list[Step], cuts: list[int], rules: Callable[[], Any]
 ) -> None:
-    steady, shaky = Informer(view()), Informer(view())
+    steady, shaky = Informer(view), Informer(view)
     for informer in (steady, shaky):
-        await informer.list()
-        await informer.open()
+        await informer.poll()
     for number, step in enumerate(steps):
         if cuts and number % 2:
-            await asyncio.gather(shaky.read(cuts[number // 2 % len(cuts)]), world.take(step))
+            await asyncio.gather(shaky.poll(cuts[number // 2 % len(cuts)]), world.take(step))
         else:
             await world.take(step)
     wanted = held_in(await view().list(ListOptions()))
