@@ -25,6 +25,7 @@ from kcpcache.api.in_process import InProcess
 from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
 from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
+from kcpcache.api.request_measures import RequestMeasures
 from kcpcache.api.services import AdmissionFor, ServiceHandler, Services
 from kcpcache.api.wildcard import Wildcard
 from kcpcache.audit.log import AuditLog, Sink
@@ -41,6 +42,7 @@ from kcpcache.auth.trusted_files import TlsFiles, TrustedFiles
 from kcpcache.authentication import authenticate_with, authenticator_of
 from kcpcache.config import Settings
 from kcpcache.meta import conditions
+from kcpcache.metrics.scrape import Scrape
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import conversion_of
 from kcpcache.registry.logical_clusters import ROOT, LogicalClusters
@@ -207,7 +209,6 @@ class Server:
         lookup = Lookup(caches, clusters, system)
         env = Environment(lookup, serving, Applier(caches, serving, system.definition, utc_now), shard, utc_now)
         trusted = self._trusted(certificates)
-        services = replace(self._services(lookup, serving, trusted, store), audit=audit)
         cache_side = CacheControllers(env)
         controllers = (
             *cache_side.controllers,
@@ -217,6 +218,11 @@ class Server:
             *TopologyControllers(env).controllers,
             *AdmissionControllers(env).controllers,
             *AuthorizationControllers(env).controllers,
+        )
+        measures = RequestMeasures()
+        scrape = Scrape(store, lookup, shard.name, measures, cache_side, controllers, cached_apis=cached_apis)
+        services = replace(
+            self._services(lookup, serving, trusted, store), audit=audit, measures=measures, metrics=scrape
         )
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]

@@ -9,9 +9,11 @@ import orjson
 
 from kcpcache.api.body import Receive, read_body
 from kcpcache.api.negotiation import accepts_gzip
+from kcpcache.api.paths import RequestInfo
 from kcpcache.api.protocol import REPLY
 from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
+from kcpcache.registry.resource import ResourceDefinition
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -37,17 +39,25 @@ _NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
 class Exchange:
     """Reads the request, sends the answer once. ``warnings`` become ``Warning`` headers of the answer.
 
-    ``trail`` is what the audit log is told through; None where nothing is audited.
+    ``info`` and ``resource`` are what was found out about the request so far; ``status`` and ``sent_bytes`` (of the
+    body) are of the answer, 0 as long as there is none. ``trail`` is what the audit log is told through; None where
+    nothing is audited.
     """
 
-    __slots__ = ("_receive", "_send", "headers", "method", "scope", "started", "trail", "warnings")
+    __slots__ = (
+        *("_receive", "_send", "headers", "info", "method", "resource", "scope", "sent_bytes", "started", "status"),
+        *("trail", "warnings"),
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self._receive, self._send = scope, receive, send
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.info: RequestInfo | None = None
+        self.resource: ResourceDefinition | None = None
         self.started = False
         self.trail: Trail | None = None
+        self.status = self.sent_bytes = 0
         self.warnings: list[str] = []
 
     def header(self, name: bytes) -> str:
@@ -71,7 +81,7 @@ class Exchange:
         reply, head = self.scope.get(REPLY), _PLAIN_HEADS.get(status)
         plain = content_type is _JSON and not headers and not self.warnings and len(body) <= GZIP_ABOVE_BYTES
         if plain and reply is not None and head is not None:
-            self.started = True
+            self.started, self.status, self.sent_bytes = True, status, len(body)
             await reply.whole(head, body)
             return
         more: list[Header] = []
@@ -80,6 +90,7 @@ class Exchange:
             body = compressor.compress(body) + compressor.flush()
             more = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
         length = (b"content-length", b"%d" % len(body))
+        self.sent_bytes = len(body)
         await self.start(status, (content_type, length, *more, *headers))
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -132,7 +143,7 @@ class Exchange:
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send status and headers."""
-        self.started = True
+        self.started, self.status = True, status
         sent = [*headers]
         if status != _NOT_MODIFIED:
             sent.append(_NO_CACHE)
@@ -142,6 +153,7 @@ class Exchange:
 
     async def write(self, chunk: bytes) -> None:
         """Send a piece of the answer; waits while the client does not read."""
+        self.sent_bytes += len(chunk)
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def finish(self) -> None:

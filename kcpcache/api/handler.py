@@ -15,7 +15,7 @@ from kcpcache.api.exchange import Exchange, Scope, Send
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
-from kcpcache.api.paths import WILDCARD, RequestInfo, parse
+from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
@@ -93,13 +93,15 @@ class KubernetesHandler:
             await self._answer(exchange, HttpStream(exchange))
 
     async def _answer(self, exchange: Exchange, stream: Stream) -> None:
-        scope = exchange.scope
+        scope, measures = exchange.scope, self.services.measures
+        began, in_flight = measures.clock(), None
         try:
-            info = parse(scope["raw_path"], scope["query_string"], exchange.method)
+            exchange.info = info = parse(scope["raw_path"], scope["query_string"], exchange.method)
             if info.verb == "watch":
                 await self._serve(exchange, info, stream)
                 return
             stream.require_watch()
+            in_flight = measures.begin(info)
             await self.deadlines.bound(self._serve(exchange, info, stream))
         except ClientGoneError:
             return
@@ -107,6 +109,8 @@ class KubernetesHandler:
             connection_of(scope).abort()
         except Exception as error:  # noqa: BLE001 -- the one place where errors become answers
             await respond_error(exchange, error)
+        finally:
+            measures.end(in_flight, exchange, began)
 
     def end_watches(self) -> None:
         """End every open watch cleanly, and those that are still to come."""
@@ -194,6 +198,7 @@ class KubernetesHandler:
         if found is None:
             raise path_not_found()
         resource, served = found
+        exchange.resource = resource.definition
         check_call(info, workspace.cluster, resource, served, self.services.path_of)
         if served.deprecation_warning:
             exchange.warnings.append(served.deprecation_warning)
@@ -223,6 +228,10 @@ class KubernetesHandler:
             await openapi.respond(exchange, info, workspace.snapshot)
         elif path == "/openapi/v2":
             await openapi_v2.respond(exchange, workspace.snapshot)
+        elif path == "/metrics" and workspace.cluster == ROOT and info.service is None and self.services.metrics:
+            # They are of the whole process: what anybody may do in a workspace of his own must not count.
+            content_type, text = await self.services.metrics(exchange.header(b"accept"))
+            await exchange.respond(OK, text, content_type=(b"content-type", content_type))
         elif path == "/":
             await exchange.respond_json(OK, {"paths": _root_paths(workspace)})
         else:

@@ -10,6 +10,7 @@ import msgspec
 
 from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
+from kcpcache.api.request_measures import RequestMeasures
 from kcpcache.audit.trail import Audit
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.client_certificates import CertificateChain
@@ -82,6 +83,8 @@ class Reviews(Protocol):
         ...
 
 
+Metrics: TypeAlias = Callable[[str], Awaitable[tuple[bytes, bytes]]]
+"""``metrics(accept)``: all that is measured, in a form that the ``Accept`` header allows: its type and the text."""
 ReadyCheck: TypeAlias = Callable[[], str | None]
 """Why the server is not ready, in a word or two for the log; None where it is."""
 
@@ -109,6 +112,8 @@ class Services:
     """The workspace path of a logical cluster, for messages."""
     audit: Audit | None = None
     home: HomeWorkspaces | None = None
+    measures: RequestMeasures = field(default_factory=RequestMeasures)
+    metrics: Metrics | None = None
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None
 
 

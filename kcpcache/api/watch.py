@@ -12,6 +12,7 @@ import structlog
 from kcpcache.api.call import OK, Call
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.options import list_options, number
+from kcpcache.api.request_measures import WatchCounts
 from kcpcache.api.shapes import CHUNK_BYTES, Shaper
 from kcpcache.meta.errors import InternalError, StatusError
 from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
@@ -134,9 +135,12 @@ async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
     found = await call.view.watch(options)
     with open_watches.holding(found):
         gone = asyncio.create_task(_close_when_gone(stream, found), name="watch-disconnect")
+        counts = call.services.measures.watch(call.definition, call.info.version)
+        counts.open += 1
         try:
-            await _Streaming(found, shaper, options, stream, lambda: len(open_watches)).run(seconds)
+            await _Streaming(found, shaper, options, stream, counts, lambda: len(open_watches)).run(seconds)
         finally:
+            counts.open -= 1
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await gone
@@ -151,9 +155,16 @@ class _Streaming:
     """One watch on its way to one client."""
 
     def __init__(
-        self, found: Watch, shaper: Shaper, options: ListOptions, stream: Stream, count: Callable[[], int]
+        self,
+        found: Watch,
+        shaper: Shaper,
+        options: ListOptions,
+        stream: Stream,
+        counts: WatchCounts,
+        count: Callable[[], int],
     ) -> None:
         self._watch, self._shaper, self._stream, self._count = found, shaper, stream, count
+        self._counts = counts
         self._bookmarks = options.allow_watch_bookmarks
         self._clock = asyncio.get_running_loop().time
 
@@ -212,6 +223,8 @@ class _Streaming:
                 return len(parts[-1])
             return 0
         shown = self._shaper.item(event.item)
+        self._counts.events += 1
+        self._counts.bytes += len(shown)
         parts += (_OPENINGS[event.type], shown, _END)
         return len(shown)
 

@@ -13,6 +13,8 @@ from kcpcache.reconcilers.cluster_role import aggregated_rules
 
 WORKSPACE_ACCESS_ROLE = "system:kcp:workspace:access"
 CLUSTER_ADMIN_ROLE = "cluster-admin"
+MONITORING = "system:monitoring"
+"""A ClusterRole, and the group that has it in ``root``, as in kube: who may read ``/metrics``."""
 WORKSPACE_ADMIN_BINDING = "workspace-admin"
 
 _API_VERSION = "rbac.authorization.k8s.io/v1"
@@ -26,6 +28,8 @@ _LIMITS = ("limitranges", "resourcequotas", "resourcequotas/status", "namespaces
 _AGGREGATE_TO = "rbac.authorization.k8s.io/aggregate-to-"
 _PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 _DISCOVERY_PATHS = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC_PATHS)
+
+_MONITORING_PATHS = ("/healthz", "/livez", "/metrics", "/readyz")
 
 
 def system_admin_objects() -> list[Object]:
@@ -45,6 +49,7 @@ def system_admin_objects() -> list[Object]:
                 rule(["create"], ["authentication.k8s.io"], ["selfsubjectreviews"]),
             ],
         ),
+        cluster_role(MONITORING, [path_rule(["get"], _MONITORING_PATHS)]),
         cluster_role(WORKSPACE_ACCESS_ROLE, [path_rule([ACCESS_VERB], [ACCESS_PATH])]),
         cluster_role_binding(CLUSTER_ADMIN_ROLE, CLUSTER_ADMIN_ROLE, [group_subject(SYSTEM_MASTERS)]),
         cluster_role_binding(SYSTEM_KCP_ADMIN, CLUSTER_ADMIN_ROLE, [group_subject(SYSTEM_KCP_ADMIN)]),
@@ -101,6 +106,7 @@ def root_objects() -> list[Object]:
         cluster_role_binding(WORKSPACE_ACCESS_ROLE, WORKSPACE_ACCESS_ROLE, everybody),
         *(cluster_role_binding(role, role, everybody) for role in (reader, home, types, exports)),
         *(cluster_role_binding(role, role, all_consumers) for role in (tenancy, topology)),
+        cluster_role_binding(MONITORING, MONITORING, [group_subject(MONITORING)]),
         cluster_role_binding(tenancy_admin, tenancy_admin, [group_subject(BINDING_PREFIX + SYSTEM_KCP_ADMIN)]),
     ]
 

@@ -172,7 +172,7 @@ class ResourceCache:
         self.ring: deque[CacheEvent] = deque()
         self.ring_after = loaded_at
         """The ring holds every event above this revision."""
-        self._ring_bytes = 0
+        self._ring_bytes = self._size = 0
 
     def get(self, cluster: str, name: str, namespace: str = "") -> Entry | None:
         """The live entry, or None."""
@@ -203,7 +203,7 @@ class ResourceCache:
         return len(shelf) if shelf else 0
 
     def __len__(self) -> int:
-        return sum(len(shelf) for shelf in self.shelves.values())
+        return self._size
 
     def recent(self, after: int) -> list[CacheEvent] | None:
         """The events above ``after``; None where the ring does not reach back that far."""
@@ -261,10 +261,13 @@ class ResourceCache:
             previous = shelf.pop(rest) if shelf else None
             if shelf is not None and not shelf:
                 del self.shelves[cluster]
+            self._size -= previous is not None
             return previous, None
         if shelf is None:
             shelf = self.shelves[cluster] = Shelf()
-        return shelf.put(rest, entry), entry
+        previous = shelf.put(rest, entry)
+        self._size += previous is None
+        return previous, entry
 
     def _decode(self, cluster: str, rest: str, revision: int, value: bytes) -> Entry | None:
         namespace, _, name = rest.rpartition("/")

@@ -28,6 +28,9 @@ _COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORI
 _VALUE = rb'[^"\\]*(?:\\.[^"\\]*)*'
 _COPY_PART = re.compile(b"".join(b'(?:","%b":"%b)?' % (re.escape(k.encode()), _VALUE) for k in _COPY_ANNOTATIONS))
 """The annotations that only copies carry, each with its value up to the quote that ends it: none, some or all."""
+_ORIGINAL_REVISION = re.compile(
+    rb'"%b":"([0-9]{1,18})(?:"|$)' % re.escape(ORIGINAL_RESOURCE_VERSION_ANNOTATION.encode())
+)
 _MAX_LABEL_SETS = 65_536
 
 
@@ -164,6 +167,12 @@ def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision:
         internal=internal,
         tail=tail,
     )
+
+
+def original_revision(copy: Entry) -> int:
+    """The resourceVersion of the original that a cached copy shows; 0 where it says none. Decodes nothing."""
+    found = _ORIGINAL_REVISION.search(copy.internal)
+    return int(found[1]) if found else 0
 
 
 def _split_internal(rest: bytes) -> tuple[bytes, bytes]:

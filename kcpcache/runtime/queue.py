@@ -2,9 +2,13 @@
 
 import asyncio
 import random
+import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from kcpcache.measure import Histogram
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -12,16 +16,28 @@ BASE_DELAY_SECONDS = 0.005
 MAX_DELAY_SECONDS = 30.0
 
 
+@dataclass(slots=True)
+class QueueMeasures:
+    """What went through a queue: what client-go measures of its own. Seconds from added to taken, and to done."""
+
+    adds: int = 0
+    retries: int = 0
+    waiting: Histogram = field(default_factory=Histogram)
+    working: Histogram = field(default_factory=Histogram)
+
+
 class WorkQueue(Generic[Key]):
     """Holds each key at most once, however often it is added; a key that is being worked on waits until it is done.
 
-    Bounded by the number of distinct keys. Use it on one event loop only.
+    Bounded by the number of distinct keys. Use it on one event loop only. ``clock`` gives seconds, for ``measures``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.measures = QueueMeasures()
         self._ready: deque[Key] = deque()
-        self._dirty: set[Key] = set()
-        self._busy: set[Key] = set()
+        self._dirty: dict[Key, float] = {}  # since when
+        self._busy: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._arrival: asyncio.Future[None] | None = None
@@ -29,6 +45,11 @@ class WorkQueue(Generic[Key]):
 
     def __len__(self) -> int:
         return len(self._dirty)
+
+    def busy_seconds(self) -> list[float]:
+        """How long each key that is being worked on has been."""
+        now = self._clock()
+        return [now - since for since in self._busy.values()]
 
     @property
     def idle(self) -> bool:
@@ -39,7 +60,8 @@ class WorkQueue(Generic[Key]):
         """Have ``key`` looked at, now or as soon as it is no longer busy."""
         if key in self._dirty or self._closed:
             return
-        self._dirty.add(key)
+        self._dirty[key] = self._clock()
+        self.measures.adds += 1
         if key not in self._busy:
             self._offer(key)
 
@@ -58,6 +80,7 @@ class WorkQueue(Generic[Key]):
 
     def retry(self, key: Key) -> None:
         """Have ``key`` looked at later, the later the more often it failed in a row (with jitter)."""
+        self.measures.retries += 1
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(BASE_DELAY_SECONDS * 2 ** min(failures - 1, 20), MAX_DELAY_SECONDS)
         self.add_after(key, delay * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter needs no secrecy
@@ -71,8 +94,9 @@ class WorkQueue(Generic[Key]):
         if not self._ready:
             return None
         key = self._ready.popleft()
-        self._dirty.discard(key)
-        self._busy.add(key)
+        now = self._clock()
+        self.measures.waiting.observe(now - self._dirty.pop(key))
+        self._busy[key] = now
         return key
 
     async def wait(self) -> None:
@@ -86,7 +110,7 @@ class WorkQueue(Generic[Key]):
 
     def done(self, key: Key) -> None:
         """The work on ``key`` ended, however it went."""
-        self._busy.discard(key)
+        self.measures.working.observe(self._clock() - self._busy.pop(key))
         if key in self._dirty:
             self._offer(key)
 

@@ -96,6 +96,10 @@ class EncryptedStore:
         """See ``Store``."""
         await self._store.bump(revision)
 
+    def committed_at(self, revision: Revision) -> float | None:
+        """See ``Store``."""
+        return self._store.committed_at(revision)
+
     async def close(self) -> None:
         """See ``Store``."""
         await self._store.close()

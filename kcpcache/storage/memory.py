@@ -1,8 +1,10 @@
 """The store as a plain model: what every other store is compared with."""
 
+import time
 from collections.abc import AsyncGenerator
 
 from kcpcache.storage.broadcast import WATCH_QUEUE_EVENTS, Broadcast, History
+from kcpcache.storage.commit_times import CommitTimes
 from kcpcache.storage.store import (
     CompactedError,
     Event,
@@ -34,6 +36,7 @@ class MemoryStore:
         self._events: list[Event] = []  # above the compacted revision
         self._live: dict[str, StoredEntry] = {}
         self._broadcast = Broadcast(self._revision, queue_events=watch_queue_events)
+        self._commits = CommitTimes()
         self._closed = False
 
     async def revision(self) -> Revision:
@@ -95,6 +98,10 @@ class MemoryStore:
             await self.compact(revision)
             self._broadcast.publish((), revision)
 
+    def committed_at(self, revision: Revision) -> float | None:
+        """When ``revision`` was written (``time.monotonic``); None for long ago."""
+        return self._commits.of(revision)
+
     async def close(self) -> None:
         """End all watches. Idempotent."""
         self._closed = True
@@ -116,6 +123,7 @@ class MemoryStore:
         event = Event(key, self._revision, value, previous)
         self._events.append(event)
         _apply(self._live, event)
+        self._commits.add(self._revision, time.monotonic())
         self._broadcast.publish((event,), self._revision)
         return self._revision
 

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
+from kcpcache.measure import Histogram
 from kcpcache.storage.broadcast import WATCH_QUEUE_EVENTS, Broadcast, History
+from kcpcache.storage.commit_times import CommitTimes
 from kcpcache.storage.sqlite_compaction import Compaction
 from kcpcache.storage.sqlite_file import SqliteFile, Synchronous, store_errors
 from kcpcache.storage.sqlite_rows import read_history, read_key, read_page
@@ -21,6 +23,8 @@ HISTORY_SECONDS = 600.0
 """How much history is kept for watches to resume in, unless the store is told otherwise."""
 
 _QUEUED_WRITES = 4_096
+_VERBS = ("get", "list", "create", "update", "delete")
+_COMMIT_WRITES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -82,6 +86,11 @@ class SqliteStore:
         self._points = _Reader(file, "sqlite-get")
         self._scans = _Reader(file, "sqlite-list")
         self._room = asyncio.Semaphore(_QUEUED_WRITES)
+        self._commits = CommitTimes()
+        self.durations: Mapping[str, Histogram] = {verb: Histogram() for verb in _VERBS}
+        """Seconds from the call of each verb to its answer, waiting in the queue included; failures too."""
+        self.commit_writes = Histogram(_COMMIT_WRITES)
+        """How many writes shared a commit."""
         self._closing: asyncio.Task[None] | None = None
         self._writer.thread.start()
 
@@ -132,7 +141,8 @@ class SqliteStore:
     async def get(self, key: str) -> Read:
         """The newest entry of ``key``. Raises StoreUnavailableError, StoreBrokenError."""
         self._check_open()
-        read = await self._points.run(read_key, key)
+        with self._timed("get"):
+            read = await self._points.run(read_key, key)
         self._newest = max(self._newest, read.revision)
         return read
 
@@ -141,25 +151,45 @@ class SqliteStore:
     ) -> Page:
         """Entries below ``prefix``. Raises as the contract says, and StoreUnavailableError, StoreBrokenError."""
         self._check_open()
-        page = await self._scans.run(read_page, prefix, revision, limit, start)
+        with self._timed("list"):
+            page = await self._scans.run(read_page, prefix, revision, limit, start)
         self._newest = max(self._newest, page.revision)
         return page
 
     async def create(self, key: str, value: bytes) -> Revision:
         """Put ``value`` where no live entry is. Raises KeyExistsError, StoreUnavailableError."""
-        return await self._write(key, value, None)
+        with self._timed("create"):
+            return await self._write(key, value, None)
 
     async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
         """Replace the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
-        return await self._write(key, value, expected)
+        with self._timed("update"):
+            return await self._write(key, value, expected)
 
     async def delete(self, key: str, *, expected: Revision) -> Revision:
         """Remove the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
-        return await self._write(key, None, expected)
+        with self._timed("delete"):
+            return await self._write(key, None, expected)
 
     def watch(self, prefix: str, *, after: Revision) -> AsyncGenerator[Event | Progress, None]:
         """Every event above ``after``. Raises CompactedError, WatcherTooSlowError, StoreUnavailableError."""
         return self._broadcast.watch(prefix, after=after, history=self._history)
+
+    def committed_at(self, revision: Revision) -> float | None:
+        """When the commit that holds ``revision`` was durable (``time.monotonic``); None for long ago."""
+        return self._commits.of(revision)
+
+    def size_bytes(self) -> int:
+        """What the database takes of the disk, its write-ahead log included. Asks the file system."""
+        return self._file.size_bytes()
+
+    @contextlib.contextmanager
+    def _timed(self, verb: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.durations[verb].observe(time.perf_counter() - began)
 
     async def compact(self, revision: Revision) -> None:
         """Forget what was superseded by ``revision``; returns when its rows are gone.
@@ -225,9 +255,14 @@ class SqliteStore:
     def _deliver(self, requests: Sequence[Write | Order], events: Sequence[Event], revision: Revision) -> None:
         # On the writer's thread. A closed event loop has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._answer, requests, events, revision)
+            self._loop.call_soon_threadsafe(self._answer, requests, events, revision, time.monotonic())
 
-    def _answer(self, requests: Sequence[Write | Order], events: Sequence[Event], revision: Revision) -> None:
+    def _answer(
+        self, requests: Sequence[Write | Order], events: Sequence[Event], revision: Revision, committed_at: float
+    ) -> None:
+        if events:
+            self._commits.add(revision, committed_at)
+            self.commit_writes.observe(len(events))
         if revision:
             self._newest = max(self._newest, revision)
             self._broadcast.publish(events, revision)

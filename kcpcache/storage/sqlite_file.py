@@ -99,6 +99,11 @@ class SqliteFile:
             os.close(self._lock)
             self._lock = -1
 
+    def size_bytes(self) -> int:
+        """What the file and its write-ahead log take. Raises OSError."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        return self.path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
     def connect(self, *, read_only: bool = False) -> apsw.Connection:
         """A new connection, to be used by one thread at a time. Raises apsw.Error."""
         mode = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE

@@ -141,7 +141,7 @@ class EncryptionKeyError(StoreError):
 
 
 class Store(Protocol):
-    """Six verbs over keys and bytes, after what Kubernetes uses of etcd.
+    """Verbs over keys and bytes, after what Kubernetes uses of etcd.
 
     A failed write uses up no revision. A write returns only once it is durable *and* ``revision`` covers it.
     A cancelled write may or may not have happened.
@@ -199,6 +199,10 @@ class Store(Protocol):
 
     async def bump(self, revision: Revision) -> None:
         """Raise the counter to ``revision`` and compact all before it; no-op where it is already there."""
+        ...
+
+    def committed_at(self, revision: Revision) -> float | None:
+        """When the commit that holds ``revision`` was durable, on ``time.monotonic``'s clock; None where forgotten."""
         ...
 
     async def close(self) -> None:

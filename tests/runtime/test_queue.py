@@ -182,3 +182,24 @@ async def test_a_closed_queue_takes_nothing_and_keeps_no_timer(queue: WorkQueue[
     await asyncio.sleep(100)
     assert queue.take() is None
     assert queue.idle
+
+
+async def test_what_went_through_is_measured_as_client_go_measures_it() -> None:
+    now = 0.0
+    queue: WorkQueue[str] = WorkQueue(clock=lambda: now)
+    queue.add("a")
+    queue.add("a")
+    now = 2.0
+    assert queue.take() == "a"
+    now = 5.0
+    queue.add("a")
+    assert queue.busy_seconds() == [3.0]
+    queue.done("a")
+    now = 6.0
+    assert queue.take() == "a"
+    queue.retry("a")
+    measures = queue.measures
+    assert (measures.adds, measures.retries) == (2, 1)
+    assert (measures.waiting.count, measures.waiting.sum) == (2, 2.0 + 1.0)
+    assert (measures.working.count, measures.working.sum) == (1, 3.0)
+    queue.close()

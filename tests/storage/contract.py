@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -44,6 +45,16 @@ class ReadsAndWrites:
         fourth = await store.delete("/a", expected=second)
         assert [first, second, third, fourth] == [1, 2, 3, 4]
         assert await store.revision() == 4
+
+    async def test_each_commit_has_a_time_and_time_goes_on(self, store):
+        before = time.monotonic()
+        await store.create("/a", b"1")
+        await store.create("/b", b"1")
+        first, second = store.committed_at(1), store.committed_at(2)
+        assert first is not None
+        assert second is not None
+        assert before <= first <= second <= time.monotonic()
+        assert store.committed_at(3) is None
 
     async def test_create_refuses_a_live_key_and_shows_what_is_there(self, store):
         await store.create("/a", b"1")

@@ -4,7 +4,8 @@ They share two indexes (who is bound, who consumes), so they are made together.
 """
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import Object, annotations_of, cluster_of, name_of, nested
@@ -50,6 +51,15 @@ COUNTS_DELAY_SECONDS = 0.1
 """Counts are written at most this often per CachedResource, however fast objects change."""
 
 
+class Usage(NamedTuple):
+    """One CachedResource in numbers: the originals it selects, their copies, the APIBindings that read them."""
+
+    resource: GroupResource
+    originals: int
+    copies: int
+    consumers: int
+
+
 class CacheControllers:
     """The controllers and what wakes them. ``controllers`` are run by the owner."""
 
@@ -62,16 +72,22 @@ class CacheControllers:
         self.bindings = BindingIndex(env, self._export_bindings_changed)
         self._slice_index = SliceIndex(env)
         self._records = ConsumerIndex(env, self._records_changed)
-        self._replication = Replication(env, self._counts_changed)
+        self.replication = Replication(env, self._counts_changed)
         self.controllers: tuple[Controller[Name] | Controller[CacheTarget], ...] = (
             self._cached_resources,
             self._slices,
             self._export_slices,
             self._consumers,
-            self._replication.controller,
+            self.replication.controller,
         )
         self._listen()
         self._seed()
+
+    def usage(self) -> Iterator[Usage]:
+        """What each CachedResource is used for now."""
+        for owner, resource in self.replication.owners():
+            local, copies = self.replication.local(owner), self.replication.copies(owner)
+            yield Usage(resource, local, copies, self._records.count(*owner))
 
     # -- what wakes what
 
@@ -184,7 +200,7 @@ class CacheControllers:
 
     def _cached_resource(self, key: Name) -> Plan:
         cluster, name = key
-        lookup, replicated = self._env.lookup, self._replication
+        lookup, replicated = self._env.lookup, self.replication
         obj = lookup.get(CACHED_RESOURCES, cluster, name)
         served = self._served(cluster, obj) if obj else None
         claimed = cached_resource.resource_to_claim(obj, served) if obj else None

@@ -3,6 +3,7 @@
 ``Replication`` is also where the counts of a CachedResource come from; all of them are kept up change by change.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,11 +14,14 @@ from kcpcache.reconcilers import replication
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import StoredResource
+from kcpcache.registry.entry import original_revision
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
+from kcpcache.runtime.replication_measures import Operation, ReplicationMeasures
 from kcpcache.storage.keys import CACHE, cache_prefix
+from kcpcache.storage.store import Revision
 
 _prefix = lru_cache(maxsize=1024)(cache_prefix)
 """The checks of its parts cost as much as the decision that it is for."""
@@ -46,6 +50,7 @@ class Replication:
         self._by_resource: dict[tuple[str, GroupResource], dict[Owner, Replicated]] = {}
         self._watched: set[str] = set()
         self.controller: Controller[CacheTarget] = Controller("replication", self._plan, env.apply)
+        self.measures = ReplicationMeasures()
         env.on_event("cache.kcp.io", "cachedresources", self._cached_resource_changed)
         env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._served_changed)
         env.on_event("apis.kcp.io", "apibindings", self._served_changed)
@@ -54,6 +59,10 @@ class Replication:
         env.lookup.caches.on_new_cache(self._watch_copies)
 
     # -- counts
+
+    def owners(self) -> Iterator[tuple[Owner, GroupResource]]:
+        """Every CachedResource, with what it replicates."""
+        return ((owner, found.source.resource.group_resource) for owner, found in self._replicated.items())
 
     def local(self, owner: Owner) -> int:
         """How many originals match."""
@@ -108,8 +117,10 @@ class Replication:
         del remaining[owner]
         if not remaining:
             del self._by_resource[key]
-        for name in self._copy_names(owner[0], old.source):
-            self.controller.add(self._target(old.source, name))
+        targets = [self._target(old.source, name) for name in self._copy_names(owner[0], old.source)]
+        self.measures.removing(targets)
+        for target in targets:
+            self.controller.add(target)
 
     def _start_pass(self, owner: Owner, new: Replicated) -> None:
         selector = new.source.selector
@@ -160,7 +171,9 @@ class Replication:
         if not now:
             found.pending.discard(name)
         if (now or before) and found.source.identity_hash:
-            self.controller.add(self._target(found.source, name))
+            target = self._target(found.source, name)
+            self.measures.original_changed(target, event.revision, self._committed_at(event))
+            self.controller.add(target)
         if now != before:
             self._on_counts(owner)
 
@@ -171,7 +184,11 @@ class Replication:
         shard, resource, identity_hash = target
 
         def changed(event: CacheEvent) -> None:
-            self.controller.add(CacheTarget(shard, resource, identity_hash, event.cluster, either(event).name))
+            target = CacheTarget(shard, resource, identity_hash, event.cluster, either(event).name)
+            operation: Operation = "delete" if event.entry is None else "create" if event.previous is None else "update"
+            shown = original_revision(event.entry) if event.entry is not None else 0
+            self.measures.copy_changed(target, operation, shown, self._committed_at(event), time.monotonic())
+            self.controller.add(target)
             if event.entry is None or event.previous is None:
                 for owner in self._by_resource.get((event.cluster, resource.group_resource), {}):
                     self._on_counts(owner)
@@ -179,6 +196,10 @@ class Replication:
         cache.listeners.append(changed)
         for entry in cache.all_entries():
             self.controller.add(CacheTarget(shard, resource, identity_hash, entry.cluster, entry.name))
+
+    def _committed_at(self, event: CacheEvent) -> float:
+        found = self._env.lookup.caches.store.committed_at(Revision(event.revision))
+        return time.monotonic() if found is None else found
 
     def _target(self, source: replication.Source, name: str) -> CacheTarget:
         return CacheTarget(self._env.shard.name, source.resource, source.identity_hash, source.cluster, name)
@@ -209,6 +230,10 @@ class Replication:
             source=found.source if found else None,
         )
         plan = replication.reconcile(state)
+        if plan.changes:
+            self.measures.planned(target, expected=found is not None and target.name in found.pending)
+        else:
+            self.measures.settled(target)
         if found is not None and owner is not None and not plan.changes and target.name in found.pending:
             self._passed(owner, found, target)
         return plan

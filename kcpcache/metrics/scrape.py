@@ -1,0 +1,68 @@
+"""One scrape: read on the event loop what the layers have counted, and make the text beside it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import kcpcache
+from kcpcache.api.request_measures import RequestMeasures
+from kcpcache.measure import Cap
+from kcpcache.meta.names import GroupResource
+from kcpcache.metrics import catalog, sources, usage
+from kcpcache.metrics.catalog import Sample
+from kcpcache.registry.entry import Entry
+from kcpcache.registry.lookup import Lookup
+from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.controllers.cache import CacheControllers
+from kcpcache.storage.sqlite import SqliteStore
+
+
+@dataclass
+class Scrape:
+    """``await scrape(accept)`` gives the content type and the text. One at a time: the others wait."""
+
+    store: SqliteStore
+    lookup: Lookup
+    shard: str
+    requests: RequestMeasures
+    cache_side: CacheControllers
+    controllers: Sequence[Controller[Any]]
+    cached_apis: bool = True
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _stored: Cap[str] = field(default_factory=lambda: Cap(sources.MOST_STORED_RESOURCES, "other"))
+
+    async def __call__(self, accept: str) -> tuple[bytes, bytes]:
+        """All metrics, as they stand now."""
+        async with self._turn:
+            size_bytes = await asyncio.to_thread(self.store.size_bytes)
+            samples, counted = self._samples(size_bytes), self._counted()
+            return await asyncio.to_thread(_text, samples, counted, self.shard, accept)
+
+    def _samples(self, size_bytes: int) -> list[Sample]:
+        return [
+            *sources.of_requests(self.requests),
+            *sources.of_store(self.store, size_bytes),
+            *sources.of_caches(self.lookup.caches, self._stored),
+            *sources.of_controllers(self.controllers),
+            *sources.of_replication(self.cache_side, time.monotonic()),
+            catalog.BUILD.sample(1, kcpcache.__version__),
+        ]
+
+    def _counted(self) -> list[tuple[usage.Counted, list[Entry]]]:
+        return [
+            (counted, list(self.lookup.cache(GroupResource(counted.group, counted.resource)).all_entries()))
+            for counted in usage.COUNTED
+            if self.cached_apis or counted.group != "cache.kcp.io"
+        ]
+
+
+def _text(
+    samples: list[Sample], counted: list[tuple[usage.Counted, list[Entry]]], shard: str, accept: str
+) -> tuple[bytes, bytes]:
+    from kcpcache.metrics.exposition import exposition
+
+    for what, entries in counted:
+        samples += usage.samples(what, entries, shard)
+    return exposition(samples, accept)

@@ -1,0 +1,101 @@
+"""Reads what the layers have counted. On the event loop, and quick: everything is copied, nothing is worked out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from kcpcache.api.request_measures import RequestMeasures
+from kcpcache.measure import Cap
+from kcpcache.meta.names import GroupResource
+from kcpcache.metrics import catalog
+from kcpcache.metrics.catalog import Sample
+from kcpcache.registry.caches import Caches
+from kcpcache.runtime.controller import Controller
+from kcpcache.runtime.controllers.cache import CacheControllers
+from kcpcache.storage.keys import REGISTRY
+from kcpcache.storage.sqlite import SqliteStore
+
+MOST_STORED_RESOURCES: Final = 200
+_COMPONENT: Final = "apiserver"
+_DATABASE: Final = "sqlite-0"
+
+
+def of_requests(measures: RequestMeasures) -> Iterator[Sample]:
+    """Requests and watches."""
+    for labels, counts in measures.requests.items():
+        *shared, dry_run = labels
+        for code, count in counts.codes.items():
+            yield catalog.REQUESTS.sample(count, *shared, _COMPONENT, str(code), dry_run)
+        yield catalog.REQUEST_SECONDS.sample(counts.seconds.copy(), *shared, _COMPONENT, dry_run)
+        if counts.sizes is not None:
+            yield catalog.RESPONSE_BYTES.sample(counts.sizes.copy(), *shared, _COMPONENT)
+    for kind, count in zip(("readOnly", "mutating"), measures.in_flight, strict=True):
+        yield catalog.IN_FLIGHT.sample(count, kind)
+    for event, watches in measures.watches.items():
+        yield catalog.LONG_RUNNING.sample(watches.open, "WATCH", *event)
+        yield catalog.WATCH_EVENTS.sample(watches.events, *event)
+        yield catalog.WATCH_EVENT_BYTES.sample(watches.bytes, *event)
+
+
+def of_store(store: SqliteStore, size_bytes: int) -> Iterator[Sample]:
+    """The store; ``size_bytes`` was asked of the file system elsewhere."""
+    for operation, seconds in store.durations.items():
+        yield catalog.STORE_SECONDS.sample(seconds.copy(), operation)
+    yield catalog.COMMIT_WRITES.sample(store.commit_writes.copy())
+    yield catalog.STORE_HEALTHY.sample(int(store.healthy))
+    yield catalog.STORAGE_BYTES.sample(size_bytes, _DATABASE)
+
+
+def of_caches(caches: Caches, label: Cap[str]) -> Iterator[Sample]:
+    """What is stored, by resource; ``label`` stays the same from scrape to scrape."""
+    counts: Counter[str] = Counter()
+    for cache in caches.known():
+        if cache.prefix.startswith(REGISTRY):
+            group, _, plural = cache.prefix.removeprefix(REGISTRY).rstrip("/").partition("/")
+            plural = plural.partition(":")[0]
+            counts[label(plural if group == "core" else f"{plural}.{group}")] += len(cache)
+    for resource, count in counts.items():
+        yield catalog.STORAGE_OBJECTS.sample(count, resource)
+    yield catalog.STORE_REVISION.sample(caches.revision)
+
+
+def of_controllers(controllers: Iterable[Controller[Any]]) -> Iterator[Sample]:
+    """Queues, and what came of them."""
+    for controller in controllers:
+        name, queue, counts = controller.name, controller.queue, controller.counts
+        measures, busy = queue.measures, queue.busy_seconds()
+        yield catalog.QUEUE_DEPTH.sample(len(queue), name)
+        yield catalog.QUEUE_ADDS.sample(measures.adds, name)
+        yield catalog.QUEUE_RETRIES.sample(measures.retries, name)
+        yield catalog.QUEUE_SECONDS.sample(measures.waiting.copy(), name)
+        yield catalog.WORK_SECONDS.sample(measures.working.copy(), name)
+        yield catalog.UNFINISHED_SECONDS.sample(sum(busy), name)
+        yield catalog.LONGEST_SECONDS.sample(max(busy, default=0.0), name)
+        yield catalog.RECONCILES.sample(counts.reconciled, name, "decided")
+        yield catalog.RECONCILES.sample(counts.changes, name, "changed")
+        yield catalog.RECONCILES.sample(counts.conflicts, name, "conflict")
+        yield catalog.RECONCILES.sample(counts.failures, name, "failed")
+
+
+def of_replication(cache_side: CacheControllers, now: float) -> Iterator[Sample]:
+    """Lag and what it depends on; ``now`` is on ``time.monotonic``'s clock."""
+    found = cache_side.replication.measures
+    for resource, measures in found.resources.items():
+        yield catalog.LAG_SECONDS.sample(measures.committed.copy(), *resource, "committed")
+        yield catalog.LAG_SECONDS.sample(measures.visible.copy(), *resource, "visible")
+        for operation, count in measures.writes.items():
+            yield catalog.COPY_WRITES.sample(count, *resource, operation)
+        yield catalog.ORPHANS.sample(measures.orphans_removed, *resource)
+        yield catalog.REPAIRS.sample(measures.repairs, *resource)
+    for resource, age in found.oldest(now).items():
+        yield catalog.QUEUE_AGE.sample(age, *resource)
+    totals: dict[GroupResource, list[int]] = {}
+    for usage in cache_side.usage():
+        total = totals.setdefault(found.label(usage.resource), [0, 0, 0])
+        total[0] += usage.originals
+        total[1] += usage.copies
+        total[2] += usage.consumers
+    for resource, (originals, copies, consumers) in totals.items():
+        yield catalog.ORIGINALS.sample(originals, *resource)
+        yield catalog.COPIES.sample(copies, *resource)
+        yield catalog.CONSUMERS.sample(consumers, *resource)
