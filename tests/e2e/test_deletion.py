@@ -1,17 +1,18 @@
-"""What goes when a CachedResource is deleted, and that nothing stays when its workspaces are."""
+"""What goes when a CachedResource is deleted, also over a crash, and that nothing stays when its workspaces are."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from cloud_co import CPU, GROUP, bind_catalogue, share_catalogue
+from cloud_co import CPU, GROUP, MEM, bind_catalogue, share_catalogue
 from real_kubectl import Kubectl, kubectl_binary
 from real_server import Server, eventually, start_server
 from stored_keys import stored_keys
 
 PROVIDER, CONSUMERS = "root:provider", ("root:first", "root:second")
 SCHEMAS = "/clusters/*/apis/apis.kcp.io/v1alpha1/apiresourceschemas"
+CACHED_RESOURCES, WORKSPACES = "/apis/cache.kcp.io/v1alpha1/cachedresources", "/apis/tenancy.kcp.io/v1alpha1/workspaces"
 CPU_FLAVORS, MEM_FLAVORS = ["cpu-large", "cpu-medium", "cpu-small"], ["mem-large", "mem-medium"]
 
 
@@ -78,6 +79,32 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     with start_server(root_dir) as server:
         delete_workspaces(server, Kubectl(binary, server, home / "kubectl"), clusters)
     return Story(clusters, untouched, shared, without_cpu_flavors, stored_keys(root_dir))
+
+
+def flavor(name: str) -> dict[str, Any]:
+    meta = {"name": name, "labels": {"cloud.example.com/visibility": "Public"}}
+    return {"apiVersion": "cloud.example.com/v1", "kind": "MemFlavor", "metadata": meta, "spec": {"size": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    "path", [f"/clusters/{PROVIDER}{CACHED_RESOURCES}/{MEM}", f"/clusters/root{WORKSPACES}/provider"]
+)
+def test_a_deletion_that_sigkill_interrupts_is_completed_by_the_next_start(tmp_path: Path, path: str):
+    with start_server(tmp_path / "root") as server:
+        kubectl = Kubectl(kubectl_binary(), server, tmp_path / "kubectl")
+        kubectl.workspaces("provider", "first")
+        share_catalogue(kubectl, PROVIDER)
+        bind_catalogue(kubectl, "root:first", PROVIDER)
+        with server.client() as http:
+            for number in range(100):
+                assert http.post(f"/clusters/{PROVIDER}{GROUP}/memflavors", json=flavor(f"m{number}")).is_success
+            assert http.delete(path).is_success
+        server.kill()
+    left = about(stored_keys(tmp_path / "root"), "/memflavors:")
+    assert left, "it was all over before the process was killed"
+    with start_server(tmp_path / "root") as server, server.client() as http:
+        eventually(lambda: http.get(path).status_code == httpx.codes.NOT_FOUND)
+    assert about(stored_keys(tmp_path / "root"), "/memflavors:") == []
 
 
 def about(keys: list[str], *words: str) -> list[str]:

@@ -774,14 +774,18 @@ async def test_deleting_the_providers_workspace_purges_the_cache(shard: Shard) -
     assert await shard.keys(f"/{cluster}/") == []
 
 
-async def test_deletion_interrupted_by_a_crash_is_completed(shard: Shard) -> None:
-    cluster = await shard.provider()
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+async def test_deletion_interrupted_by_a_crash_is_completed(shard: Shard, turns: int) -> None:
+    cluster, consumer = await shard.provider(), await shard.workspace("consumer")
     for index in range(30):
         await shard.flavor(cluster, f"f{index}")
+    await shard.bind(consumer, cluster)
     await shard.settled()
     await shard.delete(cluster, CACHED_RESOURCES, "flavors")
-    await asyncio.sleep(0)
-    await shard.restart()
+    for _ in range(3):  # crashes come in rows
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await shard.restart()
     await shard.settled()
     assert shard.get(cluster, CACHED_RESOURCES, "flavors") is None
     assert await shard.keys("", "/cache/") == []
