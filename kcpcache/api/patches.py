@@ -171,7 +171,17 @@ def apply_configuration(call: Call, live: Object | None, configuration: Object, 
         force=bool(info.flag("force")),
         now=timestamp(call.services.clock()),
         subresource=info.subresource,
+        reset=_reset_fields(call),
     )
+
+
+def _reset_fields(call: Call) -> tuple[str, ...]:
+    """What an apply ignores, because the server puts it back anyway (the strategies' ``GetResetFields``)."""
+    if call.info.subresource == "scale":
+        return ()
+    if call.info.subresource:
+        return ("spec",)
+    return ("status",) if call.version.has_status else ()
 
 
 def complain_of_yaml(complaints: list[str], options: WriteOptions) -> None:

@@ -164,6 +164,32 @@ async def test_an_apply_may_name_the_object_and_the_version_that_it_means(world)
     assert (exact.status_code, exact.json()["data"]) == (200, {"k": "v"})
 
 
+async def test_an_apply_owns_nothing_of_what_its_subresource_does_not_write(world):
+    def tab(spec, replicas):
+        meta = {"name": "a"}
+        status = {"replicas": replicas}
+        return {
+            "apiVersion": "stable.example.com/v1",
+            "kind": "CronTab",
+            "metadata": meta,
+            "spec": spec,
+            "status": status,
+        }
+
+    async def apply(url, spec, replicas, manager):
+        body = tab({"cronSpec": spec}, replicas)
+        answer = await world.client.patch(f"{CT}/a{url}?fieldManager={manager}", json=body, headers=APPLY)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    made = await apply("", "one", 1, "author")
+    assert "status" not in made
+    reported = await apply("/status", "two", 2, "controller")
+    assert (reported["spec"], reported["status"]) == ({"cronSpec": "one"}, {"replicas": 2})
+    owned = {entry["manager"]: entry["fieldsV1"] for entry in reported["metadata"]["managedFields"]}
+    assert owned == {"author": {"f:spec": {"f:cronSpec": {}}}, "controller": {"f:status": {"f:replicas": {}}}}
+
+
 async def test_an_apply_of_a_scale_owns_the_replicas_of_the_object(world):
     await world.client.post(f"{CT}?fieldManager=maker", json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}})
 

@@ -21,7 +21,7 @@ _Conflict = tuple[Identity, tuple[str, ...]]
 """The manager who is in the way, and the field he owns."""
 
 
-def apply(
+def apply(  # noqa: PLR0913 -- all but two by name, each a fact of the request
     live: Object | None,
     applied: Object,
     *,
@@ -31,11 +31,13 @@ def apply(
     force: bool,
     now: str,
     subresource: str = "",
+    reset: tuple[str, ...] = (),
 ) -> Object:
     """The object, with its managedFields, that ``manager`` gets by applying ``applied`` to ``live`` (None: create).
 
     The manager owns what it applies; what it applied before and nobody owns now is removed. ``now`` (RFC 3339) is
-    noted where something changed. The answer shares nothing with the arguments, which stay as they are. Raises
+    noted where something changed. ``reset`` are the top-level fields that this way of writing ignores: they must fit
+    the schema too, but are neither merged nor owned. The answer shares nothing with the arguments. Raises
     ConflictError (one cause a field) where others own what would change, unless ``force``; BadRequestError for
     what does not fit the schema or the type, or is nested too deeply.
     """
@@ -43,6 +45,8 @@ def apply(
     identity: Identity = (manager or "unknown", "Apply", "", subresource)
     try:
         configured = _configured_fields(live, applied, node, api_version)
+        configured = {element: fields for element, fields in configured.items() if element[2:] not in reset}
+        applied = {name: value for name, value in applied.items() if name not in reset}
         base = live or {}
         entries = _reconciled_entries(base, node, api_version, subresource, now)
         result = _merged(base, applied, node, entries, identity, configured)
@@ -178,11 +182,10 @@ def _after_apply(
     now: str,
 ) -> list[Entry]:
     result: list[Entry] = []
-    time: str | None = now
+    before: str | None = None
     for entry in entries:
         if identity_of(entry) == identity:
-            if not changed and not removed and owned == entry["fieldsV1"] and api_version == entry["apiVersion"]:
-                time = entry.get("time")
+            before = entry.get("time")
             continue
         fields: FieldSet = entry["fieldsV1"]
         left = subtract(subtract(fields, removed), changed)
@@ -191,5 +194,5 @@ def _after_apply(
         elif left:
             result.append({**entry, "fieldsV1": left})
     if owned:
-        result.append(new_entry(identity, api_version, time, owned))
+        result.append(new_entry(identity, api_version, now if changed or removed else before, owned))
     return arranged(result)

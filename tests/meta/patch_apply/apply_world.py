@@ -93,7 +93,7 @@ class World:
         self.minute += 1
         return f"2026-01-01T00:{self.minute:02}:00Z"
 
-    def apply(self, manager, spec=None, *, force=False, subresource="", obj=None, **rest):
+    def apply(self, manager, spec=None, *, force=False, subresource="", reset=(), obj=None, **rest):
         applied = obj or thing(spec, **rest)
         applied["apiVersion"] = self.version
         before = copy(self.live), copy(applied)
@@ -106,6 +106,7 @@ class World:
             force=force,
             now=self.now(),
             subresource=subresource,
+            reset=reset,
         )
         assert (self.live, applied) == before, "arguments stay as they are"
         self.live = live
@@ -149,4 +150,4 @@ class World:
         return {entry["manager"] for entry in self.entries}
 
     def time(self, manager):
-        return next(entry["time"] for entry in self.entries if entry["manager"] == manager)
+        return next(entry.get("time") for entry in self.entries if entry["manager"] == manager)

@@ -98,6 +98,12 @@ def test_applying_the_same_again_changes_nothing_not_even_the_time():
     assert world.apply("a", {"replicas": 1, "items": [{"name": "n", "value": "v"}]}).live == before
 
 
+def test_who_applies_what_is_there_already_becomes_an_owner_without_a_time():
+    world = World().apply("a", {"replicas": 1}).apply("b", {"replicas": 1})
+    assert world.time("b") is None
+    assert world.apply("b", {"replicas": 2}, force=True).time("b") == "2026-01-01T00:03:00Z"
+
+
 def test_the_time_moves_with_a_value():
     world = World().apply("a", {"replicas": 1}).apply("a", {"replicas": 2})
     assert world.time("a") == "2026-01-01T00:02:00Z"
@@ -149,6 +155,18 @@ def test_a_conflict_names_the_subresource_it_was_written_through():
     with pytest.raises(ConflictError) as raised:
         world.apply("a", {"replicas": 1}, status={"phase": "Q"})
     assert raised.value.causes[0].message == 'conflict with "c" with subresource "status" using example.com/v1'
+
+
+def test_what_is_reset_is_neither_merged_nor_owned_nor_in_conflict():
+    world = World().apply("c", subresource="status", status={"phase": "P"})
+    world.apply("a", {"replicas": 1}, status={"phase": "Q"}, reset=("status",))
+    assert world.live["status"] == {"phase": "P"}
+    assert world.owned("a") == {".spec.replicas"}
+
+
+def test_what_is_reset_must_fit_the_schema_all_the_same():
+    with pytest.raises(BadRequestError):
+        World().apply("a", {"replicas": 1}, status={"phase": 5}, reset=("status",))
 
 
 def test_force_takes_the_field_and_leaves_the_others_theirs():
