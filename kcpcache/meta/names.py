@@ -81,13 +81,13 @@ _LABEL_BYTES, _SUBDOMAIN_BYTES, _REMEMBERED_BYTES = 63, 253, 317
 
 def dns1123_label_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a DNS label, in kube's words; empty where nothing is."""
-    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
     return errors if _DNS1123_LABEL.fullmatch(value) else [*errors, _LABEL_TEXT]
 
 
 def dns1123_subdomain_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a DNS subdomain, in kube's words; empty where nothing is."""
-    errors = [f"must be no more than {_SUBDOMAIN_BYTES} bytes"] if len(value) > _SUBDOMAIN_BYTES else []
+    errors = [f"must be no more than {_SUBDOMAIN_BYTES} characters"] if len(value) > _SUBDOMAIN_BYTES else []
     return errors if _DNS1123_SUBDOMAIN.fullmatch(value) else [*errors, _SUBDOMAIN_TEXT]
 
 
@@ -129,7 +129,7 @@ def _qualified_name_errors(value: str) -> list[str]:
     if not name:
         errors.append("name part must be non-empty")
     elif len(name) > _LABEL_BYTES:
-        errors.append(f"name part must be no more than {_LABEL_BYTES} bytes")
+        errors.append(f"name part must be no more than {_LABEL_BYTES} characters")
     if not _QUALIFIED_NAME.fullmatch(name):
         errors.append(_QUALIFIED_TEXT)
     return errors
@@ -137,7 +137,7 @@ def _qualified_name_errors(value: str) -> list[str]:
 
 def label_value_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a label's value."""
-    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
     return errors if not value or _QUALIFIED_NAME.fullmatch(value) else [*errors, _VALUE_TEXT]
 
 

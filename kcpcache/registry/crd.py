@@ -129,7 +129,7 @@ CRD_RULES: Final[Mapping[GroupResource, Rules]] = {
 
 def dns1035_label_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a name of a resource or version, in kube's words."""
-    errors = [f"must be no more than {_LABEL_BYTES} bytes"] if len(value) > _LABEL_BYTES else []
+    errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
     return errors if _DNS1035.fullmatch(value) else [*errors, _DNS1035_TEXT]
 
 

@@ -135,14 +135,16 @@ class Reader:
         known = {"metadata.name", "metadata.namespace", *self.version.selectable_fields}
         for requirement in fields.requirements:
             if requirement.path not in known:
-                raise BadRequestError(
-                    f'Unable to find "{self.definition.group}/{self.version.name}, Resource={self.definition.plural}" '
-                    f'that match label selector "", field selector "{requirement.path}={requirement.value}": '
-                    f"field label not supported: {requirement.path}"
-                )
+                raise self._unknown_field(requirement.path)
         if not fields:
             return lambda entry: labels.matches(entry.labels)
         return lambda entry: labels.matches(entry.labels) and fields.matches(self._fields(entry, fields.metadata_only))
+
+    def _unknown_field(self, path: str) -> BadRequestError:
+        """In kube's two ways: of types that have fields of their own to select by (or could have), and of others."""
+        if self.definition.origin != "builtin" or self.version.selectable_fields:
+            return BadRequestError(f"field label not supported: {path}")
+        return BadRequestError(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
     def _fields(self, entry: Entry, metadata_only: bool) -> Mapping[str, str]:
         fields = {"metadata.name": entry.name, "metadata.namespace": entry.namespace}

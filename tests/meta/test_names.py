@@ -46,7 +46,7 @@ def test_other_labels_are_refused_in_kubes_words(name):
 
 
 def test_a_long_label_is_refused():
-    assert dns1123_label_errors("a" * 64) == ["must be no more than 63 bytes"]
+    assert dns1123_label_errors("a" * 64) == ["must be no more than 63 characters"]
 
 
 @pytest.mark.parametrize("name", ["a.b", "a-b.c-d", "0.0", "a" * 253])
@@ -98,8 +98,8 @@ def test_qualified_names_are_accepted(name):
         ("a/", ["name part must be non-empty", "name part must consist of alphanumeric"]),
         ("/a", ["prefix part must be non-empty"]),
         ("A/a", ["prefix part a lowercase RFC 1123 subdomain must"]),
-        ("a" * 254 + "/a", ["prefix part must be no more than 253 bytes"]),
-        ("a" * 64, ["name part must be no more than 63 bytes"]),
+        ("a" * 254 + "/a", ["prefix part must be no more than 253 characters"]),
+        ("a" * 64, ["name part must be no more than 63 characters"]),
         ("-a", ["name part must consist of alphanumeric"]),
         ("a b", ["name part must consist of alphanumeric"]),
         ("a/b/c", ["a qualified name must consist of alphanumeric"]),

@@ -43,7 +43,7 @@ def test_keys_of_config_maps_are_file_names():
         "data[..]: Invalid value: \"..\": must not be '..'",
         "data[..x]: Invalid value: \"..x\": must not start with '..'",
         f'data[a/b]: Invalid value: "a/b": {regex}',
-        f'data[{long}]: Invalid value: "{long}": must be no more than 253 bytes',
+        f'data[{long}]: Invalid value: "{long}": must be no more than 253 characters',
     ]
 
 

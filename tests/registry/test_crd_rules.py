@@ -107,7 +107,7 @@ def test_a_definition_is_called_after_its_resource():
         ({"listKind": "Widget"}, 'spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same'),
         (
             {"shortNames": ["a" * 64]},
-            f'spec.names.shortNames[0]: Invalid value: "{"a" * 64}": must be no more than 63 bytes',
+            f'spec.names.shortNames[0]: Invalid value: "{"a" * 64}": must be no more than 63 characters',
         ),
     ],
 )

@@ -27,7 +27,7 @@ _MAX_LABEL_BYTES = 63
 
 
 def _dns1035_label_errors(text: str) -> list[str]:
-    errors = [f"must be no more than {_MAX_LABEL_BYTES} bytes"] if len(text.encode()) > _MAX_LABEL_BYTES else []
+    errors = [f"must be no more than {_MAX_LABEL_BYTES} characters"] if len(text.encode()) > _MAX_LABEL_BYTES else []
     return errors if _DNS1035_LABEL.fullmatch(text) else [*errors, _DNS1035_TEXT]
 
 

@@ -31,7 +31,7 @@ _JSON_KEYS: Final = {
 
 def key_errors(key: str) -> list[str]:
     """What is wrong with a key of ``data``, in kube's words."""
-    errors = [f"must be no more than {_MAX_KEY_BYTES} bytes"] if len(key) > _MAX_KEY_BYTES else []
+    errors = [f"must be no more than {_MAX_KEY_BYTES} characters"] if len(key) > _MAX_KEY_BYTES else []
     if not _KEY.fullmatch(key):
         errors.append(_KEY_TEXT)
     if key in {".", ".."}:
