@@ -54,7 +54,7 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
         try:
             document, size = _apply(document, operation, MOST_COPIED_BYTES - copied)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, _UnusableError) as error:
-            raise PatchRejectedError(f"operation {index}: {error}") from error
+            raise PatchRejectedError(f"operation {index}: {_reason(operation, error)}") from None
         except (RecursionError, orjson.JSONEncodeError):
             raise PatchRejectedError(f"operation {index}: the value is nested too deeply") from None
         copied += size
@@ -74,6 +74,17 @@ def _parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"error decoding patch: {error}") from error
+
+
+def _reason(operation: dict[str, Any], error: Exception) -> str:
+    """Why an operation failed. The libraries quote what the object holds, which the client may not read."""
+    if isinstance(error, jsonpatch.JsonPatchTestFailed):
+        return f"testing value {operation['path']} failed: test failed"
+    if isinstance(error, jsonpatch.JsonPointerException):
+        return (
+            f"{operation.get('op')} operation does not apply: doc is missing path: {operation['path']}: missing value"
+        )
+    return str(error)
 
 
 def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[Any, int]:

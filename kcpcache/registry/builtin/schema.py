@@ -65,6 +65,9 @@ def _structural(message: Message, description: str) -> Object:
     for field in _flat(message):
         if field.list_keys:
             schema["properties"][field.name]["items"]["required"] = list(field.list_keys)
+        if field.type == MapOf(Scalar.BYTES):
+            # The types' rules check that it is base64: they do not quote what is not, and it may be a secret.
+            schema["properties"][field.name]["additionalProperties"] = {"type": "string"}
     return schema
 
 

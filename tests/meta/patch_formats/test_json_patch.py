@@ -121,3 +121,25 @@ def test_moves_cannot_nest_a_document_deeper_than_it_can_be_encoded():
 def test_whatever_comes_in_only_status_errors_come_out(document, patch):
     with contextlib.suppress(StatusError):
         apply_json_patch(document, patch)
+
+
+@pytest.mark.parametrize("op", ["test", "add", "remove", "replace", "move", "copy"])
+def test_an_operation_that_fails_tells_nothing_of_what_the_object_holds(op):
+    """Whoever may patch a Secret may not therefore read it."""
+    paths = ["/data/p", "/data/x", "/data/x/y", "/data/p/q", "/data/l/5", "/data/l/x", "/x/~3", ""]
+    said = []
+    for path in paths:
+        for source in paths if op in {"move", "copy"} else [None]:
+            operation = {"op": op, "path": path, "value": "guess"} | ({} if source is None else {"from": source})
+            try:
+                apply_json_patch({"data": {"p": "hidden", "l": ["hidden"]}}, [operation])
+            except StatusError as error:
+                said.append(str(error.status()))
+    assert len(said) > 2
+    assert not [text for text in said if "hidden" in text]
+
+
+def test_a_failed_test_says_what_kube_says():
+    with pytest.raises(InvalidError) as caught:
+        apply_json_patch({"a": 1}, [{"op": "test", "path": "/a", "value": 2}])
+    assert caught.value.causes[0].message == "operation 0: testing value /a failed: test failed"
