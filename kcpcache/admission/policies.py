@@ -1,12 +1,14 @@
 """ValidatingAdmissionPolicy: the workspace's CEL rules, where a binding puts them in force (KEP-3488).
 
-Errors' texts are kube-apiserver's. What ``Audit`` and ``auditAnnotations`` would note is not noted anywhere yet.
+Errors' texts are kube-apiserver's. What ``Audit`` and ``auditAnnotations`` say is noted for the audit log.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
+
+import orjson
 
 from kcpcache.admission.authorizer_library import Deciding
 from kcpcache.admission.chain import MutateNothing, Request
@@ -26,6 +28,7 @@ from kcpcache.admission.policy import (
 )
 from kcpcache.admission.review import DeniedError, request_of
 from kcpcache.auth.attributes import Attributes, Decision
+from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import InvalidError, NotFoundError, forbidden
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, metadata, name_of, new_uid
@@ -39,7 +42,11 @@ POLICIES: Final = GroupVersionResource(ADMISSION_GROUP, "v1", "validatingadmissi
 BINDINGS: Final = GroupVersionResource(ADMISSION_GROUP, "v1", "validatingadmissionpolicybindings")
 _CODES: Final = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _MESSAGE_BYTES: Final = 5 * 1024
+_NOTE_CHARACTERS: Final = 10 * 1024
+_FAILURE: Final = "validation.policy.admission.k8s.io/validation_failure"
 
+_Notes: TypeAlias = dict[str, list[str]]
+"""What a policy has to say to the audit log: the values of each key."""
 
 ViewOf: TypeAlias = Callable[[str, Resource, ServedVersion], View]
 """``view(cluster, resource, version)``."""
@@ -71,17 +78,36 @@ class _ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Breach:
-    """A rule that was broken, or failed, under one binding."""
+    """A rule (the ``index``-th) that was broken, or failed, under one binding.
+
+    ``always``: what the binding's actions say does not matter, the write is refused.
+    """
 
     policy: Policy
     binding: Binding
     message: str
     reason: str = ""
+    index: int = 0
+    always: bool = False
 
     def described(self, what: str) -> str:
         return (
             f"ValidatingAdmissionPolicy '{self.policy.name}' with binding '{self.binding.name}'{what}: {self.message}"
         )
+
+    def noted(self) -> str:
+        """As the audit log has it: a list, of one."""
+        return orjson.dumps(
+            [
+                {
+                    "message": self.message,
+                    "policy": self.policy.name,
+                    "binding": self.binding.name,
+                    "expressionIndex": self.index,
+                    "validationActions": sorted(self.binding.actions),
+                }
+            ]
+        ).decode()
 
 
 class Policies(MutateNothing):
@@ -113,14 +139,19 @@ class Policies(MutateNothing):
             if version is None:
                 continue
             data = await self._data(subject, version)
+            notes: _Notes = {}
             for binding in bindings:
                 if binding.match.version(subject) is None:
                     continue
-                for breach in await self._breaches(policy, binding, subject, data):
-                    if "Deny" in binding.actions:
+                for breach in await self._breaches(policy, binding, subject, data, notes):
+                    if breach.always or "Deny" in binding.actions:
                         denied.append(breach)
-                    if "Warn" in binding.actions:
+                    if "Warn" in binding.actions and not breach.always:
                         request.options.warnings.append(f"Validation failed for {breach.described('')}")
+                    if "Audit" in binding.actions and not breach.always:
+                        annotate(_FAILURE, breach.noted())
+            for key, values in notes.items():
+                annotate(f"{policy.name}/{key}", ", ".join(values))
         if denied:
             raise _denial(request, denied[0])
 
@@ -134,16 +165,19 @@ class Policies(MutateNothing):
         request = request_of(subject, version, new_uid())
         return {"object": new, "oldObject": old, "request": request, "namespaceObject": namespace}
 
-    async def _breaches(self, policy: Policy, binding: Binding, subject: Subject, data: Object) -> list[_Breach]:
+    async def _breaches(
+        self, policy: Policy, binding: Binding, subject: Subject, data: Object, notes: _Notes
+    ) -> list[_Breach]:
         try:
             params = await self._params(policy, binding, subject)
         except _ConfigurationError as error:
-            return [] if policy.ignore_failures else [_Breach(policy, binding, str(error))]
+            return [] if policy.ignore_failures else [_Breach(policy, binding, str(error), always=True)]
         found = []
         for param in params:
             seen = {**data, "params": param} if policy.param_kind is not None else data
             answers = Deciding(subject.request.attributes, self._authorize)
-            found += _judge(policy, binding, Evaluation(policy.names, seen, answers, subject.budget, policy.variables))
+            evaluation = Evaluation(policy.names, seen, answers, subject.budget, policy.variables)
+            found += _judge(policy, binding, evaluation, notes)
             await asyncio.sleep(0)  # many rules take their time, and others wait for theirs
         return found
 
@@ -201,26 +235,51 @@ class Policies(MutateNothing):
         )
 
 
-def _judge(policy: Policy, binding: Binding, evaluation: Evaluation) -> list[_Breach]:
-    """What one evaluation finds; failures are breaches, or nothing where they are to be ignored."""
+def _judge(policy: Policy, binding: Binding, evaluation: Evaluation, notes: _Notes) -> list[_Breach]:
+    """What one evaluation finds; failures are breaches, or nothing where they are to be ignored.
+
+    What is to be noted for the audit log is added to ``notes``.
+    """
     found: list[_Breach] = []
     try:
         if policy.conditions and not policy.conditions.hold(evaluation):
             return []
     except ConditionsError as error:
         return [] if policy.ignore_failures else [_Breach(policy, binding, str(error))]
-    for validation in policy.validations:
+    for index, validation in enumerate(policy.validations):
         try:
             if evaluation.evaluate(validation.expression) is not True:
                 message = _message(validation, evaluation)
-                found.append(_Breach(policy, binding, message, validation.reason))
+                found.append(_Breach(policy, binding, message, validation.reason, index))
         except BudgetError as error:
-            return found if policy.ignore_failures else [*found, _Breach(policy, binding, str(error))]
+            return found if policy.ignore_failures else [*found, _Breach(policy, binding, str(error), index=index)]
         except EvaluationError as error:
             if not policy.ignore_failures:
                 why = f"expression '{validation.expression.text}' resulted in error: {error}"
-                found.append(_Breach(policy, binding, why))
-    return found
+                found.append(_Breach(policy, binding, why, index=index))
+    return [*found, *_take_notes(policy, binding, evaluation, notes)]
+
+
+def _take_notes(policy: Policy, binding: Binding, evaluation: Evaluation, notes: _Notes) -> Iterator[_Breach]:
+    """Add what ``auditAnnotations`` give, each value once; an expression that fails refuses the write."""
+    for key, expression in policy.audit_annotations:
+        try:
+            value = evaluation.evaluate(expression)
+        except EvaluationError as error:
+            if not policy.ignore_failures:
+                why = f"expression '{expression.text}' resulted in error: {error}"
+                yield _Breach(policy, binding, why, always=True)
+            continue
+        if value is not None and not isinstance(value, str):
+            why = (
+                f"valueExpression '{expression.text}' resulted in unsupported return type: {type(value).__name__}. "
+                "Return type must be either string or null."
+            )
+            yield _Breach(policy, binding, why, always=True)
+        elif text := (value or "").strip()[:_NOTE_CHARACTERS]:
+            values = notes.setdefault(key, [])
+            if text not in values:
+                values.append(text)
 
 
 def _message(validation: Validation, evaluation: Evaluation) -> str:

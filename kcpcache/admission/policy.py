@@ -69,6 +69,7 @@ class Policy:
     conditions: MatchConditions
     variables: tuple[tuple[str, Expression], ...]
     validations: tuple[Validation, ...]
+    audit_annotations: tuple[tuple[str, Expression], ...]
     param_kind: ParamKind | None
     ignore_failures: bool
     broken: str = ""
@@ -118,11 +119,16 @@ def _policy(policy: Object) -> Policy:
     names, kind = _names(spec), spec.get("paramKind")
     variables: list[tuple[str, Expression]] = []
     validations: list[Validation] = []
+    notes: list[tuple[str, Expression]] = []
     try:
         variables += [
             (item["name"], compile_admission(item["expression"], names, ())) for item in _items(spec, "variables")
         ]
         validations += [_validation(item, names) for item in _items(spec, "validations")]
+        notes += [
+            (item["key"], compile_admission(item["valueExpression"], names, _TEXT_OR_NULL))
+            for item in _items(spec, "auditAnnotations")
+        ]
     except CompileError as error:
         broken = str(error)
     constraints = spec.get("matchConstraints") or {}
@@ -133,6 +139,7 @@ def _policy(policy: Object) -> Policy:
         conditions_of(spec, names),
         tuple(variables),
         tuple(validations),
+        tuple(notes),
         ParamKind(*split_api_version(kind["apiVersion"]), kind["kind"]) if kind else None,
         spec.get("failurePolicy") == "Ignore",
         broken,

@@ -92,12 +92,13 @@ def review_of(version: str, request: Object, new: Object | None, old: Object | N
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a webhook said. ``patch`` are JSON Patch operations; ``result`` is its Status."""
+    """What a webhook said. ``patch`` are JSON Patch operations; ``result`` is its Status; ``notes`` go to the audit."""
 
     allowed: bool
     patch: list[Any] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     result: Object = field(default_factory=dict)
+    notes: Object = field(default_factory=dict)
 
 
 def verdict_of(answer: Object, version: str, uid: str, *, may_patch: bool) -> Verdict:
@@ -114,12 +115,13 @@ def verdict_of(answer: Object, version: str, uid: str, *, may_patch: bool) -> Ve
     if version == "v1" and response.get("uid") != uid:
         why = f'expected response.uid="{uid}", got "{response.get("uid") or ""}"'
         raise WebhookCallError(f"received invalid webhook response: {why}")
-    warnings, result = response.get("warnings") or (), response.get("status")
+    warnings, result, notes = (response.get(key) for key in ("warnings", "status", "auditAnnotations"))
     return Verdict(
         response.get("allowed") is True,
         _patch_of(response, version, may_patch=may_patch),
-        tuple(warning for warning in warnings if isinstance(warning, str)),
+        tuple(warning for warning in warnings or () if isinstance(warning, str)),
         result if isinstance(result, dict) else {},
+        notes if isinstance(notes, dict) else {},
     )
 
 

@@ -18,6 +18,7 @@ from kcpcache.admission.matching import Subject, Subjects
 from kcpcache.admission.review import Verdict, denial, request_of, review_of, verdict_of
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.meta import object_meta
+from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import BadRequestError, InternalError, StatusCause, StatusError, forbidden
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, nested, new_uid
@@ -81,6 +82,8 @@ class WebhookDispatcher:
         except WebhookCallError as error:
             return self._failed(webhook, f'failed calling webhook "{webhook.name}": failed to call webhook: {error}')
         request.options.warnings.extend(verdict.warnings)
+        for key, value in verdict.notes.items():
+            annotate(f"{webhook.name}/{key}", str(value))
         if not verdict.allowed:
             raise denial(webhook.name, verdict.result)
         return verdict

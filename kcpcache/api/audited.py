@@ -13,10 +13,10 @@ from kcpcache.api.exchange import Exchange, Message, Scope, Send
 from kcpcache.api.patches import APPLY_PATCH
 from kcpcache.api.protocol import REPLY, connection_of
 from kcpcache.api.yaml_body import decode_yaml
-from kcpcache.audit.annotations import collected
 from kcpcache.audit.event import Head, source_ips, user_agent
 from kcpcache.audit.trail import MOST_BODY_BYTES, Audit, Trail
 from kcpcache.meta import protobuf
+from kcpcache.meta.audit_annotations import collected
 from kcpcache.meta.errors import StatusError
 from kcpcache.registry.builtin.wire import protobuf_types
 

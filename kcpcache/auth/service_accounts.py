@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kcpcache.auth.certificates import CertificateError
 from kcpcache.auth.tokens import TokenAnswer, token_digest
 from kcpcache.auth.user import CLUSTER_NAME_EXTRA, SERVICE_ACCOUNT_PREFIX, User, service_account_groups
+from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import (
     InvalidError,
     UnauthorizedError,
@@ -34,6 +35,7 @@ SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 SECRETS = GroupVersionResource("", "v1", "secrets")
 CREDENTIAL_ID_EXTRA = "authentication.kubernetes.io/credential-id"
 _ALGORITHM = "ES256"
+_ISSUED = "authentication.kubernetes.io/issued-credential-id"
 _PRIVATE = "kubernetes.io"
 _REMEMBERED = 4096
 _LONGEST_SECONDS = 365 * 24 * 3600
@@ -107,6 +109,7 @@ class ServiceAccountTokens:
             "jti": new_uid(),
             _PRIVATE: private,
         }
+        annotate(_ISSUED, f"JTI={claims['jti']}")
         token = jwt.encode({"alg": _ALGORITHM}, claims, self._signing_key())
         meta = {"name": name, "namespace": namespace, "creationTimestamp": timestamp(datetime.fromtimestamp(now, UTC))}
         status = {"token": token, "expirationTimestamp": timestamp(datetime.fromtimestamp(expires, UTC))}

@@ -12,11 +12,11 @@ import yaml
 
 from kcpcache.api.app import create_app
 from kcpcache.api.services import RequestFacts
-from kcpcache.audit.annotations import annotate
 from kcpcache.audit.log import AuditLog
 from kcpcache.audit.policy import parse_policy
 from kcpcache.audit.trail import Audit
 from kcpcache.auth.user import User
+from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import UnauthorizedError
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
