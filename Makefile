@@ -31,11 +31,12 @@ fmt: install-dev  ## format, and mend what can be mended by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-check: docs  ## lint, types, layers, and every link of the documentation
+check: docs  ## lint, types, layers, the Dockerfile, and every link of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 
 test: install-dev  ## everything, end to end included
 	$(BIN)/coverage erase

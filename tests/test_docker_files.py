@@ -1,35 +1,21 @@
 """The files in docker/ against the program that they start."""
 
-import json
-import re
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyCompose
+from dockerfile import DOCKER, entry_point, texts
+from real_server import REPOSITORY
 from typer.main import get_group
 
 from kcpcache.cli.app import app
 from kcpcache.config import Settings
 from kcpcache.root_dir import KUBECONFIG
 from kcpcache.server import GRACE_SECONDS
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-DOCKER = REPOSITORY / "docker"
-
-
-def instructions(name: str) -> list[str]:
-    """What the Dockerfile says of one kind, each on one line."""
-    text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    return [line.removeprefix(name).strip() for line in text.splitlines() if line.startswith(f"{name} ")]
-
-
-def entry_point() -> list[str]:
-    (found,) = instructions("ENTRYPOINT")
-    return json.loads(found)
 
 
 def given_flags() -> Mapping[str, str]:
@@ -40,8 +26,11 @@ def given_flags() -> Mapping[str, str]:
 
 @pytest.fixture
 def service() -> dict[str, Any]:
-    (found,) = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"].values()
-    return found
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["server"]
+
+
+def test_the_compose_file_follows_the_compose_specification():
+    PyCompose.from_yaml((DOCKER / "compose.yaml").read_text()).validate()
 
 
 def test_the_entry_point_is_a_command_of_the_program_with_flags_that_it_has():
@@ -54,14 +43,14 @@ def test_the_entry_point_is_a_command_of_the_program_with_flags_that_it_has():
 def test_the_server_listens_where_the_image_says_and_writes_an_address_that_works_outside(service: dict[str, Any]):
     flags = given_flags()
     settings = Settings(bind_address=flags["--bind-address"], port=int(flags["--port"]))
-    assert instructions("EXPOSE") == [flags["--port"]]
+    assert texts("EXPOSE") == [flags["--port"]]
     assert settings.bind_address == "0.0.0.0"
     assert service["ports"] == [f"{settings.advertised_host}:{settings.port}:{settings.port}"]
 
 
 def test_the_data_are_on_the_volume_and_nothing_else_can_be_written(service: dict[str, Any]):
     root_dir = given_flags()["--root-dir"]
-    assert instructions("VOLUME") == [root_dir]
+    assert texts("VOLUME") == [root_dir]
     assert service["volumes"] == [f"data:{root_dir}"]
     assert service["read_only"]
     assert "data" in yaml.safe_load((DOCKER / "compose.yaml").read_text())["volumes"]
@@ -80,7 +69,7 @@ def test_compose_builds_from_the_root_of_the_repository(service: dict[str, Any])
 
 def test_all_that_is_copied_into_the_image_exists_and_is_sent_to_the_builder():
     allowed = [line[1:] for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"]
-    sources = [source for copy in instructions("COPY") for source in copy.split()[:-1]]
+    sources = [source for copy in texts("COPY") for source in copy.split()[:-1]]
     assert sources
     for source in sources:
         assert (REPOSITORY / source).exists(), source
@@ -90,5 +79,5 @@ def test_all_that_is_copied_into_the_image_exists_and_is_sent_to_the_builder():
 def test_what_the_wheel_is_built_from_is_copied():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    sources = {source for copy in instructions("COPY") for source in copy.split()[:-1]}
+    sources = {source for copy in texts("COPY") for source in copy.split()[:-1]}
     assert {"pyproject.toml", project["project"]["readme"], *wheel["packages"], *wheel["force-include"]} <= sources

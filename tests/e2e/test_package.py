@@ -2,33 +2,14 @@
 
 import re
 import subprocess
-import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from packaging.requirements import Requirement
+from package import Package, build, install, make_environment
 from real_kubectl import Kubectl, kubectl_binary
 from real_server import REPOSITORY, environment, start_server
-
-
-class Package(NamedTuple):
-    """Both forms of one build."""
-
-    wheel: Path
-    sdist: Path
-
-
-def build(source: Path, target: Path) -> Package:
-    """Wheel and sdist of a source tree, as pip and pipx build them, but with the backend that is here already."""
-    command = [sys.executable, "-m", "hatchling", "build", "-d", target]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=100)
-    (wheel,), (sdist,) = target.glob("*.whl"), target.glob("*.tar.gz")
-    return Package(wheel, sdist)
 
 
 @pytest.fixture(scope="module")
@@ -36,34 +17,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return build(REPOSITORY, tmp_path_factory.mktemp("dist"))
 
 
-def dependencies(package: Distribution, extras: Iterable[str] = ()) -> Iterator[Distribution]:
-    """The distributions that one needs to run, at any remove, as they are installed here."""
-    for text in package.requires or []:
-        wanted = Requirement(text)
-        if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-            found = distribution(wanted.name)
-            yield found
-            yield from dependencies(found, wanted.extras)
-
-
-def install(wheel: Path, directory: Path) -> Path:
-    """A virtual environment of the wheel and its dependencies, and of nothing else; its program."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True, timeout=60)
-    python = directory / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=60)
-    (packages,) = directory.glob("lib/python3*/site-packages")
-    (installed,) = distributions(name="kcpcache", path=[str(packages)])
-    for found in dependencies(installed):
-        for top in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
-            if not (packages / top).exists():
-                (packages / top).symlink_to(Path(found.locate_file(top)))
-    return directory / "bin" / "kcpcache"
-
-
 @pytest.fixture(scope="module")
 def program(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(package.wheel, tmp_path_factory.mktemp("installed") / "venv")
+    directory = tmp_path_factory.mktemp("installed") / "venv"
+    make_environment(directory)
+    return install(package.wheel, directory)
 
 
 def test_a_server_from_the_wheel_alone_serves_kubectl(program: Path, tmp_path: Path):
