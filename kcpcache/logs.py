@@ -6,7 +6,22 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
-import structlog
+
+
+def _structlog() -> Any:
+    """Structlog without rich, which it would import for colours that JSON lines do not have: a tenth of a start."""
+    known = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment]  # for the import system: there is none
+    try:
+        import structlog
+    finally:
+        del sys.modules["rich"]
+        if known is not None:
+            sys.modules["rich"] = known
+    return structlog
+
+
+structlog = _structlog()
 
 
 def configure_logs(level: str) -> None:

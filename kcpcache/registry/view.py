@@ -126,12 +126,14 @@ class Watch(Protocol):
 class WriteOptions:
     """How to write; names follow ``metav1.CreateOptions``. ``warnings`` is filled by the write.
 
-    ``applied``: the change is a server-side apply that has put the managed fields right itself.
+    ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
+    creates what it made itself, and need not be told by the type's rules whether that may be.
     """
 
     dry_run: bool = False
     field_manager: str = ""
     applied: bool = False
+    trusted: bool = False
     field_validation: Literal["Ignore", "Warn", "Strict"] = "Ignore"
     warnings: list[str] = field(default_factory=list)
 

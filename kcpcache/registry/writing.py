@@ -110,8 +110,9 @@ class Writer:
 
     async def _create_once(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         errors = self._metadata_errors(obj["metadata"])
-        errors += self.version.schema.validate(obj) if not errors else []
-        self._raise_invalid(obj, errors or self.definition.rules.validate(obj))
+        errors += self.version.schema.validate(obj, rules=not options.trusted) if not errors else []
+        errors = errors or ([] if options.trusted else self.definition.rules.validate(obj))
+        self._raise_invalid(obj, errors)
         await admission.validate("CREATE", obj, None)
         self._track(None, obj, options, "")
         self._warn_of_finalizers(obj["metadata"], {}, options)

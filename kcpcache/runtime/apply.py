@@ -81,7 +81,8 @@ class Applier:
         if isinstance(change, Delete) and not self._served(target):
             await self._remove(change, target)
             return
-        view, options = self.view(target), WriteOptions(field_manager=FIELD_MANAGER)
+        view = self.view(target)
+        options = WriteOptions(field_manager=FIELD_MANAGER, trusted=isinstance(change, Create))
         if isinstance(change, Create):
             await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)
         elif isinstance(change, Delete):

@@ -117,7 +117,9 @@ class Bootstrap:
         except NotFoundError:
             pass
         try:
-            written = await view.create(namespace, copy(obj), WriteOptions(field_manager=FIELD_MANAGER), NO_ADMISSION)
+            written = await view.create(
+                namespace, copy(obj), WriteOptions(field_manager=FIELD_MANAGER, trusted=True), NO_ADMISSION
+            )
         except AlreadyExistsError:
             return (await view.get(namespace, meta["name"])).object()
         return written.item.object()

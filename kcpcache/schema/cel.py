@@ -6,6 +6,7 @@ Documentation: "Validation rules"; ratcheting after KEP-4008. A rule sees its no
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
@@ -33,19 +34,35 @@ _RUNTIME_ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One compiled entry of ``x-kubernetes-validations``."""
+_IMMUTABLE = "self == oldSelf"
+"""What most transition rules say; an unchanged value need not ask CEL."""
 
-    program: Any
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of ``x-kubernetes-validations``, compiled when it is first asked."""
+
     text: str
     message: str
-    message_program: Any
+    message_expression: str
     reason: str
     field_path: str
     uses_old_self: bool
     optional_old_self: bool
     cost: Cost
+
+    @cached_property
+    def program(self) -> Any:
+        """What says whether the rule holds."""
+        return compile_expression(self.text, "bool", optional_old_self=self.optional_old_self)
+
+    @cached_property
+    def message_program(self) -> Any:
+        """What says what is wrong; None where the rule has no such expression."""
+        expression = self.message_expression
+        return (
+            compile_expression(expression, "string", optional_old_self=self.optional_old_self) if expression else None
+        )
 
     @property
     def described(self) -> str:
@@ -156,42 +173,47 @@ def _items(schema: Object, value: list[Any], position: _Position, check: _Check,
 def _rule(schema: Object, rule: Object) -> Rule:
     text: str = rule["rule"]
     expression: str = rule.get("messageExpression") or ""
-    optional = rule.get("optionalOldSelf") is True
     return Rule(
-        program=compile_expression(text, "bool", optional_old_self=optional),
         text=text,
         message=(rule.get("message") or "").strip(),
-        message_program=compile_expression(expression, "string", optional_old_self=optional) if expression else None,
+        message_expression=expression,
         reason=rule.get("reason") or "FieldValueInvalid",
         field_path=valid_field_path(rule.get("fieldPath") or "", schema) or "",
         uses_old_self=uses_old_self(text),
-        optional_old_self=optional,
+        optional_old_self=rule.get("optionalOldSelf") is True,
         cost=cost(f"{text} {expression}"),
     )
 
 
 def _evaluator(schema: Object, rules: list[Rule]) -> _Check:
     convert = compile_converter(schema)
-    env = environment()
     transitions = any(rule.uses_old_self for rule in rules)
     flat = all(rule.cost.flat for rule in rules)
     shown = schema.get("type") or "object"
 
+    def asked(rule: Rule, position: _Position, has_old: bool) -> bool:
+        if not rule.uses_old_self:
+            return not position.unchanged
+        if not has_old:
+            return rule.optional_old_self
+        return not (position.unchanged and rule.text == _IMMUTABLE)
+
     def evaluate(value: Any, position: _Position, run: _Run) -> Iterator[FieldError]:
         has_old = position.old is not ABSENT and position.old is not None
+        wanted = [rule for rule in rules if asked(rule, position, has_old)]
+        if not wanted:
+            return
         size = Size() if flat else measure(value)
         data = {"self": convert(value) if convert else value, OLD_VARIABLE: {}}
         if transitions and has_old:
             old = align(schema, value, position.old)
             data["oldSelf"] = convert(old) if convert else old
             data[OLD_VARIABLE] = {"v": data["oldSelf"]}
-        activation = env.Activation(data)
-        for rule in rules:
-            if rule.uses_old_self and not has_old and not rule.optional_old_self:
-                continue
+        activation = environment().Activation(data)
+        for rule in wanted:
             run.spend(rule.cost.of(size))
             error = _evaluate(rule, activation, position.path, shown)
-            if error is not None and (rule.uses_old_self or not position.unchanged):
+            if error is not None:
                 yield error
 
     return evaluate

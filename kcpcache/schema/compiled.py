@@ -46,8 +46,8 @@ class CompiledSchema:
         """Apply defaults in place; nulls that the schema does not allow give way to them, or go."""
         self._defaulter(obj)
 
-    def validate(self, obj: Object, old: Object | None = None) -> list[FieldError]:
-        """Everything wrong with an object: schema, embedded resources, list types, CEL rules.
+    def validate(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
+        """Everything wrong with an object: schema, embedded resources, list types, and (unless told not to) CEL rules.
 
         With ``old`` (an update) unchanged values are not blamed, and transition rules apply. Raises nothing.
         """
@@ -57,7 +57,7 @@ class CompiledSchema:
             errors = [*errors, *self._embedded(obj, "")]
         if self._list_types is not None and (old is None or not any(self._list_types(old, ""))):
             errors = [*errors, *self._list_types(obj, "")]
-        if self._rules is None:
+        if not rules or self._rules is None:
             return errors
         if any(error.reason in _BLOCKING for error in errors):
             return [*errors, field_invalid("<nil>", "null", _RULES_SKIPPED)]

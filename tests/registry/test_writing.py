@@ -13,10 +13,12 @@ from kcpcache.meta.errors import (
     MethodNotAllowedError,
     NotFoundError,
     ServiceUnavailableError,
+    field_invalid,
 )
 from kcpcache.meta.objects import copy
 from kcpcache.meta.selectors import parse_label_selector
 from kcpcache.registry import writing
+from kcpcache.registry.resource import NoRules
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, DeleteOptions, ListOptions, WriteOptions
 from kcpcache.storage.memory import MemoryStore
@@ -55,6 +57,19 @@ async def test_a_new_object_gets_what_only_the_server_gives(world):
     assert "status" not in created
     assert created["spec"] == {"size": 1, "color": "red"}
     assert await world.get("a") == created
+
+
+async def test_what_the_server_makes_itself_is_not_judged_by_the_rules_of_its_type(world):
+    class Never(NoRules):
+        def validate(self, _obj):
+            return [field_invalid("spec", "x", "never")]
+
+    refusing = replace(THINGS, rules=Never())
+    with pytest.raises(InvalidError):
+        await world.create(thing(), definition=refusing)
+    assert (await world.create(thing(), definition=refusing, trusted=True))["metadata"]["name"] == "a"
+    with pytest.raises(InvalidError):
+        await world.create(thing("b", size="large"), definition=refusing, trusted=True)
 
 
 async def test_status_is_kept_where_it_is_no_subresource(world):

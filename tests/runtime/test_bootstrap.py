@@ -67,6 +67,20 @@ async def test_the_exports_have_identities_that_are_those_of_their_secrets(shard
         }
 
 
+async def test_everything_passes_the_rules_that_clients_objects_have_to_pass(shard: Shard) -> None:
+    resources = (EXPORTS, SCHEMAS, BINDINGS, WORKSPACE_TYPES, SHARDS, LOGICAL_CLUSTERS, CLUSTER_ROLES)
+    checked = 0
+    for resource in (*resources, CLUSTER_ROLE_BINDINGS):
+        definition = shard.system.definition(resource.group_resource)
+        assert definition is not None
+        for entry in shard.lookup.cache(resource.group_resource).all_entries():
+            obj = entry.as_version(definition.storage_api_version).object()
+            assert definition.storage.schema.validate(obj) == []
+            assert definition.rules.validate(obj) == []
+            checked += 1
+    assert checked > len(EXPORT_NAMES)
+
+
 async def test_only_tenancy_and_topology_have_a_maximal_permission_policy(shard: Shard) -> None:
     limited = [
         name
