@@ -3,11 +3,17 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import IO
 
 
 def make_private_directory(path: Path) -> None:
     """Make the directory, mode 0700, and what is missing above it; one that is there keeps its mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def create_private(path: Path) -> IO[bytes]:
+    """A new file, mode 0600, open for writing. Raises FileExistsError, OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:

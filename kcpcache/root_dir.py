@@ -5,7 +5,19 @@ from pathlib import Path
 
 DATABASE = "kcpcache.db"
 KUBECONFIG = "admin.kubeconfig"
-_OURS = (DATABASE, "ca.crt", "ca.key")
+SIGNING_KEY = "service-account.key"
+KEPT = (
+    *(f"{pair}.{kind}" for pair in ("ca", "client-ca", "apiserver", "admin", "shard-admin") for kind in ("crt", "key")),
+    SIGNING_KEY,
+    KUBECONFIG,
+    DATABASE,
+)
+"""All that a server keeps and cannot make again; the database last."""
+
+RESTORING = ".restoring"
+"""Where a restore gathers what it puts in place in the end; while it is there, what is beside it is not whole."""
+
+_OURS = (DATABASE, f"{DATABASE}.lock", "ca.crt", "ca.key")
 _HARMLESS = {"lost+found"}
 _PRIVATE = 0o700
 
@@ -14,8 +26,11 @@ class RootDirError(Exception):
     """The root directory cannot be used; one line that says why and what to do."""
 
 
-def prepare_root_dir(path: Path) -> Path:
-    """Make the directory, or accept one that is empty or a server's own. Raises RootDirError; overwrites nothing."""
+def prepare_root_dir(path: Path, *, half_restored: bool = False) -> Path:
+    """Make the directory, or accept one that is empty or a server's own. Raises RootDirError; overwrites nothing.
+
+    ``half_restored``: also one in which a restore was not finished, for the next.
+    """
     try:
         path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
     except FileExistsError:
@@ -26,7 +41,9 @@ def prepare_root_dir(path: Path) -> Path:
         names = {entry.name for entry in path.iterdir()} - _HARMLESS
     except OSError as error:
         raise RootDirError(f"--root-dir {path} cannot be read: {error.strerror}") from None
-    if names and not names & set(_OURS):
+    if RESTORING in names and not half_restored:
+        raise RootDirError(f"--root-dir {path} was not wholly restored: run kcpcache restore --force again")
+    if names and not names & {*_OURS, RESTORING}:
         raise RootDirError(
             f"--root-dir {path} holds other files ({', '.join(sorted(names)[:3])}, …): name an empty or new directory"
         )

@@ -51,7 +51,7 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.system import SystemTypes, kcp_definitions
 from kcpcache.registry.webhook_client import WebhookClient
 from kcpcache.reviews import ReviewService
-from kcpcache.root_dir import DATABASE, KUBECONFIG, prepare_root_dir
+from kcpcache.root_dir import DATABASE, KUBECONFIG, SIGNING_KEY, prepare_root_dir
 from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
 from kcpcache.runtime.controllers.admission import AdmissionControllers
@@ -78,7 +78,6 @@ log = structlog.get_logger(__name__)
 GC_THRESHOLDS = (10_000, 20, 50)
 """Requests leave hardly any cycles behind: with Python's own thresholds, looking for them takes a tenth of the time."""
 GRACE_SECONDS = 8
-SIGNING_KEY = "service-account.key"
 _BACKLOG = 2048
 
 

@@ -3,6 +3,7 @@
 import typer
 
 from kcpcache import __version__
+from kcpcache.cli.backup import backup, restore
 from kcpcache.cli.rewrite_secrets import rewrite_secrets
 from kcpcache.cli.start import start, with_flags
 
@@ -21,6 +22,8 @@ def version() -> None:
 
 
 app.command()(with_flags(start))
+app.command()(backup)
+app.command()(restore)
 app.command()(rewrite_secrets)
 
 

@@ -136,6 +136,20 @@ class SqliteFile:
             connection.close()
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every server away from the store at ``path``, be it whole, damaged or missing.
+
+    Raises StoreLockedError where one has it, StoreUnavailableError.
+    """
+    with store_errors(f"cannot lock {path}"):
+        descriptor = _lock(path.resolve())
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(path: Path) -> int:
     # Beside the database, never on it: closing a descriptor of the database would drop SQLite's own locks.
     lock_path = path.with_name(f"{path.name}.lock")
