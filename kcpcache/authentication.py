@@ -3,8 +3,11 @@
 from kcpcache.api.services import Authenticate, RequestFacts
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.certificates import load_authorities
 from kcpcache.auth.front_proxy import FrontProxy, ProxyHeaders
 from kcpcache.auth.impersonate import HEADER_PREFIX, impersonate, requested_user
+from kcpcache.auth.oidc import OidcClaims, OidcTokens
+from kcpcache.auth.oidc_keys import IssuerKeys
 from kcpcache.auth.service_accounts import ServiceAccountTokens
 from kcpcache.auth.tokens import TokenAuthenticator, load_static_tokens
 from kcpcache.auth.trusted_files import Trust, TrustedFiles
@@ -15,10 +18,12 @@ _IMPERSONATE = HEADER_PREFIX.encode()
 
 
 def authenticator_of(settings: Settings, trusted: TrustedFiles, accounts: ServiceAccountTokens) -> Authenticator:
-    """The chain of a server; it follows changes of ``trusted``. Raises TokenFileError."""
+    """The chain of a server; it follows changes of ``trusted``. Raises TokenFileError, CertificateError."""
     tokens: list[TokenAuthenticator] = [accounts]
     if settings.token_auth_file is not None:
         tokens.insert(0, load_static_tokens(settings.token_auth_file))
+    if settings.oidc_issuer_url:
+        tokens.append(_oidc(settings))
     authenticator = Authenticator(tokens=tokens, front_proxy=_front_proxy(settings))
 
     def trust(found: Trust) -> None:
@@ -52,6 +57,23 @@ def authenticate_with(authenticator: Authenticator, authorizer: Authorizer) -> A
         return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
 
     return authenticate
+
+
+def _oidc(settings: Settings) -> OidcTokens:
+    """Raises CertificateError. The issuer itself is not asked before somebody shows a token of his."""
+    claims = OidcClaims(
+        settings.oidc_issuer_url,
+        frozenset(settings.oidc_client_id),
+        settings.oidc_username_claim,
+        settings.oidc_username_prefix,
+        settings.oidc_groups_claim,
+        settings.oidc_groups_prefix,
+        settings.oidc_required_claim,
+        frozenset(settings.oidc_signing_algs),
+    )
+    if settings.oidc_ca_file is not None:
+        load_authorities(settings.oidc_ca_file)
+    return OidcTokens(claims, IssuerKeys(settings.oidc_issuer_url, settings.oidc_ca_file))
 
 
 def _front_proxy(settings: Settings) -> FrontProxy | None:

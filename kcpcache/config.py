@@ -1,15 +1,18 @@
 """Settings of a server: from flags, else from ``KCPCACHE_…`` in the environment, else the defaults here."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CACHED_APIS = "CachedAPIs"
 _ALLOWED_HOST = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*")
 _SHARD_NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
 _SPELLINGS = {"CachedAPIs": CACHED_APIS, "CacheAPIs": CACHED_APIS}
 
 
@@ -21,6 +24,20 @@ def _separate(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separate)]
 """A flag that may be given several times, with commas too."""
+
+
+def _pairs(value: Any) -> Any:
+    """``a=b,c=d``, given once or several times."""
+    if isinstance(value, Mapping):
+        return value
+    pairs = [part.partition("=") for part in _separate(value)]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise ValueError(f"takes name=value, not {name!r}")
+    return {name: given for name, _, given in pairs}
+
+
+Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
 
 
 class Settings(BaseSettings):
@@ -39,6 +56,17 @@ class Settings(BaseSettings):
     feature_gates: Annotated[dict[str, bool], NoDecode] = Field({}, description="For example CachedAPIs=false.")
     token_auth_file: Path | None = Field(None, description='CSV: token,user,uid,"group1,group2".')
     client_ca_file: Path | None = Field(None, description="More authorities for client certificates.")
+    oidc_issuer_url: str = Field("", description="OpenID Connect issuer whose ID tokens are believed; https://…")
+    oidc_client_id: Names = Field((), validate_default=True, description="Audiences, one of which a token must be for.")
+    oidc_username_claim: str = Field("sub", min_length=1, description="Claim with the user's name.")
+    oidc_username_prefix: str | None = Field(
+        None, description="Before the user's name; - is none. [default: the issuer's URL and #, none before an email]"
+    )
+    oidc_groups_claim: str = Field("", description="Claim with the user's groups: a name, or a list of names.")
+    oidc_groups_prefix: str = Field("", description="Before each group.")
+    oidc_required_claim: Pairs = Field({}, description="claim=value that a token must have.")
+    oidc_signing_algs: Names = Field(("RS256",), description="Algorithms that tokens may be signed with.")
+    oidc_ca_file: Path | None = Field(None, description="Authorities (PEM) for the issuer's certificate.")
     requestheader_client_ca_file: Path | None = Field(
         None, description="Authorities for front proxies, which tell the user in request headers."
     )
@@ -74,16 +102,39 @@ class Settings(BaseSettings):
     @classmethod
     def _parse_gates(cls, value: Any) -> dict[str, bool]:
         """``A=true,B=false``, as kube's components take it."""
-        if not isinstance(value, dict):
-            value = {name: given for name, _, given in (part.partition("=") for part in str(value).split(",") if part)}
         gates: dict[str, bool] = {}
-        for name, given in value.items():
+        for name, given in _pairs(value).items():
             if name not in _SPELLINGS:
                 raise ValueError(f"unknown feature gate {name!r}; there is {CACHED_APIS}")
             if str(given).lower() not in {"true", "false"}:
                 raise ValueError(f"feature gate {name} takes true or false, not {given!r}")
             gates[_SPELLINGS[name]] = str(given).lower() == "true"
         return gates
+
+    @field_validator("oidc_issuer_url")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        """As in kube-apiserver: ``https://host[:port][/path]``."""
+        parts = urlsplit(value)
+        plain = parts.scheme == "https" and parts.hostname and not (parts.query or parts.fragment or parts.username)
+        if value and not plain:
+            raise ValueError(f"{value!r} is no https:// URL without user, query and fragment")
+        return value
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _check_client_ids(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if bool(value) != bool(info.data.get("oidc_issuer_url")):
+            raise ValueError("goes together with --oidc-issuer-url")
+        return value
+
+    @field_validator("oidc_signing_algs")
+    @classmethod
+    def _check_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in _ALGORITHMS:
+                raise ValueError(f"unknown algorithm {name!r}; there are {', '.join(_ALGORITHMS)}")
+        return value
 
     @field_validator("virtual_workspace_allowed_hosts")
     @classmethod

@@ -27,7 +27,7 @@ def start(**flags: Any) -> None:
 def _flags() -> Iterator[inspect.Parameter]:
     """One flag for each setting; what is not given is left to the environment and to the defaults there."""
     for name, field in Settings.model_fields.items():
-        several = get_origin(field.annotation) is tuple
+        several = get_origin(field.annotation) in {tuple, dict}
         default = str(field.default) if field.default else False
         option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=default)
         kind: Any = list[str] if several else str
