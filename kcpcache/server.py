@@ -219,7 +219,16 @@ class Server:
             *AuthorizationControllers(env).controllers,
         )
         measures = RequestMeasures()
-        scrape = Scrape(store, lookup, shard.name, measures, cache_side, controllers, cached_apis=cached_apis)
+        scrape = Scrape(
+            store,
+            lookup,
+            shard.name,
+            measures,
+            cache_side,
+            controllers,
+            cached_apis=cached_apis,
+            audit=None if audit is None else audit.log,
+        )
         services = replace(
             self._services(lookup, serving, trusted, store), audit=audit, measures=measures, metrics=scrape
         )

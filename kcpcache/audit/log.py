@@ -33,12 +33,12 @@ class Sink(Protocol):
 class AuditLog:
     """Writes events in the order of ``put``. Nothing is dropped for want of room: see ``room``.
 
-    What cannot be written (the disk is full) is lost and counted in ``lost``; requests go on, as with kube-apiserver's
-    blocking log. ``put`` and ``room`` are for the event loop; ``close`` writes what is queued.
+    What cannot be written (the disk is full) is lost, and requests go on, as with kube-apiserver's blocking log:
+    ``events`` counts all, ``lost`` those. ``put`` and ``room`` are for the event loop; ``close`` writes what is queued.
     """
 
     def __init__(self, sink: Sink, *, queue_bytes: int = QUEUE_BYTES) -> None:
-        self.lost = 0
+        self.events = self.lost = 0
         self._failing = False
         self._sink, self._most_bytes = sink, queue_bytes
         self._loop = asyncio.get_running_loop()
@@ -59,6 +59,7 @@ class AuditLog:
 
     def put(self, event: Event) -> None:
         """Queue an event. Never waits."""
+        self.events += 1
         self._queued_bytes += event.weight_bytes
         if self._queued_bytes >= self._most_bytes:
             self._has_room.clear()

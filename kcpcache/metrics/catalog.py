@@ -114,6 +114,16 @@ STORE_HEALTHY: Final = Metric(
 STORE_REVISION: Final = Metric(
     "kcpcache_store_revision", "gauge", "The newest revision that the caches show.", (), "kcpcache"
 )
+AUDIT_EVENTS: Final = Metric(
+    "apiserver_audit_event_total", "counter", "Audit events made, those that were lost among them.", (), "Kubernetes"
+)
+AUDIT_ERRORS: Final = Metric(
+    "apiserver_audit_error_total",
+    "counter",
+    "Audit events lost, since the log could not be written.",
+    ("plugin",),
+    "Kubernetes",
+)
 QUEUE_DEPTH: Final = Metric("workqueue_depth", "gauge", "Keys that wait for their controller.", _QUEUE, "Kubernetes")
 QUEUE_ADDS: Final = Metric("workqueue_adds_total", "counter", "Keys added.", _QUEUE, "Kubernetes")
 QUEUE_RETRIES: Final = Metric(

@@ -8,6 +8,7 @@ from typing import Any
 
 import kcpcache
 from kcpcache.api.request_measures import RequestMeasures
+from kcpcache.audit.log import AuditLog
 from kcpcache.measure import Cap
 from kcpcache.meta.names import GroupResource
 from kcpcache.metrics import catalog, sources, usage
@@ -30,6 +31,7 @@ class Scrape:
     cache_side: CacheControllers
     controllers: Sequence[Controller[Any]]
     cached_apis: bool = True
+    audit: AuditLog | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stored: Cap[str] = field(default_factory=lambda: Cap(sources.MOST_STORED_RESOURCES, "other"))
 
@@ -44,6 +46,7 @@ class Scrape:
         return [
             *sources.of_requests(self.requests),
             *sources.of_store(self.store, size_bytes),
+            *(sources.of_audit(self.audit) if self.audit is not None else ()),
             *sources.of_caches(self.lookup.caches, self._stored),
             *sources.of_controllers(self.controllers),
             *sources.of_replication(self.cache_side, time.monotonic()),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from kcpcache.api.request_measures import RequestMeasures
+from kcpcache.audit.log import AuditLog
 from kcpcache.measure import Cap
 from kcpcache.meta.names import GroupResource
 from kcpcache.metrics import catalog
@@ -44,6 +45,12 @@ def of_store(store: SqliteStore, size_bytes: int) -> Iterator[Sample]:
     yield catalog.COMMIT_WRITES.sample(store.commit_writes.copy())
     yield catalog.STORE_HEALTHY.sample(int(store.healthy))
     yield catalog.STORAGE_BYTES.sample(size_bytes, _DATABASE)
+
+
+def of_audit(log: AuditLog) -> Iterator[Sample]:
+    """The audit log, where there is one."""
+    yield catalog.AUDIT_EVENTS.sample(log.events)
+    yield catalog.AUDIT_ERRORS.sample(log.lost, "log")
 
 
 def of_caches(caches: Caches, label: Cap[str]) -> Iterator[Sample]:

@@ -91,7 +91,7 @@ async def test_what_cannot_be_written_is_counted_and_it_goes_on_once_it_can(sink
     for number in (0, 1):
         log.put(event(number))
         await log.room()
-    assert log.lost == 2
+    assert (log.events, log.lost) == (2, 2)
     assert sink.closed == 2
     sink.error = None
     log.put(event(2))

@@ -79,7 +79,10 @@ def test_every_request_is_in_the_audit_log_and_no_credential_anywhere(tmp_path: 
         with server.client(token=WRONG) as http:
             answers.append(http.get(SECRETS))
         assert [answer.status_code for answer in answers] == [201, 422, 422, 400, 201, 422, 403, 403, 401]
-        said = b"".join(answer.content for answer in answers[1:])
+        with server.client(token=STATIC) as http:
+            metrics = http.get("/metrics")
+        assert b"apiserver_audit_event_total" in metrics.content
+        said = b"".join(answer.content for answer in [*answers[1:], metrics])
         shown = said + server.log.read_bytes()
     log = tmp_path / "logs/audit.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
