@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CACHED_APIS = "CachedAPIs"
 _ALLOWED_HOST = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*")
+_EXTERNAL_URL = r"^(https://[^\s/?#@]+)?$"
 _SHARD_NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
 _SPELLINGS = {"CachedAPIs": CACHED_APIS, "CacheAPIs": CACHED_APIS}
@@ -52,6 +53,11 @@ class Settings(BaseSettings):
     bind_address: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(6443, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     external_hostname: str = Field("", description="Host name in published URLs.")
+    shard_external_url: str = Field(
+        "",
+        pattern=_EXTERNAL_URL,
+        description="Address in published URLs, of a proxy before the server: https://host:port.",
+    )
     shard_name: str = Field("root", pattern=_SHARD_NAME, description="Name of this shard.")
     feature_gates: Annotated[dict[str, bool], NoDecode] = Field({}, description="For example CachedAPIs=false.")
     token_auth_file: Path | None = Field(None, description='CSV: token,user,uid,"group1,group2".')

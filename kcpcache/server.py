@@ -124,6 +124,7 @@ class Server:
         self.root = prepare_root_dir(settings.root_dir)
         self.socket = listen(settings.bind_address, settings.port)
         self.url = server_url(settings.advertised_host, self.socket.getsockname()[1])
+        self._published_url = settings.shard_external_url or self.url
         self._webhooks, self._remote = WebhookClient(), Remote()
 
     async def run(self) -> None:
@@ -199,7 +200,8 @@ class Server:
 
     async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None) -> None:
         certificates = ensure_certificates(self.root, self._hosts(), utc_now())
-        cached_apis, shard = self.settings.cached_apis, ShardInfo(self.settings.shard_name, self.url, self.url)
+        cached_apis, published = self.settings.cached_apis, self._published_url
+        shard = ShardInfo(self.settings.shard_name, self.url, published, published)
         system = SystemTypes(cached_apis=cached_apis)
         clusters = LogicalClusters(caches)
         await Bootstrap(caches, system, shard, utc_now, cached_apis=cached_apis).run()
@@ -285,7 +287,7 @@ class Server:
         handlers: dict[str, ServiceHandler] = {}
         in_process = InProcess(handlers, lookup.clusters.path)
         hosts = self.settings.virtual_workspace_allowed_hosts
-        endpoints = Endpoints(self.url, hosts, self._remote, in_process)
+        endpoints = Endpoints(self._published_url, hosts, self._remote, in_process)
         views = Views(lookup, serving, shard=self.settings.shard_name, clock=utc_now, endpoints=endpoints)
         chain = default_chain(
             lookup,
@@ -316,7 +318,7 @@ class Server:
             clock=utc_now,
             shutting_down=self.shutting_down,
             service_handlers=handlers,
-            home=HomeWorkspaces(lookup, authorizer, external_url=self.url, clock=utc_now),
+            home=HomeWorkspaces(lookup, authorizer, external_url=self._published_url, clock=utc_now),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,
                 "storage": lambda: None if store.healthy else store.why_unhealthy,

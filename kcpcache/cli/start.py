@@ -28,8 +28,8 @@ def _flags() -> Iterator[inspect.Parameter]:
     """One flag for each setting; what is not given is left to the environment and to the defaults there."""
     for name, field in Settings.model_fields.items():
         several = get_origin(field.annotation) in {tuple, dict}
-        default = str(field.default) if field.default else False
-        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=default)
+        default = ",".join(field.default) if several else str(field.default or "")
+        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=default or False)
         kind: Any = list[str] if several else str
         flag: Any = Annotated[kind | None, option]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=flag)

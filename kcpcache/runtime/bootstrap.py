@@ -96,7 +96,7 @@ class Bootstrap:
 
     async def _ensure_shard(self) -> None:
         spec = {
-            "baseURL": self._shard.external_url,
+            "baseURL": self._shard.base_url,
             "externalURL": self._shard.external_url,
             "virtualWorkspaceURL": self._shard.virtual_workspace_url,
         }

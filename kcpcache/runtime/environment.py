@@ -19,6 +19,7 @@ class ShardInfo:
     """The shard that a process is: its name, and the URLs (without a final slash) under which it is reached."""
 
     name: str
+    base_url: str
     external_url: str
     virtual_workspace_url: str
 

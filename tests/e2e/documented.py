@@ -2,7 +2,8 @@
 
 A ``sh`` block is run, and a ``text`` block after it is the end of what it prints. Comments before a block say more:
 
-* ``elsewhere``: it is for another machine or another program, and not run. ``start``: the test starts the server.
+* ``start``: the test starts the server itself, with the flags that stand in ``ARGS`` there.
+* ``elsewhere``: it is for another machine or another program, and not run.
 * ``refused``: every line of it fails.
 * ``watch TEXT``: it runs on in the background; the page goes on once it has printed TEXT.
 * ``watched``: what that has printed when it is ended.
@@ -11,6 +12,7 @@ A ``sh`` block is run, and a ``text`` block after it is the end of what it print
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +28,9 @@ DOCUMENTED_URL: Final = "https://127.0.0.1:6443"
 DOCUMENTED_ROOT: Final = re.compile(r"(\$PWD/)?\.kcpcache\b")
 DOCUMENTED_BIN: Final = ".venv/bin/"
 PAGE_SECONDS: Final = 100.0
-NOT_RUN: Final = {"start", "elsewhere"}
+START: Final = "start"
+NOT_RUN: Final = {START, "elsewhere"}
+_ARGS = re.compile(r'ARGS="([^"]*)"')
 _BLOCK = re.compile(
     r"(?:<!-- (?P<mark>[a-z]+)(?: (?P<argument>[^\n]+?))? -->\n)?```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -111,12 +115,23 @@ def script(page: list[Step]) -> Iterator[str]:
         yield f"echo '=== {number}'\n{home}{commands(block)}"
 
 
-def run(text: str, server: Server, home: Path) -> list[str]:
+def flags(document: str, home: Path) -> tuple[str, list[str]]:
+    """What of a page comes before its server is started, and the flags that it is started with."""
+    for block in blocks(document):
+        if block.mark == START:
+            given = _ARGS.search(block.text.replace("\\\n", ""))
+            return document[: block.at], shlex.split(given[1].replace("$HOME", str(home))) if given else []
+    return "", []
+
+
+def run(text: str, home: Path, server: Server | None = None) -> list[str]:
     """What each step of a script printed. Fails with all of it where one went wrong."""
-    (home / "bin").mkdir()
-    (home / "bin" / "kubectl").symlink_to(kubectl_binary())
+    (home / "bin").mkdir(parents=True, exist_ok=True)
+    if not (kubectl := home / "bin" / "kubectl").exists():
+        kubectl.symlink_to(kubectl_binary())
+    if server is not None:
+        text = DOCUMENTED_ROOT.sub(str(server.root_dir), text.replace(DOCUMENTED_URL, server.url))
     programs = Path(sys.executable).parent
-    text = DOCUMENTED_ROOT.sub(str(server.root_dir), text.replace(DOCUMENTED_URL, server.url))
     environment = {
         "HOME": str(home),
         "PATH": f"{home / 'bin'}:{programs}:{os.environ['PATH']}",
@@ -145,9 +160,9 @@ def run(text: str, server: Server, home: Path) -> list[str]:
     return re.split(r"^=== \d+\n", shown, flags=re.MULTILINE)[1:]
 
 
-def follow(page: list[Step], server: Server, home: Path) -> None:
+def follow(page: list[Step], home: Path, server: Server | None = None) -> None:
     """Do as the page says, and fail where anything goes otherwise than it tells."""
-    printed = run("".join(script(page)), server, home)
+    printed = run("".join(script(page)), home, server)
     assert len(printed) == len(page)
     for step, shown in zip(page, printed, strict=True):
         wanted = comparable(step.expected)

@@ -246,6 +246,7 @@ def test_a_broken_database_is_one_clear_line_and_is_left_as_it_is(kind: str, gen
 def test_a_flag_that_cannot_be_is_one_clear_line(tmp_path: Path):
     assert "--feature-gates: unknown feature gate" in refusal(tmp_path / "a", "--feature-gates", "Teleport=true")
     assert "--shard-name" in refusal(tmp_path / "a", "--shard-name", "No Such Name")
+    assert "--shard-external-url" in refusal(tmp_path / "a", "--shard-external-url", "http://api.example.com")
     assert str(tmp_path / "none.csv") in refusal(tmp_path / "a", "--token-auth-file", tmp_path / "none.csv")
     assert "--history-seconds" in refusal(tmp_path / "a", environ={"KCPCACHE_HISTORY_SECONDS": "-1"})
 

@@ -24,4 +24,4 @@ def test_the_tutorial_and_the_session_in_the_readme_go_as_they_say(server: Serve
     page = steps(tutorial)
     before = [step for step in page if step.block.at < writing]
     readme = session((REPOSITORY / "README.md").read_text(), writing)
-    follow([*before, *readme, *page[len(before) :]], server, tmp_path)
+    follow([*before, *readme, *page[len(before) :]], tmp_path, server)

@@ -75,7 +75,7 @@ class Shard:
         await self.caches.start()
         self.system = SystemTypes(cached_apis=True)
         self.clusters = LogicalClusters(self.caches)
-        shard = ShardInfo(self.name, self.url, self.url)
+        shard = ShardInfo(self.name, self.url, self.url, self.url)
         await Bootstrap(self.caches, self.system, shard, now, cached_apis=True).run()
         self.serving = Serving(self.caches, self.system.base.values(), kcp_definitions())
         self.lookup = Lookup(self.caches, self.clusters, self.system)

@@ -30,7 +30,7 @@ class World:
         self.lookup = Lookup(caches, LogicalClusters(caches), system)
         self.serving = Serving(caches, system.base.values(), kcp_definitions())
         applier = Applier(caches, self.serving, system.definition, now)
-        self.env = Environment(self.lookup, self.serving, applier, ShardInfo("root", "", ""), now)
+        self.env = Environment(self.lookup, self.serving, applier, ShardInfo("root", "", "", ""), now)
 
     def view(self, group, resource):
         found = self.serving.snapshot("alpha").find(group, "v1", resource)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 from shard_world import (
     BINDINGS,
@@ -30,6 +31,7 @@ from kcpcache.runtime.environment import ShardInfo
 from kcpcache.runtime.shard_hash import shard_hash
 from kcpcache.storage.memory import MemoryStore
 
+INFO = ShardInfo("root", *["https://host:6443"] * 3)
 EXPORT_NAMES = ["cache.kcp.io", "shards.core.kcp.io", "tenancy.kcp.io", "topology.kcp.io"]
 
 
@@ -133,6 +135,17 @@ async def test_a_second_start_writes_nothing(shard: Shard) -> None:
     assert await shard.store.revision() == before
 
 
+async def test_a_shard_behind_a_proxy_publishes_the_proxys_address_and_says_where_it_is_itself() -> None:
+    caches = Caches(MemoryStore())
+    await caches.start()
+    behind = ShardInfo("root", "https://host:6443", "https://proxy", "https://proxy")
+    await Bootstrap(caches, SystemTypes(cached_apis=True), behind, now, cached_apis=True).run()
+    (entry,) = (await caches.store.list("/registry/core.kcp.io/shards")).entries
+    addresses = {"externalURL": "https://proxy", "virtualWorkspaceURL": "https://proxy"}
+    assert orjson.loads(entry.value)["spec"] == {"baseURL": "https://host:6443"} | addresses
+    await caches.close()
+
+
 async def test_a_server_that_moved_renews_the_shards_urls_and_those_of_workspaces(shard: Shard) -> None:
     await shard.workspace("work")
     shard.url = "https://elsewhere:443"
@@ -223,9 +236,8 @@ async def test_a_start_that_was_interrupted_is_completed_by_the_next(crash_after
     store = DyingStore()
     caches = Caches(store)
     await caches.start()
-    info = ShardInfo("root", "https://host:6443", "https://host:6443")
     clock = now
-    first = asyncio.create_task(Bootstrap(caches, SystemTypes(cached_apis=True), info, clock, cached_apis=True).run())
+    first = asyncio.create_task(Bootstrap(caches, SystemTypes(cached_apis=True), INFO, clock, cached_apis=True).run())
     await asyncio.sleep(10)
     first.cancel()
     await caches.close()
@@ -242,8 +254,7 @@ async def test_without_the_feature_gate_the_cache_api_is_neither_exported_nor_kn
     caches = Caches(MemoryStore())
     await caches.start()
     system = SystemTypes(cached_apis=False)
-    info = ShardInfo("root", "https://host:6443", "https://host:6443")
-    await Bootstrap(caches, system, info, now, cached_apis=False).run()
+    await Bootstrap(caches, system, INFO, now, cached_apis=False).run()
     keys = [entry.key for entry in (await caches.store.list("/registry/apis.kcp.io/apiexports/")).entries]
     assert [key.rpartition("/")[2] for key in keys] == EXPORT_NAMES[1:]
     await caches.close()
