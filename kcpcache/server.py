@@ -45,6 +45,7 @@ from kcpcache.meta import conditions
 from kcpcache.metrics.scrape import Scrape
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import conversion_of
+from kcpcache.registry.epoch import Epoch
 from kcpcache.registry.logical_clusters import ROOT, LogicalClusters
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.serving import Serving
@@ -297,6 +298,7 @@ class Server:
             webhooks=self._webhooks,
             view=views.view,
         )
+        epoch = Epoch(lookup.caches)
         consumers, identities, shard = Consumers(lookup), ExportsByIdentity(lookup), self.settings.shard_name
         wildcard = Wildcard(lookup, serving, views, consumers, identities, shard=shard)
         exported = ExportedResources(lookup, serving, identities)
@@ -308,6 +310,7 @@ class Server:
         return Services(
             resolve_cluster=lookup.clusters.resolve,
             path_of=lookup.clusters.path,
+            epoch=lambda: epoch.value,
             snapshot=serving.snapshot,
             find=wildcard.find,
             view=wildcard.view,

@@ -44,6 +44,10 @@ class Application:
                 return
         await self.fixed(scope, receive, send)  # type: ignore[arg-type]
 
+    def at_once(self, scope: Scope) -> bytes | None:
+        """The body of the answer to a GET, for a server that can send it without a task (see ``api/shortcuts.py``)."""
+        return self.kubernetes.shortcuts.answer(scope)
+
 
 def create_app(services: Services) -> Application:
     """The application over these services."""

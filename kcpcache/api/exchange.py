@@ -10,7 +10,7 @@ import orjson
 from kcpcache.api.body import Receive, read_body
 from kcpcache.api.negotiation import accepts_gzip
 from kcpcache.api.paths import RequestInfo
-from kcpcache.api.protocol import REPLY
+from kcpcache.api.protocol import PLAIN_HEADS, REPLY
 from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
 from kcpcache.registry.resource import ResourceDefinition
@@ -25,12 +25,6 @@ _GZIP: Final = zlib.MAX_WBITS | 16
 _FASTEST: Final = 1
 _JSON: Final = (b"content-type", b"application/json")
 _NO_CACHE: Final = (b"cache-control", b"no-cache, private")
-_PLAIN_HEADS: Final = {
-    status: b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncache-control: no-cache, private\r\ncontent-length: "
-    % line
-    for status, line in ((200, b"200 OK"), (201, b"201 Created"))
-}
-"""What almost every answer begins with."""
 _MOST_WARNING_BYTES: Final = 4096
 _CLOSE: Final = (b"connection", b"close")
 _NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
@@ -78,7 +72,7 @@ class Exchange:
         self, status: int, body: bytes, *, headers: Iterable[Header] = (), content_type: Header = _JSON
     ) -> None:
         """Send the whole answer; compressed where it is large and the client likes that."""
-        reply, head = self.scope.get(REPLY), _PLAIN_HEADS.get(status)
+        reply, head = self.scope.get(REPLY), PLAIN_HEADS.get(status)
         plain = content_type is _JSON and not headers and not self.warnings and len(body) <= GZIP_ABOVE_BYTES
         if plain and reply is not None and head is not None:
             self.started, self.status, self.sent_bytes = True, status, len(body)

@@ -18,6 +18,7 @@ from kcpcache.api.negotiation import negotiate
 from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
+from kcpcache.api.shortcuts import Shortcuts
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
 from kcpcache.api.websocket import WebSocketStream, as_http
 from kcpcache.audit.trail import Trail
@@ -74,6 +75,7 @@ class KubernetesHandler:
         self.services = services
         self.open_watches = OpenWatches()
         self.deadlines = Deadlines(REQUEST_SECONDS)
+        self.shortcuts = Shortcuts(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
@@ -190,6 +192,8 @@ class KubernetesHandler:
             await watch(call, self.open_watches, stream)
             return
         await verb_of(call)(call)
+        if info.verb == "get":
+            self.shortcuts.remember(call)
 
     def _call(self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes) -> Call:
         """Everything that the verb needs. Raises NotFoundError, MethodNotAllowedError, NotAcceptableError."""

@@ -13,6 +13,13 @@ CONNECTION: Final = "kcpcache.connection"
 """Where ``scope["state"]`` holds the connection's ``Connection``."""
 REPLY: Final = "kcpcache.reply"
 """Where the scope of a request holds its ``Reply``, which answers to HEAD do not have."""
+PLAIN_HEADS: Final = {
+    status: b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncache-control: no-cache, private\r\ncontent-length: "
+    % line
+    for status, line in ((200, b"200 OK"), (201, b"201 Created"))
+}
+"""What almost every answer begins with."""
+_OK: Final = 200
 _GOODBYE_SECONDS: Final = 0.5
 _ENCODING_DER: Final = 2
 _PROVISIONAL: Final = b"HTTP/1.1 1"
@@ -22,12 +29,14 @@ class Connection:
     """One client connection, as long as it lives.
 
     ``certificates`` is what the peer showed and the TLS handshake verified, its own first; empty without one.
+    ``shortcuts`` are for ``api/shortcuts.py`` alone.
     """
 
-    __slots__ = ("_transport", "certificates")
+    __slots__ = ("_transport", "certificates", "shortcuts")
 
     def __init__(self, certificates: CertificateChain = (), transport: asyncio.Transport | None = None) -> None:
         self.certificates = certificates
+        self.shortcuts: dict[Any, Any] = {}
         self._transport = transport
 
     def abort(self) -> None:
@@ -65,18 +74,9 @@ class Reply:
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
-        if cycle.disconnected:
-            return
-        parts = [head, b"%d\r\n" % len(body)]
-        for name, value in cycle.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
-        self._written = cycle.response_started = cycle.response_complete = True
-        self._transport.write(b"".join(parts))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            self._transport.close()
-        cycle.on_response()
+        if not cycle.disconnected:
+            self._written = True
+            send_whole(cycle, self._transport, head, body)
 
     def write(self, data: bytes) -> None:
         """Send ``data``, or keep it as the head. ``100 Continue`` and what else is provisional goes at once."""
@@ -97,6 +97,20 @@ class Reply:
         self._transport.close()
 
 
+def send_whole(cycle: RequestResponseCycle, transport: asyncio.Transport, head: bytes, body: bytes) -> None:
+    """Write an answer, and have its cycle know that it is complete. ``head`` is as in ``Reply.whole``."""
+    parts = [head, b"%d\r\n" % len(body)]
+    for name, value in cycle.default_headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+    cycle.response_started = cycle.response_complete = True
+    transport.write(b"".join(parts))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        transport.close()
+    cycle.on_response()
+
+
 class KubernetesProtocol(HttpToolsProtocol):
     """Give this class to uvicorn as ``http``; with TLS, use ``ssl_cert_reqs=CERT_OPTIONAL`` and the client CA."""
 
@@ -108,8 +122,14 @@ class KubernetesProtocol(HttpToolsProtocol):
         self.app_state = {**self.app_state, CONNECTION: Connection(certificates, transport)}
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Let the answer leave in one piece."""
-        if cycle.scope["method"] != "HEAD":  # what has no body needs no waiting for it
+        """Answer at once, without a task, what the application knows already; let other answers leave in one piece."""
+        method = cycle.scope["method"]
+        if method == "GET" and not self.flow.write_paused and (at_once := getattr(app, "at_once", None)) is not None:
+            body = at_once(cycle.scope)
+            if body is not None:
+                send_whole(cycle, self.transport, PLAIN_HEADS[_OK], body)
+                return
+        if method != "HEAD":  # what has no body needs no waiting for it
             cycle.transport = reply = Reply(cycle)  # type: ignore[assignment]
             cycle.scope[REPLY] = reply  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)

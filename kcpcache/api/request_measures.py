@@ -104,15 +104,22 @@ class RequestMeasures:
         """A request came to its end, however it ended; ``in_flight`` None: it did not get as far as ``begin``."""
         if in_flight is not None:
             self.in_flight[in_flight] -= 1
+        self.answered(self.counts_of(exchange), began, exchange.sent_bytes, exchange.status or _CLIENT_GONE)
+
+    def counts_of(self, exchange: Exchange) -> RequestCounts:
+        """Where a request is counted."""
         # The parser gives the same info for the same request again: its labels need not be made up again, either.
         known = self._recent.get(id(exchange.info))
         if known is None or known[0] is not exchange.info or known[1] is not exchange.resource:
             known = self._find(exchange)
-        counts, status = known[2], exchange.status or _CLIENT_GONE
+        return known[2]
+
+    def answered(self, counts: RequestCounts, began: float, sent_bytes: int, status: int = 200) -> None:
+        """Count a request that began then, and what it was answered."""
         counts.codes[status] = counts.codes.get(status, 0) + 1
         counts.seconds.observe(self.clock() - began)
         if counts.sizes is not None:
-            counts.sizes.observe(exchange.sent_bytes)
+            counts.sizes.observe(sent_bytes)
 
     def watch(self, definition: ResourceDefinition, version: str) -> WatchCounts:
         """Where a watch counts what it sends."""

@@ -110,6 +110,8 @@ class Services:
     ready_checks: Mapping[str, ReadyCheck] = field(default_factory=dict)
     path_of: Callable[[str], str] = str
     """The workspace path of a logical cluster, for messages."""
+    epoch: Callable[[], int] | None = None
+    """Another number whenever something has changed that says who may see what, and what there is to see."""
     audit: Audit | None = None
     home: HomeWorkspaces | None = None
     measures: RequestMeasures = field(default_factory=RequestMeasures)

@@ -372,6 +372,12 @@ class Caches:
             raise ServiceUnavailableError(f"the store cannot be read: {error}") from None
         await self.reached(revision)
 
+    @property
+    def current(self) -> bool:
+        """Whether ``fresh`` would return at once."""
+        newest = self.store.known_revision
+        return newest is not None and self.revision >= newest
+
     async def reached(self, revision: int) -> None:
         """Return once the caches show everything up to ``revision``. Raises ServiceUnavailableError once closed."""
         if self.revision >= revision:

@@ -86,6 +86,11 @@ class Reader:
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
+    def at_once(self, namespace: str, name: str) -> Item | None:
+        """What ``get`` would say of the newest state, where it is known without waiting, and the entry is there."""
+        entry = self.cache.get(self.scope, name, namespace) if self.caches.current else None
+        return None if entry is None else Item(self.adapt(entry), self.seen_in)
+
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:
         """The entry. Raises NotFoundError, InternalError."""
         await self.wait(resource_version)

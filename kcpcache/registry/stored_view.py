@@ -55,6 +55,10 @@ class StoredView:
     def _writer(self) -> Writer:
         return Writer(self._caches, self._reader, self._clock)
 
+    def at_once(self, namespace: str, name: str) -> Item | None:
+        """See ``view.PromptView``."""
+        return self._reader.at_once(namespace, name) if self._conversion is None else None
+
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""
         self._require("get", concrete=True)

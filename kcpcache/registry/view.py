@@ -7,7 +7,7 @@ Errors are ``StatusError``s.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from kcpcache.meta.objects import Object
 from kcpcache.meta.selectors import EVERYTHING, FieldSelector, LabelSelector
@@ -195,6 +195,15 @@ async def _admit(operation: Operation, new: Object | None, old: Object | None) -
 
 NO_ADMISSION = Admission(mutate=_admit, validate=_admit)
 """For controllers, which write what they decided, and for views that are read-only."""
+
+
+@runtime_checkable
+class PromptView(Protocol):
+    """A view that knows the newest state most of the time without asking anybody."""
+
+    def at_once(self, namespace: str, name: str) -> Item | None:
+        """What ``View.get`` would return now; None where that cannot be told at once, or is an error."""
+        ...
 
 
 class View(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NoReturn
 
-from kcpcache.meta.errors import MethodNotAllowedError
+from kcpcache.meta.errors import MethodNotAllowedError, ServiceUnavailableError
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
 from kcpcache.registry.caches import Caches
@@ -96,6 +96,13 @@ class ProjectedView(ReadOnlyView):
     ) -> None:
         self.definition, self.version, self.cluster, self.origin = definition, version, cluster, origin
         self._caches, self._shard, self._resolve, self._guard = caches, shard, resolve, guard
+
+    def at_once(self, namespace: str, name: str) -> Item | None:
+        """See ``view.PromptView``."""
+        try:
+            return self._reader().at_once(namespace, name)
+        except ServiceUnavailableError:  # a broken reference
+            return None
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""

@@ -128,7 +128,7 @@ class Reviews:
 
 @dataclass
 class World:
-    """What a test can reach; ``denied`` are (verb, resource or path) that nobody may."""
+    """What a test can reach; ``denied`` are (verb, resource or path) that nobody may, since ``epoch[0]``."""
 
     services: Services
     app: Application
@@ -136,6 +136,7 @@ class World:
     client: httpx.AsyncClient
     denied: set[tuple[str, str]]
     asked: list[Attributes]
+    epoch: list[int]
 
     async def create(self, name: str, namespace: str = "default", **fields: Any) -> dict[str, Any]:
         response = await self.client.post(
@@ -159,6 +160,7 @@ async def world() -> AsyncIterator[World]:
     served = snapshot()
     denied: set[tuple[str, str]] = set()
     asked: list[Attributes] = []
+    epoch = [0]
 
     async def authenticate(facts: RequestFacts) -> User:
         name = dict(facts.headers).get(b"x-user", b"admin").decode()
@@ -182,18 +184,21 @@ async def world() -> AsyncIterator[World]:
         reviews=Reviews(),
         clock=lambda: NOW,
         shutting_down=asyncio.Event(),
+        epoch=lambda: epoch[0],
     )
     app = create_app(services)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield World(services, app, caches, client, denied, asked)
+        yield World(services, app, caches, client, denied, asked, epoch)
     await caches.close()
 
 
 @pytest.fixture
 async def server(world: World) -> AsyncIterator[str]:
     """The URL of a real server over ``world``."""
-    config = uvicorn.Config(world.app, http=KubernetesProtocol, port=0, log_config=None, loop="none", lifespan="on")
+    config = uvicorn.Config(
+        world.app, http=KubernetesProtocol, port=0, log_config=None, loop="none", lifespan="on", proxy_headers=False
+    )
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     while not running.started:  # noqa: ASYNC110 -- uvicorn has no event for it

@@ -1,0 +1,154 @@
+"""What the second GET of a kind on one connection may leave out, and what it may not."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from kcpcache.api import shortcuts
+from kcpcache.meta.names import GroupResource
+from kcpcache.registry.view import PromptView
+
+CM = "/api/v1/namespaces/default/configmaps"
+
+
+class Caller:
+    """One connection, and whether the ordinary way was taken: then authorisation was asked."""
+
+    def __init__(self, world, client: httpx.AsyncClient) -> None:
+        self._world, self._client = world, client
+
+    async def get(self, path: str, **headers: str) -> tuple[httpx.Response, bool]:
+        before = self._asked()
+        response = await self._client.get(path, headers=headers)
+        return response, self._asked() == before
+
+    def _asked(self) -> int:
+        """Not counting what is asked after an answer: whether all names are allowed."""
+        return sum(1 for attributes in self._world.asked if attributes.name or attributes.verb != "get")
+
+
+@pytest.fixture
+async def caller(world, server: str) -> AsyncIterator[Caller]:
+    limits = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(base_url=server, limits=limits, timeout=20) as client:
+        for name in ("a", "b"):
+            await world.create(name)
+        yield Caller(world, client)
+
+
+async def test_the_next_get_of_a_collection_is_answered_at_once_and_alike(caller):
+    first, _ = await caller.get(f"{CM}/a")
+    again, at_once = await caller.get(f"{CM}/a")
+    assert at_once
+    assert again.content == first.content
+    assert again.headers.keys() == first.headers.keys()
+    other, at_once = await caller.get(f"{CM}/b")
+    assert at_once
+    assert other.json()["metadata"]["name"] == "b"
+
+
+async def test_it_shows_what_was_written_since(world, caller):
+    await caller.get(f"{CM}/a")
+    live = (await world.client.get(f"{CM}/a")).json()
+    await world.client.put(f"{CM}/a", json={**live, "data": {"k": "v"}})
+    found, at_once = await caller.get(f"{CM}/a")
+    assert (found.json()["data"], at_once) == ({"k": "v"}, True)
+    await world.client.delete(f"{CM}/a")
+    found, at_once = await caller.get(f"{CM}/a")
+    assert (found.status_code, at_once) == (404, False)
+
+
+async def test_it_does_not_outlive_a_change_of_permissions(world, caller):
+    await caller.get(f"{CM}/a")
+    world.denied.add(("get", "configmaps"))
+    world.epoch[0] += 1
+    found, at_once = await caller.get(f"{CM}/a")
+    assert (found.status_code, at_once) == (403, False)
+
+
+async def test_credentials_are_looked_at_again_after_a_second(world, caller):
+    now = [100.0]
+    world.services.measures.clock = lambda: now[0]
+    await caller.get(f"{CM}/a")
+    now[0] += shortcuts.SECONDS
+    assert (await caller.get(f"{CM}/a"))[1]
+    now[0] += 0.001
+    assert not (await caller.get(f"{CM}/a"))[1]
+    assert (await caller.get(f"{CM}/a"))[1]
+
+
+async def test_another_header_is_another_request(caller):
+    await caller.get(f"{CM}/a", **{"x-user": "alice"})
+    assert (await caller.get(f"{CM}/a", **{"x-user": "alice"}))[1]
+    found, at_once = await caller.get(f"{CM}/a", **{"x-user": "nobody"})
+    assert (found.status_code, at_once) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{CM}/a?pretty=true",
+        f"{CM}?limit=1",
+        "/api/v1/namespaces/default",
+        f"{CM}/%61",
+        f"/clusters/*{CM}/a",
+        f"{CM}/missing",
+    ],
+)
+async def test_what_is_no_plain_get_of_an_object_takes_the_ordinary_way(caller, path):
+    await caller.get(path)
+    assert not (await caller.get(path))[1]
+
+
+async def test_another_form_of_answer_takes_the_ordinary_way(caller):
+    form = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    await caller.get(f"{CM}/a", **form)
+    found, at_once = await caller.get(f"{CM}/a", **form)
+    assert (found.json()["kind"], at_once) == ("Table", False)
+
+
+async def test_a_right_to_single_names_is_asked_for_each_time(world, caller, monkeypatch):
+    authorize = world.services.authorize
+
+    def only_named(attributes):
+        decision = authorize(attributes)
+        return type(decision)(allowed=decision.allowed and attributes.name == "a")
+
+    monkeypatch.setattr(world.app.kubernetes.shortcuts, "_authorize", only_named)
+    await caller.get(f"{CM}/a")
+    assert not (await caller.get(f"{CM}/a"))[1]
+
+
+async def test_large_objects_go_the_way_on_which_they_are_compressed(world, caller):
+    await world.create("large", data={"k": "x" * 200_000})
+    await caller.get(f"{CM}/large")
+    found, at_once = await caller.get(f"{CM}/large")
+    assert (found.headers["content-encoding"], at_once) == ("gzip", False)
+
+
+async def test_each_is_counted_like_any_other(world, caller):
+    for _ in range(3):
+        await caller.get(f"{CM}/a")
+    ((labels, counts),) = [(k, c) for k, c in world.services.measures.requests.items() if k.verb == "GET"]
+    assert (labels.resource, labels.scope) == ("configmaps", "resource")
+    assert counts.codes == {200: 3}
+    assert counts.seconds.count == counts.sizes.count == 3
+
+
+async def test_a_connection_remembers_a_bounded_number(world, caller, monkeypatch):
+    monkeypatch.setattr(shortcuts, "MOST_OF_A_CONNECTION", 1)
+    await caller.get(f"{CM}/a", **{"x-trace": "1"})
+    await caller.get(f"{CM}/a", **{"x-trace": "2"})
+    assert (await caller.get(f"{CM}/a", **{"x-trace": "2"}))[1]
+    assert not (await caller.get(f"{CM}/a", **{"x-trace": "1"}))[1]
+
+
+async def test_a_view_that_would_have_to_wait_says_nothing(world, caller):
+    resource = world.services.snapshot("root").resources[GroupResource("", "configmaps")]
+    view = world.services.view("root", resource, resource.definition.storage)
+    assert isinstance(view, PromptView)
+    assert view.at_once("default", "a") is not None
+    world.caches.revision -= 1  # as if a write had been acknowledged that the caches do not show yet
+    assert view.at_once("default", "a") is None
+    world.caches.revision += 1
