@@ -137,7 +137,7 @@ class Server:
             key_file = self.settings.encryption_key_file
             keys = None if key_file is None else load_keys(key_file)
             try:
-                async with self._audit() as audit, self._store() as store, self._caches(store, keys) as caches:
+                async with self._store() as store, self._audit() as audit, self._caches(store, keys) as caches:
                     await self._serve(store, caches, audit)
             finally:
                 await self._remote.close()
