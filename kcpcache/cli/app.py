@@ -6,6 +6,7 @@ from kcpcache import __version__
 from kcpcache.cli.backup import backup, restore
 from kcpcache.cli.rewrite_secrets import rewrite_secrets
 from kcpcache.cli.start import start, with_flags
+from kcpcache.cli.status import status
 
 app = typer.Typer(
     add_completion=True,
@@ -22,6 +23,7 @@ def version() -> None:
 
 
 app.command()(with_flags(start))
+app.command()(status)
 app.command()(backup)
 app.command()(restore)
 app.command()(rewrite_secrets)

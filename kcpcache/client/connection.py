@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from kcpcache.client.endpoint import Endpoint
+from kcpcache.client.workspaces import cluster_of
 from kcpcache.meta.objects import Object
 
 TIMEOUT_SECONDS = 60.0
@@ -55,7 +56,7 @@ class _Https(http.client.HTTPSConnection):
 class Connection:
     """Calls to one server, one after the other, on one connection that is made at the first call.
 
-    Paths are the server's, from ``/`` on; a path in the endpoint's URL is not part of them: see ``cluster_url``.
+    Paths are the server's: the workspace in the endpoint's URL is not part of them, see ``workspaces.cluster_url``.
     Every call raises ApiError for what the server refuses, UnreachableError where it does not answer.
     """
 
@@ -68,6 +69,8 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._endpoint, self._url = endpoint, urlsplit(endpoint.server)
+        found = cluster_of(endpoint.server)
+        self._prefix = (found[0] if found else self._url).path.rstrip("/")
         self._headers = (*endpoint.headers, ("User-Agent", user_agent), ("Accept", "application/json"))
         self._environ, self._sleep = os.environ if environ is None else environ, sleep
         self._http: http.client.HTTPConnection | None = None
@@ -98,6 +101,13 @@ class Connection:
             asked["continue"] = page.get("metadata", {}).get("continue", "")
             if not asked["continue"]:
                 return found
+
+    def text(self, path: str) -> str:
+        """What is at ``path``, where that is no JSON."""
+        response, content = self._send("GET", path, b"", "")
+        if response.status >= http.client.BAD_REQUEST:
+            raise _error(response.status, content)
+        return content.decode(errors="replace")
 
     def create(self, path: str, obj: Object) -> Object:
         """Create ``obj`` in the collection at ``path``; the object that came to be."""
@@ -167,7 +177,7 @@ class Connection:
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, target: str, payload: bytes, content_type: str
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection.putrequest(method, target, skip_accept_encoding=True)
+        connection.putrequest(method, self._prefix + target, skip_accept_encoding=True)
         for name, value in self._headers:
             connection.putheader(name, value)
         if payload:
@@ -237,11 +247,6 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
             except ssl.SSLError:
                 raise UnreachableError("the client certificate and key of the kubeconfig do not fit") from None
     return context
-
-
-def cluster_url(cluster: str, path: str) -> str:
-    """``path`` in a logical cluster, whose name or path may hold what a URL may not."""
-    return f"/clusters/{quote(cluster, safe=':*~')}{path}"
 
 
 def proxy_for(endpoint: Endpoint, environ: Mapping[str, str]) -> SplitResult | None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kcpcache.client.workspaces import cluster_of
 from kcpcache.kubectl import commands
-from kcpcache.kubectl.paths import cluster_of, split
+from kcpcache.kubectl.paths import split
 from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.kubectl.tree import children
 from kcpcache.kubectl.workspace import use

@@ -5,8 +5,9 @@ from typing import Any
 from urllib.parse import quote
 
 from kcpcache.client.connection import ApiError
+from kcpcache.client.workspaces import APIS, cluster_url
 from kcpcache.kubectl import commands
-from kcpcache.kubectl.session import APIS, CommandError, Session
+from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.meta.objects import Object
 
 _COLUMNS = ("APIBINDING", "GROUP-RESOURCE", "VERBS", "STATUS")
@@ -18,12 +19,12 @@ def bind(session: Session, command: commands.Bind) -> None:
     _, workspace = session.workspace()
     exported: list[Object] = []
     if command.all_claims:
-        path = session.path(command.path, f"{APIS}/apiexports/{quote(command.export, safe='')}")
+        path = cluster_url(command.path, f"{APIS}/apiexports/{quote(command.export, safe='')}")
         try:
             exported = session.connection.get(path).get("spec", {}).get("permissionClaims") or []
         except ApiError as error:
             raise CommandError(f'failed to get APIExport "{command.export}": {error}') from None
-    collection = session.path(workspace, f"{APIS}/apibindings")
+    collection = cluster_url(workspace, f"{APIS}/apibindings")
     try:
         made = session.connection.create(collection, new_binding(command, exported))
     except ApiError as error:
@@ -66,7 +67,7 @@ def _is_bound(binding: Object) -> bool:
 def get_claims(session: Session, command: commands.GetClaims) -> None:
     """Print a table of claims and what was decided on them."""
     _, workspace = session.workspace()
-    collection = session.path(workspace, f"{APIS}/apibindings")
+    collection = cluster_url(workspace, f"{APIS}/apibindings")
     try:
         if command.name:
             bindings = [session.connection.get(f"{collection}/{quote(command.name, safe='')}")]
@@ -98,7 +99,7 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def decide(session: Session, command: commands.DecideClaims) -> None:
     """Accept or reject claims of an APIBinding; what its export claims and it does not name yet is added."""
     _, workspace = session.workspace()
-    path = session.path(workspace, f"{APIS}/apibindings/{quote(command.name, safe='')}")
+    path = cluster_url(workspace, f"{APIS}/apibindings/{quote(command.name, safe='')}")
     try:
         binding = session.connection.get(path)
         claims, count = decided(binding, command)

@@ -1,13 +1,11 @@
-"""Workspace paths as people type them, and cluster URLs. Pure; the rules are those of kcp's ``kubectl ws``."""
+"""Workspace paths as people type them. Pure; the rules are those of kcp's ``kubectl ws``."""
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from kcpcache.meta.names import is_logical_cluster_path
 
 ROOT = "root"
-_PREFIX = "/clusters/"
 
 
 class PathError(Exception):
@@ -78,18 +76,3 @@ def split(path: str) -> tuple[str, str]:
     """Parent and last name; the parent of a root is ""."""
     parent, _, name = path.rpartition(":")
     return parent, name
-
-
-def cluster_of(url: str) -> tuple[SplitResult, str] | None:
-    """The URL without its ``/clusters/<path>``, and the path; None where the URL leads to no workspace."""
-    parts = urlsplit(url)
-    before, prefix, after = parts.path.partition(_PREFIX)
-    path = unquote(after.split("/", 1)[0])
-    if not prefix or not is_logical_cluster_path(path):
-        return None
-    return parts._replace(path=before), path
-
-
-def url_of(base: SplitResult, path: str) -> str:
-    """The URL of a workspace on the server at ``base``."""
-    return base._replace(path=f"{base.path.rstrip('/')}{_PREFIX}{quote(path, safe=':')}").geturl()

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import SplitResult
 
-from kcpcache.client.connection import Connection, cluster_url
+from kcpcache.client.connection import Connection
 from kcpcache.client.endpoint import Endpoint, endpoint
 from kcpcache.client.kubeconfig import Edit, Kubeconfig, KubeconfigError, kubeconfig_files, load_kubeconfig, write_edit
+from kcpcache.client.workspaces import cluster_of
 from kcpcache.kubectl.commands import Options
-from kcpcache.kubectl.paths import cluster_of, destination, resolve
+from kcpcache.kubectl.paths import destination, resolve
 from kcpcache.meta.objects import Object
 
-TENANCY = "/apis/tenancy.kcp.io/v1alpha1"
-APIS = "/apis/apis.kcp.io/v1alpha2"
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.05, 0.5
 
 
@@ -70,10 +69,6 @@ class Session:
         if self.options.workspace:
             path = resolve(destination(self.options.workspace), path)
         return base, path
-
-    def path(self, workspace: str, rest: str) -> str:
-        """A path on the server: ``rest`` in a workspace."""
-        return self.workspace()[0].path.rstrip("/") + cluster_url(workspace, rest)
 
     def edit(self, edit: Edit) -> None:
         """Change the kubeconfig. Raises KubeconfigError."""

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kcpcache.client.connection import ApiError
+from kcpcache.client.workspaces import TENANCY, cluster_of, cluster_url
 from kcpcache.kubectl import commands
-from kcpcache.kubectl.paths import cluster_of, split
-from kcpcache.kubectl.session import TENANCY, CommandError, Session
+from kcpcache.kubectl.paths import split
+from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.meta.objects import Object
 
 _LINK, _FORK, _END = "│   ", "├── ", "└── "
@@ -54,7 +55,7 @@ def _below(branches: tuple[Branch, ...], indent: str) -> Iterator[str]:
 def children(session: Session, path: str) -> list[Object]:
     """The workspaces directly below a path that are not being deleted; none where it holds none."""
     try:
-        found = session.connection.items(session.path(path, f"{TENANCY}/workspaces"))
+        found = session.connection.items(cluster_url(path, f"{TENANCY}/workspaces"))
     except ApiError as error:
         if error.code != http.client.NOT_FOUND:
             raise
@@ -83,7 +84,7 @@ def _branch(session: Session, command: commands.Tree, path: str, name: str, work
 def _wide(session: Session, name: str, path: str, workspace: Object | None) -> str:
     phase = (workspace or {}).get("status", {}).get("phase") or "-"
     try:
-        cluster = session.connection.get(session.path(path, "/apis/core.kcp.io/v1alpha1/logicalclusters/cluster"))
+        cluster = session.connection.get(cluster_url(path, "/apis/core.kcp.io/v1alpha1/logicalclusters/cluster"))
         state = cluster.get("status", {}).get("phase") or "Unknown"
     except ApiError:
         state = "Unknown"

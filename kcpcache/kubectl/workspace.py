@@ -8,9 +8,10 @@ from urllib.parse import quote
 from kcpcache.client.connection import ApiError
 from kcpcache.client.endpoint import cluster_entry, context_entry
 from kcpcache.client.kubeconfig import KubeconfigError
+from kcpcache.client.workspaces import APIS, TENANCY, cluster_of, cluster_url, url_of
 from kcpcache.kubectl import commands, contexts
-from kcpcache.kubectl.paths import ROOT, cluster_of, destination, resolve, split, url_of
-from kcpcache.kubectl.session import APIS, TENANCY, CommandError, Session
+from kcpcache.kubectl.paths import ROOT, destination, resolve, split
+from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object
 from kcpcache.meta.selectors import parse_label_selector
@@ -86,7 +87,7 @@ def create(session: Session, command: commands.Create) -> None:
     """Create a workspace, wait until it is ready, and enter it or make a context of it where that is asked."""
     _, parent = session.workspace()
     wanted = new_workspace(command)
-    collection = session.path(parent, f"{TENANCY}/workspaces")
+    collection = cluster_url(parent, f"{TENANCY}/workspaces")
     path = f"{collection}/{quote(command.name, safe='')}"
     made, existed = _create_or_get(session, collection, path, wanted, ignore_existing=command.ignore_existing)
     reference = f'Workspace "{command.name}" (type {_type_path(made["spec"].get("type"))})'
@@ -172,7 +173,7 @@ def _after_creation(session: Session, command: commands.Create, parent: str, mad
 
 
 def _home_path(session: Session) -> str:
-    url = str(session.connection.get(session.path(ROOT, f"{TENANCY}/workspaces/~")).get("spec", {}).get("URL", ""))
+    url = str(session.connection.get(cluster_url(ROOT, f"{TENANCY}/workspaces/~")).get("spec", {}).get("URL", ""))
     found = cluster_of(url)
     if found is None:
         raise CommandError(f'invalid home workspace URL "{url}"')
@@ -183,7 +184,7 @@ def _check_access(session: Session, path: str) -> Object | None:
     """The workspace's type as far as its parent tells it. Raises CommandError where it cannot be entered."""
     denied = False
     try:
-        denied = not session.connection.get(session.path(path, "/apis")).get("groups")
+        denied = not session.connection.get(cluster_url(path, "/apis")).get("groups")
     except ApiError as error:
         if error.code != http.client.FORBIDDEN:
             raise
@@ -202,7 +203,7 @@ def _type_in_parent(session: Session, path: str) -> tuple[Object | None, bool]:
     if not parent:
         return None, False
     try:
-        workspace = session.connection.get(session.path(parent, f"{TENANCY}/workspaces/{quote(name, safe='')}"))
+        workspace = session.connection.get(cluster_url(parent, f"{TENANCY}/workspaces/{quote(name, safe='')}"))
     except ApiError as error:
         return None, error.code == http.client.NOT_FOUND
     return workspace["spec"].get("type"), False
@@ -219,7 +220,7 @@ def _warn_of_claims(session: Session, server: str) -> None:
     if found is None:
         return
     try:
-        bindings = session.connection.items(session.path(found[1], f"{APIS}/apibindings"))
+        bindings = session.connection.items(cluster_url(found[1], f"{APIS}/apibindings"))
     except ApiError as error:
         if error.code not in {http.client.FORBIDDEN, http.client.NOT_FOUND}:
             session.note(f"error checking APIBindings: {error}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from kcpcache.client.connection import RETRIES, ApiError, Connection, UnreachableError, cluster_url, proxy_for
+from kcpcache.client.connection import RETRIES, ApiError, Connection, UnreachableError, proxy_for
 from kcpcache.client.endpoint import Endpoint
 
 
@@ -238,8 +238,3 @@ def test_a_connection_is_asked_of_the_proxy_first(server):
 def test_a_proxy_is_the_kubeconfigs_or_the_environments(endpoint, environ, proxy):
     found = proxy_for(endpoint, environ)
     assert (found and found.geturl()) == proxy
-
-
-def test_a_clusters_name_may_hold_what_a_url_may_not():
-    assert cluster_url("root:a", "/apis") == "/clusters/root:a/apis"
-    assert cluster_url("user:a b/c", "/apis") == "/clusters/user:a%20b%2Fc/apis"

@@ -1,10 +1,8 @@
 """Where words lead, as kcp's own tests of ``kubectl ws`` have it."""
 
-from urllib.parse import urlsplit
-
 import pytest
 
-from kcpcache.kubectl.paths import Destination, PathError, cluster_of, destination, resolve, split, url_of
+from kcpcache.kubectl.paths import Destination, PathError, destination, resolve, split
 
 
 @pytest.mark.parametrize(
@@ -69,28 +67,6 @@ def test_a_path_from_root_without_its_colon_is_taken_with_a_note():
 
 def test_a_directory_that_only_begins_like_the_home_directory_is_none_of_it():
     assert destination("/home/meyer", "/home/me") == Destination("absolute", "home:meyer")
-
-
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
-        ("https://x:6443/clusters/root:foo", ("https://x:6443", "root:foo")),
-        ("https://x/clusters/root:foo/apis", ("https://x", "root:foo")),
-        ("https://x/prefix/clusters/root", ("https://x/prefix", "root")),
-        ("https://x/clusters/user:a%2Cb", ("https://x", "user:a,b")),
-        ("https://x", None),
-        ("https://x/clusters/", None),
-        ("https://x/clusters/A", None),
-    ],
-)
-def test_a_url_tells_its_workspace(url, found):
-    told = cluster_of(url)
-    assert (told and (told[0].geturl(), told[1])) == found
-
-
-def test_a_workspace_has_its_url():
-    assert url_of(urlsplit("https://x/p/"), "root:foo") == "https://x/p/clusters/root:foo"
-    assert url_of(urlsplit("https://x"), "user:a b") == "https://x/clusters/user:a%20b"
 
 
 def test_a_path_splits_into_parent_and_name():

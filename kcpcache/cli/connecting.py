@@ -1,0 +1,51 @@
+"""How commands that talk to a running server find it, and what they say when they do not."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kcpcache.cli.settings import fail
+from kcpcache.client.connection import ApiError, Connection, UnreachableError
+from kcpcache.client.endpoint import Overrides, endpoint
+from kcpcache.client.kubeconfig import Kubeconfig, KubeconfigError, kubeconfig_files, load_kubeconfig
+
+ADMINISTRATOR = "shard-base"
+"""The context of whoever may see everything, in the kubeconfig that a server writes."""
+
+_HERE = Path(".kcpcache") / "admin.kubeconfig"
+
+KubeconfigOption = Annotated[
+    str, typer.Option("--kubeconfig", help="How to reach the server. [default: $KUBECONFIG, then .kcpcache]")
+]
+ContextOption = Annotated[str, typer.Option("--context", help="Which context of it. [default: the most powerful]")]
+
+
+def load(kubeconfig: str) -> Kubeconfig:
+    """The kubeconfig that was named, else that of ``$KUBECONFIG``, of a server started here, or of the user."""
+    if not kubeconfig and not os.environ.get("KUBECONFIG") and _HERE.is_file():
+        kubeconfig = str(_HERE)
+    return load_kubeconfig(kubeconfig_files(kubeconfig, os.environ, Path.home()), explicit=bool(kubeconfig))
+
+
+def connect(kubeconfig: str = "", context: str = "") -> Connection:
+    """A connection as the context's user, or as the server's administrator. Raises KubeconfigError."""
+    config = load(kubeconfig)
+    chosen = context or (ADMINISTRATOR if ADMINISTRATOR in config.contexts else "")
+    return Connection(endpoint(config, Overrides(context=chosen)), user_agent="kcpcache")
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """What a server or kubeconfig refuses, as one line and exit code 1."""
+    try:
+        yield
+    except UnreachableError as error:
+        fail(f"{error} (is it started? kcpcache start)")
+    except (ApiError, KubeconfigError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
