@@ -12,6 +12,7 @@ from typer.main import get_group
 
 from kcpcache.cli.app import app
 from kcpcache.meta import errors
+from kcpcache.metrics.catalog import ALL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -46,6 +47,13 @@ def test_the_reference_names_every_command_and_flag(site: Path):
         assert f"kcpcache {name}" in shown
         for parameter in command.params:
             assert all(option in shown for option in parameter.opts if option.startswith("--"))
+
+
+def test_the_reference_names_every_metric_and_its_labels(site: Path):
+    shown = text_of(site / "reference" / "metrics" / "index.html")
+    assert len(ALL) > 20
+    for metric in ALL:
+        assert all(name in shown for name in (metric.name, *metric.labels))
 
 
 def test_the_reference_names_every_error(site: Path):

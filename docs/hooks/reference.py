@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import metrics_reference
 import yaml
 from typer.main import get_group
 
@@ -18,6 +19,7 @@ def pages() -> dict[str, str]:
     """Every page's Markdown, by its path in the site's sources."""
     return {
         "reference/commands.md": "".join(_commands()),
+        "reference/metrics.md": metrics_reference.page(),
         "reference/errors.md": "".join(_errors()),
         **{f"reference/{group}.md": "".join(_group(group, crds)) for group, crds in _crds().items()},
     }

@@ -1,6 +1,5 @@
-"""The page docs/reference/metrics.md: ``python -m kcpcache.metrics.reference > docs/reference/metrics.md``."""
+"""The reference's page of metrics, from the catalogue that the program counts by."""
 
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
@@ -17,7 +16,7 @@ _HEAD: Final = """\
 # Metrics
 
 What `/metrics` tells, in Prometheus' text format, or OpenMetrics where that is asked for. How to scrape it:
-[Monitor a server](../how-to/monitor.md). This page is generated: `python -m kcpcache.metrics.reference`.
+[Monitor a server](../how-to/monitor.md).
 
 No label names a workspace, and none can be made to grow by clients: resources of tenants beyond the first hundred are
 counted under `other`. A histogram has the series `_bucket` (with the label `le`), `_sum` and `_count`.
@@ -44,7 +43,3 @@ def _lines() -> Iterator[str]:
 def _row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
