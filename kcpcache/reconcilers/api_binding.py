@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import PATH_ANNOTATION, Object, annotations_of, cluster_of, copy, metadata, name_of, nested
-from kcpcache.reconcilers.crd import TakenNames, join_taken, taken_by
+from kcpcache.reconcilers.crd import APPROVED_ANNOTATION, TakenNames, join_taken, taken_by
 from kcpcache.reconcilers.garbage import (
     NEXT_BATCH,
     WAIT,
@@ -301,6 +301,9 @@ def _kept(schema: Object) -> Create:
     """The copy that outlives the original."""
     name = str(metadata(schema)["uid"])
     annotations = {SCHEMA_CLUSTER_ANNOTATION: cluster_of(schema), SCHEMA_NAME_ANNOTATION: name_of(schema)}
+    approval = annotations_of(schema).get(APPROVED_ANNOTATION)
+    if approval is not None:  # without it no type of Kubernetes' own groups can be created
+        annotations[APPROVED_ANNOTATION] = approval
     obj = {
         "apiVersion": API_RESOURCE_SCHEMAS.api_version,
         "kind": "APIResourceSchema",

@@ -216,6 +216,19 @@ async def test_a_bound_resource_is_served_and_its_objects_go_with_the_binding(sh
         shard.view(consumer, FLAVORS)
 
 
+async def test_an_approved_type_of_a_protected_group_can_be_bound(shard: Shard) -> None:
+    provider, consumer = await shard.workspace("provider"), await shard.workspace("consumer")
+    spec = schema_spec() | {"group": "flavors.k8s.io"}
+    approved = {"api-approved.kubernetes.io": "https://example.com/review/1"}
+    await shard.create(provider, SCHEMAS, "v1.flavors.flavors.k8s.io", annotations=approved, spec=spec)
+    resource = {"group": "flavors.k8s.io", "name": "flavors", "schema": "v1.flavors.flavors.k8s.io"}
+    await shard.create(provider, EXPORTS, "cloud", spec={"resources": [{**resource, "storage": {"crd": {}}}]})
+    await shard.bind(consumer, provider)
+    await shard.settled()
+    assert shard.need(consumer, BINDINGS, "cloud")["status"]["phase"] == "Bound"
+    assert await shard.names(consumer, FLAVORS._replace(group="flavors.k8s.io")) == []
+
+
 async def test_a_name_that_a_crd_has_is_not_bound_until_the_crd_goes(shard: Shard) -> None:
     provider, consumer = await exporter(shard), await shard.workspace("consumer")
     await shard.create(consumer, CRDS, CRD, spec=crd_spec())
