@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from kcpcache.admission.chain import Request
 from kcpcache.admission.expressions import Budget
+from kcpcache.auth.attributes import Attributes
 from kcpcache.meta.errors import not_found
 from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version
 from kcpcache.meta.objects import Object, labels_of
@@ -78,6 +79,12 @@ class Subjects:
 
     def __init__(self, lookup: Lookup, serving: Serving) -> None:
         self._lookup, self._serving = lookup, serving
+
+    def judge(self, attributes: Attributes) -> str:
+        """The logical cluster whose webhooks and policies judge a write: of what is bound the provider's, as in kcp."""
+        resources = self._serving.snapshot(attributes.cluster).resources
+        found = resources.get(GroupResource(attributes.group, attributes.resource))
+        return attributes.cluster if found is None or found.bound is None else found.bound.cluster
 
     def of(self, request: Request) -> Subject | None:
         """The subject; None for the configurations of admission themselves, which nothing may lock, and reviews."""

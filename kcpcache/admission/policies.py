@@ -129,7 +129,7 @@ class Policies(MutateNothing):
 
     async def validate(self, request: Request) -> None:
         """Warn of breaches where bindings say Warn; raises DeniedError for the first where they say Deny."""
-        found = self._index.of(request.attributes.cluster)
+        found = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if found else None
         if not found or subject is None:
             return
@@ -192,7 +192,8 @@ class Policies(MutateNothing):
         if kind is None or ref is None:
             return [None]
         attributes = subject.request.attributes
-        resource, version = self._resource(attributes.cluster, kind)
+        cluster = self._subjects.judge(attributes)
+        resource, version = self._resource(cluster, kind)
         namespace = ""
         if resource.definition.namespaced:
             namespace = ref.namespace or (attributes.namespace if subject.in_namespace else "")
@@ -205,7 +206,7 @@ class Policies(MutateNothing):
             raise _ConfigurationError(
                 "failed to configure binding: paramRef.namespace must not be provided for a cluster-scoped `paramKind`"
             )
-        view = self._view(attributes.cluster, resource, version)
+        view = self._view(cluster, resource, version)
         found: list[Object | None] = []
         if ref.name:
             try:

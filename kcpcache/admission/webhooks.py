@@ -96,7 +96,7 @@ class WebhookDispatcher:
 
 
 class MutatingWebhooks:
-    """See ``chain.ForeignMutator``. Costs one dict lookup in workspaces without configurations."""
+    """See ``chain.ForeignMutator``. Costs two dict lookups in workspaces without configurations."""
 
     def __init__(self, lookup: Lookup, subjects: Subjects, dispatcher: WebhookDispatcher) -> None:
         self._index: Index[tuple[Webhook, ...]] = Index(lookup, [MUTATING_WEBHOOKS], webhooks_of)
@@ -107,7 +107,7 @@ class MutatingWebhooks:
 
         Raises DeniedError, InternalError, ForbiddenError, and NotFoundError where the namespace is not there.
         """
-        webhooks = self._index.of(request.attributes.cluster)
+        webhooks = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
             return
@@ -191,7 +191,7 @@ class _Round:
 
 
 class ValidatingWebhooks(MutateNothing):
-    """See ``chain.Plugin``. Costs one dict lookup in workspaces without configurations."""
+    """See ``chain.Plugin``. Costs two dict lookups in workspaces without configurations."""
 
     def __init__(self, lookup: Lookup, subjects: Subjects, dispatcher: WebhookDispatcher) -> None:
         self._index: Index[tuple[Webhook, ...]] = Index(lookup, [VALIDATING_WEBHOOKS], webhooks_of)
@@ -199,7 +199,7 @@ class ValidatingWebhooks(MutateNothing):
 
     async def validate(self, request: Request) -> None:
         """Ask all that match; raises the first refusal in their order: DeniedError, InternalError, ForbiddenError."""
-        webhooks = self._index.of(request.attributes.cluster)
+        webhooks = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
             return

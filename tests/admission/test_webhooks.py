@@ -8,6 +8,7 @@ from kcpcache.meta.errors import ForbiddenError, InternalError, NotFoundError, S
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.webhook_client import WebhookClient
 
+SCHEMA_UID = "0b2c4a6e-1111-4222-8333-444455556666"
 MUTATING = "mutatingwebhookconfigurations.v1.admissionregistration.k8s.io"
 VALIDATING = "validatingwebhookconfigurations.v1.admissionregistration.k8s.io"
 
@@ -35,6 +36,26 @@ def config_map(name="a", **fields):
 
 def set_data(key, value):
     return {"op": "add", "path": f"/data/{key}", "value": value}
+
+
+async def bind_cron_tabs(world, provider, cluster):
+    spec = crd()["spec"]
+    versions = [{**version, "schema": version["schema"]["openAPIV3Schema"]} for version in spec["versions"]]
+    note = {"apis.kcp.io/schema-name": "v1.crontabs.stable.example.com"}
+    schema = {"metadata": {"name": SCHEMA_UID, "annotations": note}, "spec": {**spec, "versions": versions}}
+    await world.given("apiresourceschemas.v1alpha1.apis.kcp.io", schema, cluster="system:bound-crds")
+    bound = {
+        "group": "stable.example.com",
+        "resource": "crontabs",
+        "schema": {"UID": SCHEMA_UID, "name": "v1.crontabs.stable.example.com", "identityHash": "id"},
+        "storageVersions": ["v1"],
+    }
+    binding = {
+        "metadata": {"name": "tabs"},
+        "spec": {"reference": {"export": {"path": "root:alpha", "name": "tabs"}}},
+        "status": {"phase": "Bound", "apiExportClusterName": provider, "boundResources": [bound]},
+    }
+    await world.given("apibindings.v1alpha2.apis.kcp.io", binding, cluster=cluster)
 
 
 class TestTheQuestion:
@@ -106,6 +127,18 @@ class TestTheQuestion:
 
 
 class TestWhoIsAsked:
+    async def test_of_a_bound_type_the_providers_webhooks_and_not_the_workspaces_own(self, world, server):
+        await bind_cron_tabs(world, provider="alpha", cluster="bravo")
+        rule = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}
+        for kind in (MUTATING, VALIDATING):
+            await configure(world, kind, webhook(server, "provider.example.com", rules=[rule]))
+        await configure(world, VALIDATING, webhook(server, "own.example.com", rules=[rule]), cluster="bravo")
+        server.reviews.clear()
+        await world.create("crontabs.v1.stable.example.com", config_map("tab"), cluster="bravo")
+        assert [review["request"]["name"] for review in server.reviews] == ["tab", "tab"]
+        await world.create("configmaps", config_map("own"), cluster="bravo")
+        assert [review["request"]["name"] for review in server.reviews[2:]] == ["own"]
+
     async def test_only_webhooks_of_the_same_workspace(self, world, server):
         await configure(world, VALIDATING, webhook(server), cluster="bravo")
         await world.create("configmaps", config_map())
