@@ -18,7 +18,7 @@ from kcpcache.auth.certificates import CertificateError, load_authorities
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_SECONDS = 10.0
+LOOK_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
