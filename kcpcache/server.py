@@ -169,7 +169,7 @@ class Server:
             return StandardOutput()
         return RotatingFile(
             Path(settings.audit_log_path),
-            max_bytes=settings.audit_log_maxsize * 1_000_000,
+            max_bytes=settings.audit_log_maxsize * 1024 * 1024,
             max_age=timedelta(days=settings.audit_log_maxage) if settings.audit_log_maxage else None,
             max_backups=settings.audit_log_maxbackup,
             now=utc_now,

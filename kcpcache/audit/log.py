@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """When so much waits to be written, new requests wait too."""
+CLOSE_SECONDS: Final = 5.0
+"""How long a disk may take over the last events."""
 _BATCH_EVENTS: Final = 256
 
 
@@ -37,10 +39,10 @@ class AuditLog:
     ``events`` counts all, ``lost`` those. ``put`` and ``room`` are for the event loop; ``close`` writes what is queued.
     """
 
-    def __init__(self, sink: Sink, *, queue_bytes: int = QUEUE_BYTES) -> None:
+    def __init__(self, sink: Sink, *, queue_bytes: int = QUEUE_BYTES, close_seconds: float = CLOSE_SECONDS) -> None:
         self.events = self.lost = 0
         self._failing = False
-        self._sink, self._most_bytes = sink, queue_bytes
+        self._sink, self._most_bytes, self._close_seconds = sink, queue_bytes, close_seconds
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._queued_bytes = 0
@@ -66,10 +68,13 @@ class AuditLog:
         self._queue.put(event)
 
     async def close(self) -> None:
-        """Write what is queued, and close the file. Idempotent."""
+        """Write what is queued, and close the file; a disk that hangs is given up after a while. Idempotent."""
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._sink.close()
+        await asyncio.to_thread(self._thread.join, self._close_seconds)
+        if self._thread.is_alive():
+            log.error("the audit log could not be written to its end", waiting_bytes=self._queued_bytes)
+        else:
+            self._sink.close()
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:

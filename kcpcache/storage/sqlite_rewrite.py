@@ -108,7 +108,10 @@ def _copy(file: SqliteFile, fresh: Path, keys: KeyRing, prefix: str) -> tuple[Re
 
 
 async def delete_unreadable(path: Path, keys: KeyRing, among: Iterable[str]) -> int:
-    """Delete those of ``among`` whose live value cannot be decrypted; how many there were. Raises StoreError."""
+    """Delete those of ``among`` whose live value cannot be decrypted; how many there were. Raises StoreError.
+
+    The history goes too, since older versions in it cannot be read either: who watched lists anew.
+    """
     store = await SqliteStore.open(path)
     try:
         deleted = 0
@@ -117,6 +120,7 @@ async def delete_unreadable(path: Path, keys: KeyRing, among: Iterable[str]) -> 
             if entry is not None and not _readable(entry, keys):
                 await store.delete(key, expected=entry.revision)
                 deleted += 1
+        await store.compact(await store.revision())
         return deleted
     finally:
         await store.close()

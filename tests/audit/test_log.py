@@ -98,3 +98,14 @@ async def test_what_cannot_be_written_is_counted_and_it_goes_on_once_it_can(sink
     await log.close()
     assert sink.numbers() == [2]
     assert capfd.readouterr().out.count("audit events cannot be written") == 1
+
+
+async def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(sink, capfd):
+    log = AuditLog(sink, close_seconds=0.0)
+    sink.go_on.clear()
+    log.put(event(0))
+    await asyncio.to_thread(sink.entered.wait)
+    await log.close()
+    assert sink.closed == 0
+    assert "could not be written to its end" in capfd.readouterr().out
+    sink.go_on.set()

@@ -69,6 +69,7 @@ def test_every_request_is_in_the_audit_log_and_no_credential_anywhere(tmp_path: 
                 ),
                 http.get(f"{SECRETS}/s", headers={"Impersonate-User": "alice"}),
             ]
+            assert [http.get(f"{ACCOUNTS}/robot").status_code for _ in range(3)] == [200, 200, 200]
             issued = http.post(f"{ACCOUNTS}/robot/token", json={"spec": {}}).json()["status"]["token"]
             review = {"spec": {"token": issued}}
             assert http.post("/apis/authentication.k8s.io/v1/tokenreviews", json=review).json()["status"][
@@ -112,6 +113,7 @@ def check_events(events: list[dict[str, Any]], issued: str) -> None:
         ]
         == "forbid"
     )
+    assert len([event for event in events if event["requestURI"] == f"{ACCOUNTS}/robot"]) == 3
     (token,) = [event for event in events if event.get("objectRef", {}).get("subresource") == "token"]
     claims = json.loads(base64.urlsafe_b64decode(issued.split(".")[1] + "=="))
     assert token["annotations"]["authentication.kubernetes.io/issued-credential-id"] == f"JTI={claims['jti']}"

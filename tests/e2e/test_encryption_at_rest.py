@@ -12,6 +12,11 @@ import httpx
 import pytest
 from real_server import Server, command, environment, eventually, start_server
 
+from kcpcache.storage.encrypted import SECRETS as SECRETS_PREFIX
+from kcpcache.storage.encrypted import EncryptedStore
+from kcpcache.storage.key_file import load_keys
+from kcpcache.storage.sqlite import SqliteStore
+
 SECRETS = "/api/v1/namespaces/default/secrets"
 EXPORTS = "/apis/apis.kcp.io/v1alpha2/apiexports"
 IDENTITIES = "/api/v1/namespaces/kcp-system/secrets"
@@ -57,8 +62,8 @@ class Keys:
         with contextlib.closing(sqlite3.connect(self.root_dir / "kcpcache.db")) as database:
             return database.execute("SELECT * FROM log ORDER BY revision").fetchall()
 
-    def rewrite(self) -> subprocess.CompletedProcess[str]:
-        return run("rewrite-secrets", "--root-dir", self.root_dir, "--encryption-key-file", self.file)
+    def rewrite(self, *flags: str) -> subprocess.CompletedProcess[str]:
+        return run("rewrite-secrets", "--root-dir", self.root_dir, "--encryption-key-file", self.file, *flags)
 
 
 def value_of(http: httpx.Client, name: str) -> str:
@@ -142,3 +147,23 @@ def test_a_key_file_that_others_can_read_is_refused_before_anything_is_made(tmp_
     assert ran.returncode == 1
     assert "is open to others" in ran.stderr
     assert not list((tmp_path / "root").iterdir())
+
+
+async def test_what_cannot_be_decrypted_is_named_and_deleted_only_when_asked_for(tmp_path: Path):
+    keys = Keys(tmp_path)
+    keys.write(key_line("one", 1))
+    keys.root_dir.mkdir()
+    store = await SqliteStore.open(keys.root_dir / "kcpcache.db")
+    place = f"{SECRETS_PREFIX}root/default/"
+    await EncryptedStore(store, load_keys(keys.file)).create(f"{place}whole", b"{}")
+    whole = (await store.get(f"{place}whole")).entry
+    assert whole is not None
+    await store.create(f"{place}moved", whole.value)
+    await store.close()
+    left = keys.rewrite()
+    assert left.returncode == 1
+    assert left.stderr.rstrip().endswith(f"{place}moved")
+    deleted = keys.rewrite("--delete-unreadable")
+    assert (deleted.returncode, deleted.stderr) == (0, "")
+    assert "deleted 1 Secrets" in deleted.stdout
+    assert keys.rewrite().returncode == 0
