@@ -14,6 +14,7 @@ from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import (
     BadRequestError,
     InvalidError,
+    UndecodableError,
     UnsupportedMediaTypeError,
     conflict,
     field_invalid,
@@ -62,15 +63,18 @@ async def patch(call: Call) -> None:
     options = call.write_options(apply=kind == APPLY_PATCH)
     data = await call.exchange.body()
     change = await _apply_change(call, data, options) if kind == APPLY_PATCH else _change(call, kind, data, options)
-    written = await call.view.update(
-        call.info.namespace,
-        call.info.name,
-        change,
-        options,
-        call.admission(options),
-        subresource=call.info.subresource,
-        create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
-    )
+    try:
+        written = await call.view.update(
+            call.info.namespace,
+            call.info.name,
+            change,
+            options,
+            call.admission(options),
+            subresource=call.info.subresource,
+            create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
+        )
+    except UndecodableError as error:
+        raise _rejected_patch(data.decode(errors="replace"), error.why) from error
     await respond_written(call, written)
 
 
@@ -130,9 +134,11 @@ def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
 def _refuse(call: Call, errors: list[str], patched: Object) -> None:
     """Raises InvalidError as kube-apiserver does: of a patch, what is wrong is the patched object."""
     if errors:
-        text = orjson.dumps(patched).decode()
-        why = f"strict decoding error: {', '.join(errors)}"
-        raise InvalidError("", "", "", [field_invalid("patch", text, why)])
+        raise _rejected_patch(orjson.dumps(patched).decode(), f"strict decoding error: {', '.join(errors)}")
+
+
+def _rejected_patch(text: str, why: str) -> InvalidError:
+    return InvalidError("", "", "", [field_invalid("patch", text, why)])
 
 
 async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:

@@ -1,5 +1,6 @@
 """``metadata`` as the server keeps it: what it fills in and what it forbids, in kube's words."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,6 +51,8 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
     "ownerReferences": (dict, "object"),
     "managedFields": (dict, "object"),
 }
+_TIMES = frozenset({"creationTimestamp", "deletionTimestamp"})
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _OWNER_TYPES: Mapping[str, tuple[type, str]] = {
     "apiVersion": (str, "string"),
     "kind": (str, "string"),
@@ -67,11 +70,13 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
         kind, text = _TYPES.get(key, _ANY)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
             errors.append(field_type_invalid(f"metadata.{key}", value, f"must be of type {text}"))
+        elif key in _TIMES and isinstance(value, str) and value and not _TIME.fullmatch(value):
+            errors.append(field_type_invalid(f"metadata.{key}", value, "must be of type date-time"))
         elif isinstance(value, dict) and kind is dict:
             errors += [
                 field_type_invalid(f"metadata.{key}.{k}", v, "must be of type string")
                 for k, v in value.items()
-                if not isinstance(v, str)
+                if v is not None and not isinstance(v, str)
             ]
         elif isinstance(value, list) and key in _ITEMS:
             item, text = _ITEMS[key]
@@ -98,8 +103,13 @@ def _owner_type_errors(owners: list[Object]) -> list[FieldError]:
 def drop_unknown(metadata: Object) -> list[str]:
     """Remove what ObjectMeta does not have, and what is empty, in place; the paths of the unknown ones.
 
+    Labels and annotations that are null become empty strings.
     Empty ``managedFields`` stay: they say that all ownership is to be forgotten.
     """
+    for key in ("labels", "annotations"):
+        values = metadata.get(key)
+        if values and None in values.values():
+            metadata[key] = {name: "" if value is None else value for name, value in values.items()}
     unknown = [key for key in metadata if key not in _TYPES]
     paths = [f"metadata.{key}" for key in unknown]
     for index, owner in enumerate(metadata.get("ownerReferences") or ()):

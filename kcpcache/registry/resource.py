@@ -9,6 +9,7 @@ from kcpcache.meta.columns import Column
 from kcpcache.meta.errors import FieldError
 from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version, dns1123_subdomain_errors
 from kcpcache.meta.objects import Object
+from kcpcache.registry.builtin.decoding import metadata_error
 from kcpcache.schema.compiled import CompiledSchema
 from kcpcache.storage.keys import registry_prefix
 
@@ -112,6 +113,10 @@ Convert = Callable[[Object, str], Object]
 """``convert(obj, api_version)``: the object in that version (``group/version``); may change and return its argument."""
 
 
+def _metadata_error(obj: Object) -> str:
+    return metadata_error(obj["metadata"])
+
+
 @dataclass(frozen=True, eq=False)
 class ResourceDefinition:
     """A resource with all its versions. Immutable, and shared by all workspaces that serve the same.
@@ -144,6 +149,8 @@ class ResourceDefinition:
     """Turns accepted other spellings into the schema's, in place, before unknown fields are looked for."""
     normalize_patch: Callable[[Object], None] | None = None
     """The same for the document of a merge patch, whose nulls say what is to go."""
+    decoding_error: Callable[[Object], str] = _metadata_error
+    """What Go's decoder says of an object whose JSON types are wrong; "" where it would take it."""
 
     @cached_property
     def group_resource(self) -> GroupResource:

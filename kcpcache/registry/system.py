@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import yaml
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
+from kcpcache.registry.builtin.decoding import decoding_error, fill_in_nulls
 from kcpcache.registry.builtin.events import to_core_form, to_events_form
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES, BuiltinResource
 from kcpcache.registry.builtin.rules import RULES
@@ -98,6 +99,8 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         stored_as=None if found.stored_as == own else found.stored_as,
         convert=None if found.stored_as == own else _convert_event,
         name_errors=found.name_errors,
+        normalize=partial(fill_in_nulls, found.schema),
+        decoding_error=partial(decoding_error, found.schema),
     )
 
 

@@ -16,6 +16,7 @@ from kcpcache.meta.errors import (
     InvalidError,
     ServiceUnavailableError,
     StatusError,
+    UndecodableError,
     already_exists,
     conflict,
 )
@@ -110,7 +111,7 @@ class Writer:
 
     async def _create_once(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         errors = self._metadata_errors(obj["metadata"])
-        errors += self.version.schema.validate(obj, rules=not options.trusted) if not errors else []
+        errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
         errors = errors or ([] if options.trusted else self.definition.rules.validate(obj))
         self._raise_invalid(obj, errors)
         await admission.validate("CREATE", obj, None)
@@ -251,7 +252,7 @@ class Writer:
         meta = new["metadata"]
         errors = self._metadata_errors(meta)
         errors += object_meta.update_errors(meta, old["metadata"])
-        errors += self.version.schema.validate(new, old) if not errors else []
+        errors += self._schema_errors(new, old) if not errors else []
         errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
         self._raise_invalid(new, errors)
 
@@ -363,7 +364,9 @@ class Writer:
         meta = obj.setdefault("metadata", {})
         if not isinstance(meta, dict):
             raise BadRequestError("metadata must be an object")
-        self._raise_invalid(obj, object_meta.type_errors(meta))
+        if errors := object_meta.type_errors(meta):
+            self._raise_undecodable(obj)
+            self._raise_invalid(obj, errors)
         if self.definition.namespaced:
             if (meta.get("namespace") or namespace) != namespace:
                 raise BadRequestError(
@@ -405,6 +408,16 @@ class Writer:
     def _default(self, obj: Object) -> None:
         self.version.schema.default(obj)
         self.definition.rules.default(obj)
+
+    def _schema_errors(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
+        errors = self.version.schema.validate(obj, old, rules=rules)
+        if self.definition.origin == "builtin" and any(error.reason == "FieldValueTypeInvalid" for error in errors):
+            self._raise_undecodable(obj)
+        return errors
+
+    def _raise_undecodable(self, obj: Object) -> None:
+        if why := self.definition.decoding_error(obj):
+            raise UndecodableError(self.definition.kind, self.version.name, why)
 
     def _raise_invalid(self, obj: Object, errors: list[FieldError]) -> None:
         if errors:

@@ -91,6 +91,22 @@ async def test_what_is_wrong_with_a_patch_is_one_error_about_the_patched_object(
     assert "cronSpec" not in (await world.client.get(f"{CT}/a")).json()["spec"]
 
 
+@pytest.mark.parametrize("kind", ["merge-patch+json", "strategic-merge-patch+json"])
+async def test_a_wrong_type_is_a_bad_request_and_in_a_patch_one_invalid_field(world, kind):
+    why = "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"
+    made = await world.client.post(CM, json={"metadata": {"name": "a"}, "data": {"k": 1}})
+    assert (made.status_code, made.json()["message"]) == (
+        400,
+        f'ConfigMap in version "v1" cannot be handled as a ConfigMap: {why}',
+    )
+    await world.create("a")
+    headers = {"content-type": f"application/{kind}"}
+    patched = await world.client.patch(f"{CM}/a", json={"data": {"k": 1}}, headers=headers)
+    (cause,) = patched.json()["details"]["causes"]
+    assert (patched.status_code, cause["field"]) == (422, "patch")
+    assert cause["message"] == f'Invalid value: "{{\\"data\\":{{\\"k\\":1}}}}": {why}'
+
+
 async def test_operations_of_a_json_patch_are_looked_at_strictly_themselves(world):
     await world.cron_tab("a")
     headers = {"content-type": "application/json-patch+json"}

@@ -34,7 +34,7 @@ def test_good_metadata_has_no_errors():
         ({"name": 1}, "metadata.name: Invalid value: 1: must be of type string"),
         ({"labels": []}, "metadata.labels: Invalid value: []: must be of type map"),
         ({"labels": {"a": 1}}, "metadata.labels.a: Invalid value: 1: must be of type string"),
-        ({"annotations": {"a": None}}, "metadata.annotations.a: Invalid value: null: must be of type string"),
+        ({"creationTimestamp": "x"}, 'metadata.creationTimestamp: Invalid value: "x": must be of type date-time'),
         ({"finalizers": "x"}, 'metadata.finalizers: Invalid value: "x": must be of type array'),
         ({"finalizers": [1]}, "metadata.finalizers[0]: Invalid value: 1: must be of type string"),
         ({"ownerReferences": ["x"]}, 'metadata.ownerReferences[0]: Invalid value: "x": must be of type object'),
@@ -70,6 +70,13 @@ def test_metadata_of_right_types_can_always_be_judged(meta):
     if not object_meta.type_errors(meta):
         object_meta.drop_unknown(meta)
         messages(meta, namespaced=True, qualified=True)
+
+
+def test_labels_and_annotations_that_are_null_are_empty():
+    meta = {"labels": {"a": None, "b": "x"}, "annotations": {"a": None}}
+    assert object_meta.type_errors(meta) == []
+    assert object_meta.drop_unknown(meta) == []
+    assert meta == {"labels": {"a": "", "b": "x"}, "annotations": {"a": ""}}
 
 
 def test_what_is_unknown_or_empty_goes_and_the_unknown_is_named():

@@ -13,6 +13,7 @@ from kcpcache.meta.errors import (
     MethodNotAllowedError,
     NotFoundError,
     ServiceUnavailableError,
+    UndecodableError,
     field_invalid,
 )
 from kcpcache.meta.objects import copy
@@ -107,12 +108,16 @@ async def test_a_new_object_has_no_resource_version(world):
         ({"apiVersion": "v1"}, BadRequestError, "must be of type Thing"),
         ({"metadata": []}, BadRequestError, "metadata must be an object"),
         ({"metadata": {}}, InvalidError, "name or generateName is required"),
-        ({"metadata": {"name": 1}}, InvalidError, "must be of type string"),
+        ({"metadata": {"name": 1}}, UndecodableError, "field ObjectMeta.name of type string"),
         ({"metadata": {"name": "A"}}, InvalidError, "a lowercase RFC 1123 subdomain must"),
         ({"metadata": {"name": "a/../b"}}, InvalidError, "a lowercase RFC 1123 subdomain must"),
         ({"spec": {"size": -1}}, InvalidError, "size"),
         ({"spec": {"size": "x"}}, InvalidError, "size"),
-        ({"metadata": {"name": "a", "ownerReferences": [{"uid": 1}]}}, InvalidError, "must be of type string"),
+        (
+            {"metadata": {"name": "a", "ownerReferences": [{"uid": 1}]}},
+            UndecodableError,
+            "ownerReferences.uid of type string",
+        ),
     ],
 )
 async def test_bad_objects_are_refused_and_nothing_is_stored(world, change, error, text):

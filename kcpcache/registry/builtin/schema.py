@@ -9,7 +9,7 @@ from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.core import SCALE
 from kcpcache.registry.builtin.meta import DELETE_OPTIONS, LIST_META, STATUS
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES
-from kcpcache.registry.builtin.types import Field, ListOf, MapOf, Message, Scalar, Self, ValueType, walk
+from kcpcache.registry.builtin.types import Field, ListOf, MapOf, Message, Scalar, Self, ValueType, json_fields, walk
 
 _PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
 _GVK: Final = "x-kubernetes-group-version-kind"
@@ -62,7 +62,7 @@ def _structural(message: Message, description: str) -> Object:
         return _SCALARS[type_]  # type: ignore[index]  # lists and maps never get here
 
     schema = _object_schema(message, description, value_schema)
-    for field in _flat(message):
+    for field in json_fields(message):
         if field.list_keys:
             schema["properties"][field.name]["items"]["required"] = list(field.list_keys)
         if field.type == MapOf(Scalar.BYTES):
@@ -72,7 +72,7 @@ def _structural(message: Message, description: str) -> Object:
 
 
 def _object_schema(message: Message, description: str, value: Callable[[ValueType], Object]) -> Object:
-    properties = {field.name: _property(field, value) for field in _flat(message)}
+    properties = {field.name: _property(field, value) for field in json_fields(message)}
     schema: Object = {"type": "object", "description": description}
     if message.kind:
         types = {name: {"type": "string", "description": text} for name, text in _TYPE_META.items()}
@@ -82,17 +82,6 @@ def _object_schema(message: Message, description: str, value: Callable[[ValueTyp
     if message.map_type:
         schema["x-kubernetes-map-type"] = message.map_type
     return schema
-
-
-def _flat(message: Message) -> list[Field]:
-    """The fields as they stand in JSON: those of inlined messages among the others."""
-    found: list[Field] = []
-    for field in message.fields:
-        if field.inline and isinstance(field.type, Message):
-            found += _flat(field.type)
-        else:
-            found.append(field)
-    return found
 
 
 def _property(field: Field, value: Callable[[ValueType], Object]) -> Object:
@@ -145,7 +134,7 @@ def _component(message: Message) -> Object:
         return _SCALARS[type_]  # type: ignore[index]  # lists and maps never get here
 
     schema = _object_schema(message, message.description, value_schema)
-    if required := [field.name for field in _flat(message) if field.required]:
+    if required := [field.name for field in json_fields(message) if field.required]:
         schema["required"] = required
     if message.kind:
         schema[_GVK] = [_gvk(message.api_version, message.kind)]

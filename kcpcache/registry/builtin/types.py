@@ -132,6 +132,17 @@ def package(prefix: str) -> Callable[..., Message]:
     return make
 
 
+def json_fields(message: Message) -> list[Field]:
+    """The fields as they stand in JSON: those of inlined messages among the others."""
+    found: list[Field] = []
+    for field in message.fields:
+        if field.inline and isinstance(field.type, Message):
+            found += json_fields(field.type)
+        else:
+            found.append(field)
+    return found
+
+
 def walk(message: Message) -> Iterator[Message]:
     """The message and every message that it contains, each once, containers first."""
     seen: dict[Message, None] = {}
