@@ -7,7 +7,7 @@ import pytest
 from documented import DOCS, flags, follow, steps
 from real_server import start_server
 
-PAGES: Final = sorted((DOCS / "how-to").glob("*.md"))
+PAGES: Final = [path for path in sorted((DOCS / "how-to").glob("*.md")) if steps(path.read_text())]
 AFTER_TUTORIAL: Final = "<!-- after tutorial -->"
 TUTORIAL_ENDS: Final = "## 7."
 
@@ -17,8 +17,6 @@ def test_the_page_goes_as_it_says(path: Path, tmp_path: Path):
     text, home = path.read_text(), tmp_path / "home"
     before, given = flags(text, home)
     page = steps(text.removeprefix(before))
-    if not page:
-        pytest.skip("nothing on it can be run here")
     if AFTER_TUTORIAL in text:
         tutorial = (DOCS / "tutorial.md").read_text()
         page = [*steps(tutorial[: tutorial.index(TUTORIAL_ENDS)]), *page]
