@@ -108,11 +108,10 @@ async def test_without_a_key_nothing_is_changed(path):
     assert {file.name for file in path.parent.iterdir()} == {"store.db", "store.db.lock"}
 
 
-async def damage(path):
+def damage(path):
     connection = apsw.Connection(str(path))
-    connection.execute(
-        "UPDATE log SET value = CAST(substr(value, 1, length(value) - 1) || 'x' AS BLOB) WHERE key = ?", (C,)
-    )
+    value = connection.execute("SELECT value FROM log WHERE key = ?", (C,)).get
+    connection.execute("UPDATE log SET value = ? WHERE key = ?", (value[:-1] + bytes([value[-1] ^ 1]), C))
     connection.close()
 
 
@@ -121,7 +120,7 @@ async def test_a_damaged_value_is_left_as_it_is_named_and_can_be_deleted(path):
     below = await SqliteStore.open(path)
     await EncryptedStore(below, ring(1)).create(C, b"hidden 4")
     await below.close()
-    await damage(path)
+    damage(path)
     found = rewrite_values(path, ring(2, 1))
     assert (found.changed, found.unreadable) == (3, [C])
     assert await delete_unreadable(path, ring(2), found.unreadable) == 1
