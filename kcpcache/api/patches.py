@@ -145,6 +145,8 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
     """A server-side apply (KEP-555) of the configuration in ``data``, which is YAML."""
     body = await decode_yaml_object(data)
     check_metadata(body.object)
+    if call.definition.normalize is not None:  # fields are owned, and compared with what is stored, in the long form
+        call.definition.normalize(body.object)
 
     def change(live: Object | None) -> Object:
         if live is None:

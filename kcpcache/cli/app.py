@@ -4,6 +4,8 @@ import typer
 
 from kcpcache import __version__
 from kcpcache.cli.backup import backup, restore
+from kcpcache.cli.demo import demo
+from kcpcache.cli.importing import import_directory
 from kcpcache.cli.rewrite_secrets import rewrite_secrets
 from kcpcache.cli.start import start, with_flags
 from kcpcache.cli.status import status
@@ -23,7 +25,9 @@ def version() -> None:
 
 
 app.command()(with_flags(start))
+app.command()(demo)
 app.command()(status)
+app.command("import")(import_directory)
 app.command()(backup)
 app.command()(restore)
 app.command()(rewrite_secrets)

@@ -21,7 +21,7 @@ _HERE = Path(".kcpcache") / "admin.kubeconfig"
 KubeconfigOption = Annotated[
     str, typer.Option("--kubeconfig", help="How to reach the server. [default: $KUBECONFIG, then .kcpcache]")
 ]
-ContextOption = Annotated[str, typer.Option("--context", help="Which context of it. [default: the most powerful]")]
+ContextOption = Annotated[str, typer.Option("--context", help="Which context of the kubeconfig to use.")]
 
 
 def load(kubeconfig: str) -> Kubeconfig:
@@ -31,10 +31,13 @@ def load(kubeconfig: str) -> Kubeconfig:
     return load_kubeconfig(kubeconfig_files(kubeconfig, os.environ, Path.home()), explicit=bool(kubeconfig))
 
 
-def connect(kubeconfig: str = "", context: str = "") -> Connection:
-    """A connection as the context's user, or as the server's administrator. Raises KubeconfigError."""
+def connect(kubeconfig: str = "", context: str = "", *, administrator: bool = True) -> Connection:
+    """A connection as the user of a context: the named one, or the administrator's, if that is wanted and there is one.
+
+    Raises KubeconfigError.
+    """
     config = load(kubeconfig)
-    chosen = context or (ADMINISTRATOR if ADMINISTRATOR in config.contexts else "")
+    chosen = context or (ADMINISTRATOR if administrator and ADMINISTRATOR in config.contexts else "")
     return Connection(endpoint(config, Overrides(context=chosen)), user_agent="kcpcache")
 
 

@@ -1,6 +1,7 @@
 """``kcpcache status``."""
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from kcpcache.meta.objects import Object
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+_PIPED_WIDTH = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def status(
         from rich.console import Console
         from rich.live import Live
 
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
         if not watch:
             console.print(rendered(found, rows(found)))
             return
@@ -121,7 +124,7 @@ def rendered(found: Survey, table_rows: Sequence[Row]) -> "Group":
         return Group(head, Text("no CachedResources; kcpcache demo makes some"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("WORKSPACE", "NAME", "RESOURCE", "PHASE"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, no_wrap=True)
     for title in ("LOCAL", "CACHE", "LAG", "WAITING"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("CONDITIONS", overflow="fold")

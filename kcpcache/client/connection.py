@@ -23,7 +23,8 @@ RETRIES = 10
 """How often a call is made again that the server puts off (429 or 5xx with ``Retry-After``), as client-go does it."""
 
 APPLY = "application/apply-patch+yaml"
-MERGE_PATCH = "application/merge-patch+json"
+_JSON = "application/json"
+_TABLE = f"{_JSON};as=Table;g=meta.k8s.io;v=v1"
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _PUT_OFF = frozenset({429, *range(500, 600)})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -71,9 +72,14 @@ class Connection:
         self._endpoint, self._url = endpoint, urlsplit(endpoint.server)
         found = cluster_of(endpoint.server)
         self._prefix = (found[0] if found else self._url).path.rstrip("/")
-        self._headers = (*endpoint.headers, ("User-Agent", user_agent), ("Accept", "application/json"))
+        self._headers = (*endpoint.headers, ("User-Agent", user_agent))
         self._environ, self._sleep = os.environ if environ is None else environ, sleep
         self._http: http.client.HTTPConnection | None = None
+
+    @property
+    def server(self) -> str:
+        """The endpoint's URL."""
+        return self._endpoint.server
 
     def close(self) -> None:
         """Close the connection; the next call makes a new one."""
@@ -91,6 +97,10 @@ class Connection:
         """The object or list at ``path``."""
         return self._json("GET", path, query)
 
+    def table(self, path: str) -> Object:
+        """The Table of what is at ``path``, as kubectl prints it."""
+        return self._json("GET", path, None, accept=_TABLE)
+
     def items(self, path: str, query: Mapping[str, str] | None = None) -> list[Object]:
         """All items of a list, page by page."""
         found: list[Object] = []
@@ -104,7 +114,7 @@ class Connection:
 
     def text(self, path: str) -> str:
         """What is at ``path``, where that is no JSON."""
-        response, content = self._send("GET", path, b"", "")
+        response, content = self._send("GET", path, b"", _JSON, "*/*")
         if response.status >= http.client.BAD_REQUEST:
             raise _error(response.status, content)
         return content.decode(errors="replace")
@@ -139,12 +149,13 @@ class Connection:
         query: Mapping[str, str] | None,
         body: Any = None,
         *,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Object:
         target = f"{path}?{urlencode(query)}" if query else path
         payload = b"" if body is None else json.dumps(body).encode()
         for _ in range(RETRIES):
-            response, content = self._send(method, target, payload, content_type)
+            response, content = self._send(method, target, payload, content_type, accept)
             wait = response.headers.get("Retry-After", "")
             if response.status not in _PUT_OFF or not wait.isdecimal():
                 break
@@ -160,26 +171,33 @@ class Connection:
         return parsed
 
     def _send(
-        self, method: str, target: str, payload: bytes, content_type: str
+        self, method: str, target: str, payload: bytes, content_type: str, accept: str
     ) -> tuple[http.client.HTTPResponse, bytes]:
         with self._explained():
             if self._http is not None:
                 # The server may have closed an idle connection: only then, and where it is safe, is a call made twice.
                 try:
-                    return self._exchange(self._http, method, target, payload, content_type)
+                    return self._exchange(self._http, method, target, payload, content_type, accept)
                 except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                     self.close()
                     if method not in {"GET", "PUT"}:
                         raise
             self._http = self._open()
-            return self._exchange(self._http, method, target, payload, content_type)
+            return self._exchange(self._http, method, target, payload, content_type, accept)
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, method: str, target: str, payload: bytes, content_type: str
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        payload: bytes,
+        content_type: str,
+        accept: str,
     ) -> tuple[http.client.HTTPResponse, bytes]:
         connection.putrequest(method, self._prefix + target, skip_accept_encoding=True)
         for name, value in self._headers:
             connection.putheader(name, value)
+        connection.putheader("Accept", accept)
         if payload:
             connection.putheader("Content-Type", content_type)
         if payload or method != "GET":

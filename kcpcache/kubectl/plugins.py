@@ -10,13 +10,14 @@ from typing import Any, TextIO
 from kcpcache import __version__
 from kcpcache.client.connection import ApiError, UnreachableError
 from kcpcache.client.kubeconfig import KubeconfigError
+from kcpcache.client.waiting import NotInTimeError
 from kcpcache.kubectl import claims, commands, snapshot, tree, workspace
 from kcpcache.kubectl.flags import UsageError
 from kcpcache.kubectl.paths import PathError
 from kcpcache.kubectl.programs import parse_command_line
 from kcpcache.kubectl.session import CommandError, Session
 
-_EXPECTED = (UsageError, PathError, CommandError, KubeconfigError, ApiError, UnreachableError)
+_EXPECTED = (UsageError, PathError, CommandError, KubeconfigError, NotInTimeError, ApiError, UnreachableError)
 _RUN: Mapping[type, Any] = {
     commands.Use: workspace.use,
     commands.Current: workspace.current,

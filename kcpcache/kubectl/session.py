@@ -1,6 +1,5 @@
 """What every plugin call needs: the kubeconfig, the workspace it is about, a connection, and where to print."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,12 +10,11 @@ from urllib.parse import SplitResult
 from kcpcache.client.connection import Connection
 from kcpcache.client.endpoint import Endpoint, endpoint
 from kcpcache.client.kubeconfig import Edit, Kubeconfig, KubeconfigError, kubeconfig_files, load_kubeconfig, write_edit
+from kcpcache.client.waiting import wait_for
 from kcpcache.client.workspaces import cluster_of
 from kcpcache.kubectl.commands import Options
 from kcpcache.kubectl.paths import destination, resolve
 from kcpcache.meta.objects import Object
-
-_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.05, 0.5
 
 
 class CommandError(Exception):
@@ -33,8 +31,6 @@ class Session:
     stdin: TextIO
     out: TextIO
     err: TextIO
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
     _connection: Connection | None = field(default=None, init=False)
 
     @cached_property
@@ -83,11 +79,5 @@ class Session:
         print(text, file=self.err, flush=True)
 
     def wait(self, path: str, done: Callable[[Object], bool], timeout_seconds: float, what: str) -> Object:
-        """Get the object at ``path`` until it is ``done``. Raises CommandError ("<what> within …"), ApiError."""
-        deadline, pause = self.now() + timeout_seconds, _FIRST_POLL_SECONDS
-        while not done(found := self.connection.get(path)):
-            if self.now() >= deadline:
-                raise CommandError(f"{what} within {timeout_seconds:g} s")
-            self.sleep(min(pause, _POLL_SECONDS))
-            pause *= 2
-        return found
+        """Get the object at ``path`` until it is ``done``. Raises NotInTimeError ("<what> within …"), ApiError."""
+        return wait_for(self.connection, path, done, timeout_seconds, what)

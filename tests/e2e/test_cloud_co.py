@@ -99,6 +99,19 @@ def test_applying_a_cached_resource_again_changes_nothing(hashes: dict[str, str]
     assert kubectl.json(PROVIDER, "cachedresources") == before
 
 
+def test_a_selector_in_the_short_form_can_be_applied_by_the_server(hashes: dict[str, str], kubectl: Kubectl):
+    apply = (
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        f"--filename={EXAMPLE}/provider/06-memflavors-cachedresource.yaml",
+    )
+    for _ in range(2):
+        assert kubectl(PROVIDER, *apply).endswith("serverside-applied\n")
+        spec = kubectl.json(PROVIDER, "cachedresource", MEM)["spec"]
+        assert spec["labelSelector"] == {"matchLabels": {"cloud.example.com/visibility": "Public"}}
+
+
 def test_kubectl_sees_change_relabel_in_relabel_out_and_delete_within_a_second(
     hashes: dict[str, str], kubectl: Kubectl
 ):

@@ -1,10 +1,7 @@
-from io import StringIO
-from pathlib import Path
-
 import pytest
 
-from kcpcache.kubectl.commands import Create, Options
-from kcpcache.kubectl.session import CommandError, Session
+from kcpcache.kubectl.commands import Create
+from kcpcache.kubectl.session import CommandError
 from kcpcache.kubectl.tree import Branch, lines
 from kcpcache.kubectl.workspace import claim_warnings, new_workspace
 
@@ -85,24 +82,3 @@ def test_a_tree_is_drawn_as_kcp_draws_it():
         "    │   └── d",
         "    └── e [m]",
     ]
-
-
-class Scripted:
-    """A connection whose object changes each time that it is asked for."""
-
-    def __init__(self, *phases: str) -> None:
-        self.phases = list(phases)
-
-    def get(self, path: str):
-        return {"phase": self.phases.pop(0), "path": path}
-
-
-def test_waiting_ends_with_the_object_or_with_what_was_waited_for():
-    slept: list[float] = []
-    session = Session(Options(), {}, Path("/"), StringIO(), StringIO(), StringIO(), lambda: sum(slept), slept.append)
-    session._connection = Scripted("a", "b", "c", "d", "ok")
-    assert session.wait("/x", lambda obj: obj["phase"] == "ok", 60, "no")["path"] == "/x"
-    assert slept == [0.05, 0.1, 0.2, 0.4]
-    session._connection = Scripted(*"abcdefg")
-    with pytest.raises(CommandError, match=r"^x is not ready within 1\.5 s$"):
-        session.wait("/x", lambda _: False, 1.5, "x is not ready")
