@@ -18,6 +18,7 @@ from kcpcache.auth.tokens import TokenAnswer, token_digest
 from kcpcache.auth.user import CLUSTER_NAME_EXTRA, SERVICE_ACCOUNT_PREFIX, User, service_account_groups
 from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import (
+    BadRequestError,
     InvalidError,
     UnauthorizedError,
     conflict,
@@ -25,7 +26,7 @@ from kcpcache.meta.errors import (
     not_found,
 )
 from kcpcache.meta.names import GroupVersionResource
-from kcpcache.meta.objects import Object, copy, metadata, new_uid, timestamp
+from kcpcache.meta.objects import Object, copy, metadata, name_of, namespace_of, new_uid, timestamp
 from kcpcache.private_files import write_atomically
 from kcpcache.registry.builtin.rules.reviews import TOKEN_REQUEST
 from kcpcache.registry.entry import Entry
@@ -34,11 +35,13 @@ from kcpcache.registry.lookup import Lookup
 SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 SECRETS = GroupVersionResource("", "v1", "secrets")
 CREDENTIAL_ID_EXTRA = "authentication.kubernetes.io/credential-id"
+_GROUP, _KIND = "authentication.k8s.io", "TokenRequest"
 _ALGORITHM = "ES256"
 _ISSUED = "authentication.kubernetes.io/issued-credential-id"
 _PRIVATE = "kubernetes.io"
 _REMEMBERED = 4096
 _LONGEST_SECONDS = 365 * 24 * 3600
+_DELETED_LEEWAY_SECONDS = 60
 
 
 def ensure_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -77,27 +80,33 @@ class ServiceAccountTokens:
     # -- issuing
 
     def issue(self, request: Object, cluster: str, namespace: str, name: str) -> Object:
-        """The answer to a TokenRequest for an account. Raises NotFoundError, InvalidError, ConflictError."""
+        """The answer to a TokenRequest for an account.
+
+        Raises NotFoundError, InvalidError, BadRequestError, ConflictError. A token lives for a year at most.
+        """
         from joserfc import jwt
 
+        _check_place(request, namespace, name)
         account = self._lookup.entry(SERVICE_ACCOUNTS, cluster, name, namespace)
         if account is None:
             raise not_found("", "serviceaccounts", name)
+        _check_uid(request, name, account.uid)
         answer = copy(request)
         TOKEN_REQUEST.default(answer)
         errors = TOKEN_REQUEST.validate(answer)
         if errors:
-            raise InvalidError("authentication.k8s.io", "TokenRequest", name, errors)
+            raise InvalidError(_GROUP, _KIND, name, errors)
         spec = answer["spec"]
         now = int(self._clock())
-        expires = now + min(int(spec["expirationSeconds"]), _LONGEST_SECONDS)
+        spec["expirationSeconds"] = min(int(spec["expirationSeconds"]), _LONGEST_SECONDS)
+        expires = now + spec["expirationSeconds"]
         private: Object = {
             "namespace": namespace,
             "serviceaccount": {"name": name, "uid": account.uid},
             "clusterName": cluster,
         }
         if spec.get("boundObjectRef"):
-            private["secret"] = self._bound_secret(spec["boundObjectRef"], cluster, namespace, name)
+            private["secret"] = self._bound_secret(spec["boundObjectRef"], cluster, namespace)
         spec["audiences"] = spec.get("audiences") or [self.issuer]
         claims = {
             "iss": self.issuer,
@@ -115,12 +124,12 @@ class ServiceAccountTokens:
         status = {"token": token, "expirationTimestamp": timestamp(datetime.fromtimestamp(expires, UTC))}
         return {**answer, "metadata": {**metadata(answer), **meta}, "status": status}
 
-    def _bound_secret(self, reference: Object, cluster: str, namespace: str, account: str) -> Object:
-        """The Secret with which the token ends. Raises InvalidError, NotFoundError, ConflictError."""
+    def _bound_secret(self, reference: Object, cluster: str, namespace: str) -> Object:
+        """The Secret with which the token ends. Raises BadRequestError, NotFoundError, ConflictError."""
         if (reference.get("kind"), reference.get("apiVersion")) != ("Secret", "v1"):
-            why = "only a v1 Secret can be bound: there are no Pods or Nodes in a workspace"
-            error = field_invalid("spec.boundObjectRef", reference, why)
-            raise InvalidError("authentication.k8s.io", "TokenRequest", account, [error])
+            what = f"{reference.get('apiVersion')}, Kind={reference.get('kind')}"
+            why = "only a v1 Secret can be bound, as there are no Pods or Nodes in a workspace"
+            raise BadRequestError(f"cannot bind token to object of type {what}: {why}")
         name = str(reference.get("name") or "")
         secret = self._lookup.entry(SECRETS, cluster, name, namespace)
         if secret is None:
@@ -180,10 +189,14 @@ class ServiceAccountTokens:
         extra = {CLUSTER_NAME_EXTRA: (cluster,), CREDENTIAL_ID_EXTRA: (f"JTI={claims['jti']}",)}
         return User(claims["sub"], account["uid"], service_account_groups(namespace), extra)
 
-    @staticmethod
-    def _require_alive(entry: Entry | None, uid: str) -> None:
+    def _require_alive(self, entry: Entry | None, uid: str) -> None:
+        """What is being deleted counts for another minute (as in kube), a namesake made later at no time."""
         if entry is None or entry.uid != uid:
             raise UnauthorizedError
+        if entry.deleting:
+            deleted = datetime.fromisoformat(entry.object()["metadata"]["deletionTimestamp"])
+            if self._clock() - deleted.timestamp() > _DELETED_LEEWAY_SECONDS:
+                raise UnauthorizedError
 
     def _signing_key(self) -> Any:
         if self._key is None:
@@ -191,6 +204,25 @@ class ServiceAccountTokens:
 
             self._key = ECKey.import_key(self._pem)
         return self._key
+
+
+def _check_place(request: Object, namespace: str, name: str) -> None:
+    """Raises InvalidError where the request names another account than the URL."""
+    for field, given, wanted, what in (
+        ("name", name_of(request), name, "the service account name"),
+        ("namespace", namespace_of(request), namespace, "the service account namespace"),
+    ):
+        if given not in {"", wanted}:
+            error = field_invalid(f"metadata.{field}", given, f"must match {what} if specified")
+            raise InvalidError(_GROUP, _KIND, name, [error])
+
+
+def _check_uid(request: Object, name: str, uid: str) -> None:
+    """Raises ConflictError where the request is for an account that was there before."""
+    given = metadata(request).get("uid")
+    if given and given != uid:
+        why = f"the UID in the token request ({given}) does not match the UID of the service account ({uid})"
+        raise conflict(_GROUP, _KIND, name, why)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
