@@ -1,5 +1,9 @@
-"""JSON Patch (RFC 6902), within limits."""
+"""JSON Patch (RFC 6902), within limits, and as freely read as in Kubernetes.
 
+There ``replace`` sets a member that is not there yet, and a negative index counts from a list's end.
+"""
+
+import re
 from typing import Any, Final
 
 import jsonpatch
@@ -18,6 +22,9 @@ _OPERATIONS: Final = {
     "move": jsonpatch.MoveOperation,
     "test": jsonpatch.TestOperation,
 }
+
+
+_NEGATIVE: Final = re.compile(r"/-[1-9]")
 
 
 class PatchRejectedError(InvalidError):
@@ -94,6 +101,8 @@ def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[
         raise _UnusableError("path must be a string")
     if name in {"copy", "move"} and not isinstance(operation.get("from"), str):
         raise _UnusableError("from must be a string")
+    operation = _strict(document, operation)
+    name, path = operation.get("op"), operation["path"]
     if name == "copy":
         # Measured before it is made: each copy may double what the next one copies.
         source = jsonpatch.JsonPointer(operation["from"]).resolve(document)
@@ -106,3 +115,33 @@ def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[
     if kind is None:
         raise _UnusableError(f"unknown operation {orjson.dumps(name).decode()}")
     return kind(operation).apply(document), 0
+
+
+def _strict(document: Any, operation: dict[str, Any]) -> dict[str, Any]:
+    """The operation in the words of the RFC."""
+    name = operation.get("op")
+    for key in ("path", "from"):
+        pointer = operation.get(key)
+        if isinstance(pointer, str) and _NEGATIVE.search(pointer):
+            grows = key == "path" and name in {"add", "copy", "move"}
+            operation = {**operation, key: _from_the_front(document, pointer, grows=grows)}
+    if name == "replace" and operation["path"]:
+        parent, last = jsonpatch.JsonPointer(operation["path"]).to_last(document)
+        if isinstance(parent, dict) and last not in parent:
+            return {**operation, "op": "add"}
+    return operation
+
+
+def _from_the_front(document: Any, pointer: str, *, grows: bool) -> str:
+    """The pointer with indexes counted from the front. ``grows``: its last place is one that will be inserted."""
+    parts, place = pointer.split("/"), document
+    for at, part in enumerate(parts[1:], 1):
+        if isinstance(place, list):
+            if re.fullmatch("-[1-9][0-9]{0,9}", part):
+                index = int(part) + len(place) + (grows and at == len(parts) - 1)
+                parts[at] = str(index) if index >= 0 else part
+            found = parts[at]
+            place = place[int(found)] if found.isdecimal() and int(found) < len(place) else None
+        elif isinstance(place, dict):
+            place = place.get(part.replace("~1", "/").replace("~0", "~"))
+    return "/".join(parts)

@@ -44,6 +44,22 @@ def test_each_operation_does_what_rfc_6902_says(document, operation, expected):
     assert apply_json_patch(document, [operation]) == expected
 
 
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"op": "replace", "path": "/b", "value": 2}, {"a": [[1, 2], 3], "b": 2}),
+        ({"op": "replace", "path": "/a/-1", "value": 2}, {"a": [[1, 2], 2]}),
+        ({"op": "remove", "path": "/a/-2"}, {"a": [3]}),
+        ({"op": "remove", "path": "/a/-2/-1"}, {"a": [[1], 3]}),
+        ({"op": "add", "path": "/a/-1", "value": 4}, {"a": [[1, 2], 3, 4]}),
+        ({"op": "copy", "from": "/a/-1", "path": "/c"}, {"a": [[1, 2], 3], "c": 3}),
+        ({"op": "test", "path": "/a/-1", "value": 3}, {"a": [[1, 2], 3]}),
+    ],
+)
+def test_kubernetes_replaces_what_is_missing_and_counts_from_the_end(operation, expected):
+    assert apply_json_patch({"a": [[1, 2], 3]}, [operation]) == expected
+
+
 def test_operations_are_applied_in_order_and_may_come_as_bytes():
     patch = orjson.dumps([{"op": "add", "path": "/a", "value": {}}, {"op": "add", "path": "/a/b", "value": 1}])
     assert apply_json_patch({}, patch) == {"a": {"b": 1}}
@@ -61,7 +77,9 @@ def test_a_copy_is_independent_of_its_source():
         {"op": "test", "path": "/a", "value": True},
         {"op": "test", "path": "/missing", "value": 1},
         {"op": "remove", "path": "/missing"},
-        {"op": "replace", "path": "/missing", "value": 1},
+        {"op": "replace", "path": "/missing/x", "value": 1},
+        {"op": "replace", "path": "/l/5", "value": 1},
+        {"op": "remove", "path": "/l/-3"},
         {"op": "add", "path": "/missing/x", "value": 1},
         {"op": "add", "path": "/a/x", "value": 1},
         {"op": "move", "from": "/missing", "path": "/b"},
@@ -77,7 +95,7 @@ def test_a_copy_is_independent_of_its_source():
 )
 def test_an_operation_that_cannot_be_applied_is_422_with_the_text_of_kube_apiserver(operation):
     with pytest.raises(InvalidError) as raised:
-        apply_json_patch({"a": 1, "s": "x"}, [operation])
+        apply_json_patch({"a": 1, "s": "x", "l": [1, 2]}, [operation])
     assert raised.value.status()["code"] == 422
     assert raised.value.message == "the server rejected our request due to an error in our request"
     assert raised.value.causes[0].message.startswith("operation 0: ")
