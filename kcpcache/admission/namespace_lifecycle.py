@@ -31,8 +31,9 @@ class NamespaceLifecycle(MutateNothing):
             raise not_found("", "namespaces", namespace)
         if entry.deleting:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            error = forbidden(attributes.group, attributes.resource, str(request.attributes.name), why)
-            error.causes = (StatusCause("NamespaceTerminating", f"namespace {namespace} is being terminated"),)
+            error = forbidden(attributes.group, attributes.resource, request.name, why)
+            said = f"namespace {namespace} is being terminated"
+            error.causes = (StatusCause("NamespaceTerminating", said, "metadata.namespace"),)
             raise error
 
     def _refuse_in_deleted_workspace(self, request: Request) -> None:

@@ -82,7 +82,9 @@ _LABEL_BYTES, _SUBDOMAIN_BYTES, _REMEMBERED_BYTES = 63, 253, 317
 def dns1123_label_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a DNS label, in kube's words; empty where nothing is."""
     errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
-    return errors if _DNS1123_LABEL.fullmatch(value) else [*errors, _LABEL_TEXT]
+    if _DNS1123_LABEL.fullmatch(value):
+        return errors
+    return [*errors, "must not contain dots" if _DNS1123_SUBDOMAIN.fullmatch(value) else _LABEL_TEXT]
 
 
 def dns1123_subdomain_errors(value: str) -> list[str]:

@@ -40,9 +40,13 @@ def test_dns_labels_are_accepted(name):
     assert dns1123_label_errors(name) == []
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a.b", "a_b", "ä", "a\n", "a b", "\N{ARABIC-INDIC DIGIT ONE}"])
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a..b", "a_b", "ä", "a\n", "a b", "\N{ARABIC-INDIC DIGIT ONE}"])
 def test_other_labels_are_refused_in_kubes_words(name):
     assert dns1123_label_errors(name) == [LABEL]
+
+
+def test_a_subdomain_is_no_label_for_its_dots():
+    assert dns1123_label_errors("a.b") == ["must not contain dots"]
 
 
 def test_a_long_label_is_refused():

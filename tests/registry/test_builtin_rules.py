@@ -147,7 +147,9 @@ def test_a_secret_holds_a_mebibyte():
 
 
 def test_a_new_namespace_is_active_held_and_labelled():
-    assert defaulted(NAMESPACES, {"metadata": {"name": "n", "labels": {"a": "b"}}}) == {
+    made = defaulted(NAMESPACES, {"metadata": {"name": "n", "labels": {"a": "b"}}})
+    NAMESPACES.prepare_create(made)
+    assert made == {
         "metadata": {"name": "n", "labels": {"a": "b", "kubernetes.io/metadata.name": "n"}},
         "spec": {"finalizers": ["kubernetes"]},
         "status": {"phase": "Active"},
@@ -159,9 +161,10 @@ def test_the_name_label_cannot_lie():
     assert found["metadata"]["labels"] == {"kubernetes.io/metadata.name": "n"}
 
 
-def test_a_namespace_being_deleted_is_not_held_again():
-    going = {"metadata": {"name": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"finalizers": []}}
-    assert defaulted(NAMESPACES, deepcopy(going))["spec"] == {"finalizers": []}
+@pytest.mark.parametrize("meta", [{}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}])
+def test_a_namespace_that_was_finalized_is_not_held_again(meta):
+    finalized = {"metadata": {"name": "n", **meta}, "spec": {"finalizers": ["example.com/f"]}}
+    assert defaulted(NAMESPACES, deepcopy(finalized))["spec"] == {"finalizers": ["example.com/f"]}
 
 
 def test_an_ordinary_update_keeps_the_finalizers_of_a_namespace():

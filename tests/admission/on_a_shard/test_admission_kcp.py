@@ -319,7 +319,9 @@ async def test_nothing_is_created_in_a_namespace_that_is_missing_or_going_away(
     assert response.status_code == 403
     found = response.json()
     assert "because it is being terminated" in found["message"]
-    assert found["details"]["causes"][0]["reason"] == "NamespaceTerminating"
+    cause = found["details"]["causes"][0]
+    assert (cause["reason"], cause["field"]) == ("NamespaceTerminating", "metadata.namespace")
+    assert found["message"].startswith('configmaps "a" is forbidden: ')
     change = {"data": {"a": "b"}}
     assert (await http.request("PATCH", f"{at}/held", change)).status_code == 200
 

@@ -12,6 +12,13 @@ FINALIZER: Final = "kubernetes"
 _STANDARD_FINALIZERS: Final = (FINALIZER, "orphan", "foregroundDeletion")
 
 
+def _prepare_create(obj: Object) -> None:
+    """Held by the finalizer that empties it, which whoever finalizes may take off at any time."""
+    spec = obj["spec"] = section(obj, "spec")
+    finalizers = texts(spec, "finalizers")
+    spec["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
+
+
 def _prepare_update(obj: Object, old: Object) -> None:
     """Finalizers change through ``/finalize`` only."""
     if old.get("spec") is None:
@@ -26,14 +33,8 @@ def _prepare_delete(obj: Object) -> None:
 
 
 def _default(obj: Object) -> None:
-    """Until it is deleted, a namespace is active and held by the finalizer that empties it.
-
-    A label tells its name, so that selectors find it.
-    """
+    """Until it is deleted, a namespace is active. A label tells its name, so that selectors find it."""
     if not metadata(obj).get("deletionTimestamp"):
-        spec = obj["spec"] = section(obj, "spec")
-        finalizers = texts(spec, "finalizers")
-        spec["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
         status = obj["status"] = section(obj, "status")
         status["phase"] = text(status, "phase") or "Active"
     if name := name_of(obj):
@@ -52,5 +53,9 @@ def _validate(obj: Object) -> list[FieldError]:
 
 
 NAMESPACE: Final = Rules(
-    default=_default, validate=_validate, prepare_update=_prepare_update, prepare_delete=_prepare_delete
+    default=_default,
+    validate=_validate,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    prepare_delete=_prepare_delete,
 )
