@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     audit_log_maxsize: int = Field(100, ge=1, description="Megabytes after which the audit log is rotated.")
     audit_log_maxage: int = Field(0, ge=0, description="Days that rotated audit logs are kept; 0 is for ever.")
     audit_log_maxbackup: int = Field(0, ge=0, description="Number of rotated audit logs that are kept; 0 is all.")
+    max_requests_inflight: int = Field(400, ge=1, description="Requests that are served at once; others wait.")
+    max_requests_inflight_per_user: int = Field(100, ge=1, description="Those of one user.")
+    max_requests_inflight_per_workspace: int = Field(200, ge=1, description="Those in one workspace.")
+    max_watches_per_user: int = Field(10_000, ge=1, description="Watches that one user may have open.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error.")
 
     @field_validator("feature_gates", mode="before")

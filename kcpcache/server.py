@@ -20,6 +20,7 @@ from kcpcache.admission.plugins import default_chain
 from kcpcache.api.api_export import ApiExportHandler
 from kcpcache.api.app import create_app
 from kcpcache.api.cache_server import CacheServerHandler
+from kcpcache.api.fairness import Limits
 from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.in_process import InProcess
 from kcpcache.api.initializing_workspaces import InitializingWorkspacesHandler
@@ -321,6 +322,12 @@ class Server:
             clock=utc_now,
             shutting_down=self.shutting_down,
             service_handlers=handlers,
+            limits=Limits(
+                in_flight=self.settings.max_requests_inflight,
+                per_user=self.settings.max_requests_inflight_per_user,
+                per_workspace=self.settings.max_requests_inflight_per_workspace,
+                watches_per_user=self.settings.max_watches_per_user,
+            ),
             home=HomeWorkspaces(lookup, authorizer, external_url=self._published_url, clock=utc_now),
             ready_checks={
                 "shutdown": lambda: "shutting down" if self.shutting_down.is_set() else None,

@@ -1,6 +1,5 @@
 """One HTTP request and its answer, over ASGI."""
 
-import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
@@ -8,11 +7,13 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from kcpcache.api.body import Receive, read_body
+from kcpcache.api.fairness import EXEMPT, Seat
 from kcpcache.api.negotiation import accepts_gzip
 from kcpcache.api.paths import RequestInfo
 from kcpcache.api.protocol import PLAIN_HEADS, REPLY
 from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
+from kcpcache.registry.pauses import Slices, pause
 from kcpcache.registry.resource import ResourceDefinition
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -39,8 +40,8 @@ class Exchange:
     """
 
     __slots__ = (
-        *("_receive", "_send", "headers", "info", "method", "resource", "scope", "sent_bytes", "started", "status"),
-        *("trail", "warnings"),
+        *("_receive", "_send", "headers", "info", "method", "resource", "scope", "seat", "sent_bytes", "started"),
+        *("status", "trail", "warnings"),
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +49,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.info: RequestInfo | None = None
+        self.seat: Seat = EXEMPT
         self.resource: ResourceDefinition | None = None
         self.started = False
         self.trail: Trail | None = None
@@ -106,12 +108,14 @@ class Exchange:
 
     async def respond_chunks(self, status: int, chunks: Iterator[bytes]) -> None:
         """Send a large answer piece by piece, with the event loop free in between; a small one as a whole."""
-        first, size = [], 0
+        first, size, slices = [], 0, Slices()
         for chunk in chunks:
             first.append(chunk)
             size += len(chunk)
             if size > GZIP_ABOVE_BYTES:
                 break
+            if slices.over:
+                await slices.pause()
         else:
             await self.respond(status, b"".join(first))
             return
@@ -122,7 +126,7 @@ class Exchange:
         await self.start(status, (_JSON,))
         await self.write(b"".join(first))
         for chunk in chunks:
-            await asyncio.sleep(0)  # send alone does not let others run
+            await pause()  # send alone does not let others run
             await self.write(chunk)
         await self.finish()
 
@@ -132,7 +136,7 @@ class Exchange:
             for chunk in source:
                 if small := compressor.compress(chunk):
                     await self.write(small)
-                await asyncio.sleep(0)
+                await pause()
         await self._send({"type": "http.response.body", "body": compressor.flush(), "more_body": False})
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:

@@ -12,6 +12,7 @@ from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
 from kcpcache.api.deadlines import Deadlines
 from kcpcache.api.exchange import Exchange, Scope, Send
+from kcpcache.api.fairness import Fairness
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
@@ -35,6 +36,7 @@ from kcpcache.meta.errors import (
     path_not_found,
 )
 from kcpcache.registry.catalog import ProjectedResource, Resource
+from kcpcache.registry.pauses import pausing
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.virtual import asking
 from kcpcache.virtual.projection import origin_of, read_only
@@ -76,6 +78,7 @@ class KubernetesHandler:
         self.open_watches = OpenWatches()
         self.deadlines = Deadlines(REQUEST_SECONDS)
         self.shortcuts = Shortcuts(services)
+        self.fairness = Fairness(services.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
@@ -112,6 +115,7 @@ class KubernetesHandler:
         except Exception as error:  # noqa: BLE001 -- the one place where errors become answers
             await respond_error(exchange, error)
         finally:
+            exchange.seat.leave()
             measures.end(in_flight, exchange, began)
 
     def end_watches(self) -> None:
@@ -122,6 +126,10 @@ class KubernetesHandler:
         if info.verb == "options":
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
         user, workspace, cluster = await self._enter(exchange, info)
+        if not user.is_master and info.path not in PUBLIC_PATHS:
+            place = cluster if info.service is None else info.service.arguments[0]
+            exchange.seat = self.fairness.enter(user, place) or await self.fairness.wait(user, place)
+            pausing.set(exchange.seat.pause)
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
         authorize = self.services.authorize if workspace is None else workspace.authorize

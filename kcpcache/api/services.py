@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from kcpcache.api.fairness import Limits
 from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
 from kcpcache.api.request_measures import RequestMeasures
@@ -114,6 +115,7 @@ class Services:
     """Another number whenever something has changed that says who may see what, and what there is to see."""
     audit: Audit | None = None
     home: HomeWorkspaces | None = None
+    limits: Limits = field(default_factory=Limits)
     measures: RequestMeasures = field(default_factory=RequestMeasures)
     metrics: Metrics | None = None
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None

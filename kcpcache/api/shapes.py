@@ -5,6 +5,7 @@ One ``Shaper`` serves one request (or watch). Plain objects are never decoded; m
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from kcpcache.meta.columns import AGE_COLUMN, CREATED_AT_COLUMN, NAME_COLUMN, Co
 from kcpcache.meta.jsonpath import compile_jsonpath
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object
+from kcpcache.registry.pauses import SLICE_SECONDS
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Bookmark, Item, Listing
 
@@ -122,16 +124,21 @@ _metadata_decoder = msgspec.json.Decoder(_MetadataOnly)
 
 
 def _joined(opening: bytes, rows: Iterator[bytes]) -> Iterator[bytes]:
-    """``opening`` with the rows after it, separated by commas, and the end of list and object."""
+    """``opening`` with the rows after it, separated by commas, and the end of list and object.
+
+    A piece is smaller where its rows take their time.
+    """
     parts, size, separator = [opening], 0, b""
+    end = perf_counter() + SLICE_SECONDS
     for row in rows:
         parts += (separator, row)
         separator = b","
         size += len(row)
-        if size >= CHUNK_BYTES:
+        if size >= CHUNK_BYTES or perf_counter() > end:
             yield b"".join(parts)
             parts.clear()
             size = 0
+            end = perf_counter() + SLICE_SECONDS
     parts.append(b"]}\n")
     yield b"".join(parts)
 

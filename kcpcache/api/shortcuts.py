@@ -11,6 +11,7 @@ import msgspec
 
 from kcpcache.api.call import Call
 from kcpcache.api.exchange import GZIP_ABOVE_BYTES, Scope
+from kcpcache.api.fairness import Seat
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import PLAIN
 from kcpcache.api.paths import WILDCARD
@@ -32,6 +33,7 @@ class Shortcut(NamedTuple):
     view: PromptView
     namespace: str
     counts: RequestCounts
+    seat: Seat
 
 
 class Shortcuts:
@@ -55,6 +57,8 @@ class Shortcuts:
         if found.epoch != self._epoch() or now > found.until:
             del known[key]
             return None
+        if not found.seat.once_more():
+            return None
         item = found.view.at_once(found.namespace, name.decode())
         if item is None or len(body := item.wire()) > GZIP_ABOVE_BYTES:
             return None
@@ -75,7 +79,9 @@ class Shortcuts:
         key: Any = (collection, tuple(scope["headers"]))
         counts = self._measures.counts_of(call.exchange)
         until = self._measures.clock() + SECONDS
-        connection.shortcuts[key] = Shortcut(self._epoch(), until, view, call.info.namespace, counts)
+        connection.shortcuts[key] = Shortcut(
+            self._epoch(), until, view, call.info.namespace, counts, call.exchange.seat
+        )
 
     def _may_be_repeated(self, call: Call, connection: Connection) -> bool:
         """Whether nothing about the request but its name can make a difference."""

@@ -15,6 +15,7 @@ from kcpcache.api.options import list_options, number
 from kcpcache.api.request_measures import WatchCounts
 from kcpcache.api.shapes import CHUNK_BYTES, Shaper
 from kcpcache.meta.errors import InternalError, StatusError
+from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
 
 log = structlog.get_logger(__name__)
@@ -132,8 +133,9 @@ async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
         SHORTEST_DEFAULT_SECONDS, LONGEST_DEFAULT_SECONDS
     )
     seconds = min(seconds, LONGEST_SECONDS)
-    found = await call.view.watch(options)
-    with open_watches.holding(found):
+    seat = call.exchange.seat
+    with seat.watching(), open_watches.holding(found := await call.view.watch(options)):
+        seat.leave()  # what has begun is in nobody's way
         gone = asyncio.create_task(_close_when_gone(stream, found), name="watch-disconnect")
         counts = call.services.measures.watch(call.definition, call.info.version)
         counts.open += 1
@@ -210,7 +212,7 @@ class _Streaming:
             size += self._add(event, parts)
             if size >= CHUNK_BYTES:
                 await self._send(b"".join(parts))
-                await asyncio.sleep(0)  # send alone does not let others run
+                await pause()  # send alone does not let others run
                 parts.clear()
                 size = 0
         if parts:

@@ -28,12 +28,14 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription, key_of
 from kcpcache.registry.entry import Entry, encode, entry_of
+from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
 
 FUTURE_REVISION_SECONDS = 3.0
 _PAGE = 1000
+_PAUSE_EVERY = 64
 _READY_EVENTS = 1000
 """How many initial or replayed events a watch hands out at once."""
 _TOO_OLD = (
@@ -119,7 +121,7 @@ class Reader:
             revision, start = (int(options.resource_version) if _exact(options) else self.caches.revision), ""
         if self._unchanged_since(revision, options.namespace):
             entries = self._entries(options.namespace, start)
-            found, at = self._page(entries, match, options.limit)
+            found, at = await self._page(entries, match, options.limit)
             return self._listing(found, entries, at, revision, options)
         return await self._list_at(revision, start, match, options)
 
@@ -194,12 +196,15 @@ class Reader:
         return found
 
     @staticmethod
-    def _page(entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
+    async def _page(entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
         """What matches, ``limit`` at the most, and the index of the first entry that was not looked at."""
         if match is None:
             return (entries[:limit], limit) if 0 < limit < len(entries) else (entries, len(entries))
         found: list[Entry] = []
+        slices = Slices()
         for index, entry in enumerate(entries):
+            if not index % _PAUSE_EVERY and slices.over:
+                await slices.pause()
             if match(entry):
                 if limit and len(found) == limit:
                     return found, index
@@ -244,7 +249,7 @@ class Reader:
             filtered = self.scope == WILDCARD and bool(options.namespace)
             if filtered:
                 entries = [entry for entry in entries if entry.namespace == options.namespace]
-            more, at = self._page(entries, match, options.limit - len(found) if options.limit else 0)
+            more, at = await self._page(entries, match, options.limit - len(found) if options.limit else 0)
             found += more
             following = page.next_start
             if at < len(entries):

@@ -150,7 +150,7 @@ class CopiesReader(Reader):
             raise self._expired(revision, start, options) from None
         found.sort(key=self._position)
         entries = [entry for entry in found if self._position(entry) >= start]
-        page, at = self._page(entries, match, options.limit)
+        page, at = await self._page(entries, match, options.limit)
         return self._listing(page, entries, at, revision, options)
 
     async def watch(self, options: ListOptions) -> "CopiesWatch":

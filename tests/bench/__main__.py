@@ -1,4 +1,4 @@
-"""How fast and how large: B1 to B11 and a big installation, as one table. See docs/performance.md.
+"""How fast and how large: B1 to B12 and a big installation, as one table. See docs/performance.md.
 
 Run ``python -m tests.bench``, against a server that it starts itself, or with ``--kubeconfig`` against any other on
 this machine. Exit code 1: something could not be measured, or an answer was wrong. A goal missed is only a "no".
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import lifecycle, replication, requests, scale, watches, workspaces, writes
+from tests.bench import lifecycle, noise, replication, requests, scale, watches, workspaces, writes
 from tests.bench.baseline import run_baseline
 from tests.bench.kubeconfig import BenchError
 from tests.bench.report import Report, machine
@@ -38,9 +38,10 @@ ON_ANY_SERVER: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "B8": replication.consumers,
     "B9": workspaces.workspaces,
     "B10": replication.cached,
+    "B12": noise.noisy_neighbour,
     "scale": scale.scale,
 }
-NAMES = [*(f"B{number}" for number in range(1, 12)), "scale"]
+NAMES = [*(f"B{number}" for number in range(1, 13)), "scale"]
 EXPECTED = (BenchError, OSError, TimeoutError, AssertionError)
 
 

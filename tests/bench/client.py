@@ -20,6 +20,7 @@ class Request(NamedTuple):
     path: str
     body: bytes = b""
     content_type: str = JSON
+    accept: str = ""
 
 
 class Answer(NamedTuple):
@@ -61,11 +62,12 @@ class Connection(asyncio.Protocol):
         return Answer(self.status, body, self._size, self._first - self._began, finished - self._began)
 
     def _send(self, request: Request, *, keep: bool) -> None:
-        method, path, body, content_type = request
+        method, path, body, content_type, accept = request
         self._done = asyncio.get_running_loop().create_future()
         self._parts: list[bytes] = []
         self._size, self._first, self._keep, self.status = 0, 0.0, keep, 0
         more = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n" if body else ""
+        more += f"Accept: {accept}\r\n" if accept else ""
         self._began = time.perf_counter()
         self._transport.write(f"{method} {path} HTTP/1.1\r\n{self.target.head}{more}\r\n".encode() + body)
 

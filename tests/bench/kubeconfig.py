@@ -40,8 +40,11 @@ class Target(NamedTuple):
         return None
 
 
-def load_kubeconfig(path: Path, pid: int | None = None) -> Target:
-    """The server and user of the current context. Raises BenchError for what is not on this machine, or not TLS."""
+def load_kubeconfig(path: Path, pid: int | None = None, *, token: str | None = None) -> Target:
+    """The server of the current context, and its user or whoever has ``token``.
+
+    Raises BenchError for what is not on this machine, or not TLS.
+    """
     config = yaml.safe_load(path.read_text())
     context = _named(config, "context", config.get("current-context") or config["contexts"][0]["name"])
     cluster, user = _named(config, "cluster", context["cluster"]), _named(config, "user", context["user"])
@@ -54,6 +57,8 @@ def load_kubeconfig(path: Path, pid: int | None = None) -> Target:
     tls = ssl.create_default_context(cadata=_given(cluster, "certificate-authority", path))
     if cluster.get("insecure-skip-tls-verify"):
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    if token is not None:
+        user = {"token": token}
     certificate, key = _given(user, "client-certificate", path), _given(user, "client-key", path)
     if certificate and key:
         with tempfile.NamedTemporaryFile("w") as file:  # OpenSSL reads keys from files only

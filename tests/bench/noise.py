@@ -1,0 +1,163 @@
+"""B12: what a tenant at full load does to the GETs of another one.
+
+Each has a workspace and a ServiceAccount of its own. The noise comes from a process of its own: run as
+``python -m tests.bench.noise``, with what to do as JSON on standard input.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.bench import manifests
+from tests.bench.client import Pool, Request
+from tests.bench.kubeconfig import BenchError, load_kubeconfig
+from tests.bench.report import Goal, quantile
+from tests.bench.site import Bench, Site
+from tests.e2e.real_server import REPOSITORY, Lines
+
+LOUD = "it is loud now"
+START_SECONDS = 30.0
+TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
+APPLY = "application/apply-patch+yaml"
+BIG_BYTES = 256 * 1024
+ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+
+
+def gets(collection: str) -> Iterator[Request]:
+    return itertools.repeat(Request("GET", f"{collection}/o000000"))
+
+
+def lists(collection: str) -> Iterator[Request]:
+    return itertools.repeat(Request("GET", collection))
+
+
+def selecting_lists(collection: str) -> Iterator[Request]:
+    return itertools.repeat(Request("GET", f"{collection}?fieldSelector=metadata.name%3Dnobody"))
+
+
+def tables(collection: str) -> Iterator[Request]:
+    return itertools.repeat(Request("GET", collection, accept=TABLE))
+
+
+def creates(collection: str) -> Iterator[Request]:
+    prefix = f"c{time.monotonic_ns()}"
+    return (Request("POST", collection, manifests.widget(f"{prefix}-{n}")) for n in itertools.count())
+
+
+def applies(collection: str) -> Iterator[Request]:
+    """Of big objects, which cost far more than others."""
+    maps = collection.replace(manifests.WIDGETS, "/api/v1/namespaces/default/configmaps")
+    data = {f"key-{n:05}": "x" * 100 for n in range(BIG_BYTES // 128)}
+    for number in itertools.count():
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "big"},
+            "data": {**data, "n": str(number)},
+        }
+        yield Request("PATCH", f"{maps}/big?fieldManager=noise&force=true", json.dumps(body).encode(), APPLY)
+
+
+NOISES: dict[str, tuple[Callable[[str], Iterator[Request]], int]] = {
+    "GET": (gets, 256),
+    "LIST": (lists, 16),
+    "LIST with a field selector": (selecting_lists, 16),
+    "LIST as Table": (tables, 16),
+    "CREATE": (creates, 64),
+    "APPLY of 256 KB": (applies, 16),
+}
+"""What the noisy tenant does, on how many connections."""
+
+
+async def noisy_neighbour(bench: Bench) -> None:
+    """B12. The quiet tenant asks for one object, again and again, alone and beside each kind of noise."""
+    site, sizes = bench.site, bench.sizes
+    site.need_workspaces()
+    noisy, quiet = await site.workspaces(["noisy", "quiet"])
+    collection, own = await site.define(noisy), await site.define(quiet)
+    await site.fill(collection, (f"o{number:06}" for number in range(sizes.list_objects)))
+    await site.fill(own, ["one"])
+    noisy_token, quiet_token = await _account(site, noisy), await _account(site, quiet)
+    target = load_kubeconfig(site.kubeconfig, site.target.pid, token=quiet_token)
+    get = Request("GET", f"{own}/one")
+    async with Pool(target, 1) as pool:
+
+        async def p99() -> float:
+            answers = await pool.each(itertools.repeat(get), until=time.perf_counter() + sizes.seconds)
+            return quantile([answer.seconds for answer in answers], 0.99) * 1e3
+
+        for name, (_, connections) in NOISES.items():
+            alone, beside = [], []
+            for number in range(sizes.rounds + 1):
+                found = [await p99()]
+                with _noise(site.kubeconfig, noisy_token, name, collection):
+                    found.append(await p99())
+                if number:  # the first round warms up
+                    alone.append(found[0])
+                    beside.append(found[1])
+            goal = Goal("<=", 3, of_ratio=True)
+            title = f"GET p99 beside a tenant's {name}, {connections} at once"
+            bench.report.add("B12", title, "ms", beside, baseline=alone, goal=goal)
+
+
+async def _account(site: Site, workspace: str) -> str:
+    """The token of a ServiceAccount that may do everything in the workspace."""
+    base = site.base(workspace)
+    await site.pool.call("POST", base + ACCOUNTS, {"metadata": {"name": "bench"}})
+    binding: dict[str, Any] = {
+        "metadata": {"name": "bench"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "default", "name": "bench"}],
+    }
+    await site.pool.call("POST", base + BINDINGS, binding)
+    found = await site.pool.call("POST", f"{base}{ACCOUNTS}/bench/token", {"spec": {}})
+    return str(found["status"]["token"])
+
+
+@contextlib.contextmanager
+def _noise(kubeconfig: Path, token: str, name: str, collection: str) -> Iterator[None]:
+    """Noise until the block is left, and from when it is at its loudest."""
+    command = [sys.executable, "-m", "tests.bench.noise"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            wanted = {"kubeconfig": str(kubeconfig), "token": token, "name": name, "collection": collection}
+            process.stdin.write(json.dumps(wanted) + "\n")
+            process.stdin.flush()
+            Lines(process.stdout).until(lambda line: LOUD in line, START_SECONDS)
+            yield
+            if process.poll() is not None:
+                raise BenchError(f"the noise {name!r} has ended by itself")
+        finally:
+            process.kill()
+
+
+async def _make_noise(kubeconfig: str, token: str, name: str, collection: str) -> None:
+    requests, connections = NOISES[name]
+    target, source = load_kubeconfig(Path(kubeconfig), token=token), requests(collection)
+    async with Pool(target, connections) as pool:
+        await asyncio.gather(*(pool.send(next(source), keep=False) for _ in range(connections)))
+        print(LOUD, flush=True)  # noqa: T201 -- the parent waits for it
+
+        async def work() -> None:
+            for request in source:
+                await pool.send(request, keep=False)  # whatever the answer, a refusal among them
+
+        async with asyncio.timeout(START_SECONDS + 60), asyncio.TaskGroup() as tasks:
+            for _ in range(connections):
+                tasks.create_task(work())
+
+
+if __name__ == "__main__":
+    uvloop.run(_make_noise(**json.loads(sys.stdin.readline())))
