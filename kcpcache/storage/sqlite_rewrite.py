@@ -1,6 +1,7 @@
 """Encrypting anew what a SQLite store already holds, while nobody has it open."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,8 @@ def rewrite_values(
             wal = file.path.with_name(f"{file.path.name}-wal")
             if wal.exists():  # whoever closes the file as the last one removes it
                 raise StoreUnavailableError(f"{file.path} is in use by another program; nothing was changed")
+            owner = file.path.stat()
+            os.chown(fresh, owner.st_uid, owner.st_gid)  # root may run this, and the server as another user
             put_in_place(fresh, file.path)
             return found
     finally:

@@ -1,5 +1,7 @@
 """Encrypting anew what a store already holds: all of it or nothing, and nothing plain is left behind."""
 
+import os
+
 import apsw
 import pytest
 from watching import replay
@@ -135,6 +137,14 @@ async def test_where_a_key_is_lost_the_rest_can_be_kept(path):
     assert sorted(found.unreadable) == [A, A, B]
     assert await delete_unreadable(path, ring(2), found.unreadable) == 1
     assert await listed(path, ring(2)) == [(OTHER, b"open")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+async def test_the_file_stays_its_owners(path):
+    await fill(path)
+    os.chown(path, 65532, 65533)
+    rewrite_values(path, ring(1))
+    assert (path.stat().st_uid, path.stat().st_gid) == (65532, 65533)
 
 
 async def test_an_open_store_is_left_alone(path):
