@@ -1,6 +1,7 @@
 """A PartitionSet's Partitions: one for each combination of its dimensions' values that a shard has (behaviour §8)."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,10 +17,12 @@ from kcpcache.reconcilers.plan import NOTHING, Change, Create, Delete, Plan, Tar
 
 PARTITION_SETS: Final = GroupVersionResource("topology.kcp.io", "v1alpha1", "partitionsets")
 PARTITIONS: Final = GroupVersionResource("topology.kcp.io", "v1alpha1", "partitions")
+VALID: Final = "PartitionSetValid"
 READY: Final = "PartitionsReady"
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-_SUFFIX_LENGTH: Final = 8
-_NAME_BYTES: Final = 253
+_SUFFIX_LENGTH: Final = 5
+_NAME_BYTES: Final = 63
+_NO_NAME: Final = re.compile(r"[^a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ def reconcile(state: State) -> Plan:
     errors = label_selector_errors(nested(found, "spec", "shardSelector") or {}, "spec.shardSelector")
     if errors:
         problem = errors[0].message
+        conditions.mark_false(draft, VALID, "InvalidSelector", "Error", problem, now=state.now)
     else:
+        conditions.mark_true(draft, VALID, now=state.now)
         wanted = {_name(found, selector): selector for selector in _selectors(found, state.shards)}
         strangers = sorted(name_of(p) for p in state.partitions if name_of(p) in wanted and not _owns(found, p))
         problem = f"Partitions of other owners are in the way: {', '.join(strangers)}" if strangers else ""
@@ -82,13 +87,16 @@ def _selectors(partition_set: Object, shards: tuple[Object, ...]) -> Iterator[Ob
 
 
 def _name(partition_set: Object, selector: Object) -> str:
-    """``<set>-<8 characters>``: always the same for one selector, so that a retry makes no second Partition."""
+    """``<set>-<values>-<5 characters>``, cut to 63: always the same for one selector, so that a retry makes no second."""
     number = int.from_bytes(hashlib.sha224(orjson.dumps(selector, option=orjson.OPT_SORT_KEYS)).digest())
     suffix = ""
     for _ in range(_SUFFIX_LENGTH):
         number, digit = divmod(number, len(_DIGITS))
         suffix += _DIGITS[digit]
-    return f"{name_of(partition_set)[: _NAME_BYTES - 1 - _SUFFIX_LENGTH].rstrip('-.')}-{suffix}"
+    labels = selector.get("matchLabels") or {}
+    dimensions = sorted(set(nested(partition_set, "spec", "dimensions") or ()))
+    values = [_NO_NAME.sub("-", labels[key].lower()) for key in dimensions]
+    return "-".join([name_of(partition_set), *values, ""])[: _NAME_BYTES - _SUFFIX_LENGTH] + suffix
 
 
 def _owns(partition_set: Object, partition: Object) -> bool:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from plan_world import LATER, NOW, World, pure
 
@@ -40,8 +42,8 @@ def spec(world, **fields):
     world.put(AT, world.objects[AT] | {"spec": fields})
 
 
-def ready(world):
-    found = next(c for c in world.get(AT)["status"]["conditions"] if c["type"] == "PartitionsReady")
+def ready(world, kind="PartitionsReady"):
+    found = next(c for c in world.get(AT)["status"]["conditions"] if c["type"] == kind)
     return found["status"], found.get("reason", "")
 
 
@@ -55,13 +57,34 @@ def test_each_value_that_a_shard_has_makes_one_partition(world):
     assert ready(world) == ("True", "")
 
 
-def test_partitions_are_owned_by_their_set_and_named_after_it(world):
+def test_partitions_are_owned_by_their_set_and_named_after_it_and_the_values(world):
     settled(world)
     for found in partitions(world):
-        assert found["metadata"]["name"].startswith("regions-")
+        value = found["spec"]["selector"]["matchLabels"]["region"]
+        assert re.fullmatch(f"regions-{value}-[a-z0-9]{{5}}", found["metadata"]["name"])
         (owner,) = found["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("PartitionSet", "regions", True)
         assert owner["uid"] == world.get(AT)["metadata"]["uid"]
+
+
+def test_long_and_odd_values_still_make_a_name(world):
+    spec(world, dimensions=["zone", "rack"])
+    settled(world, [{"metadata": {"name": "a", "labels": {"zone": "EU_West." + "x" * 50 + "1", "rack": "a" * 63}}}])
+    (found,) = partitions(world)
+    assert re.fullmatch("regions-a{50}[a-z0-9]{5}", found["metadata"]["name"])
+    spec(world, dimensions=["zone"])
+    settled(world, [{"metadata": {"name": "a", "labels": {"zone": "EU_West.1"}}}])
+    (found,) = partitions(world)
+    assert re.fullmatch("regions-eu-west-1-[a-z0-9]{5}", found["metadata"]["name"])
+
+
+def test_a_set_says_whether_its_selector_can_be_used(world):
+    settled(world)
+    assert ready(world, "PartitionSetValid") == ("True", "")
+    spec(world, dimensions=["region"], shardSelector={"matchLabels": {"region": "not valid"}})
+    settled(world)
+    assert ready(world, "PartitionSetValid") == ("False", "InvalidSelector")
+    assert ready(world) == ("False", "ErrorGeneratingPartitions")
 
 
 def test_a_second_pass_plans_nothing_even_later(world):
