@@ -306,7 +306,7 @@ def check_call(
             raise path_not_found()
         if verb not in verbs or (verb not in definition.verbs and "create" not in verbs):
             raise method_not_allowed(definition.group, f"{definition.plural}/{info.subresource}", verb)
-    elif verb not in definition.verbs:
+    elif verb not in definition.verbs and not (verb == "create" and definition.terminating):
         raise method_not_allowed(definition.group, definition.plural, verb)
 
 

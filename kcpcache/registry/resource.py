@@ -142,6 +142,8 @@ class ResourceDefinition:
     origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
     convert: Convert | None = None
     conversion: Conversion | None = None
+    terminating: bool = False
+    """It is going away with all its objects: nothing new is created."""
     stored_as: GroupResource | None = None
     """The resource whose store it shares; None: its own (all but ``events.k8s.io``)."""
     name_errors: Callable[[str], list[str]] = dns1123_subdomain_errors

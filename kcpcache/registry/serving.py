@@ -247,7 +247,7 @@ class Serving:
 
 def _without_create(definition: ResourceDefinition) -> ResourceDefinition:
     """What is going away takes nothing new."""
-    return replace(definition, verbs=tuple(verb for verb in definition.verbs if verb != "create"))
+    return replace(definition, verbs=tuple(verb for verb in definition.verbs if verb != "create"), terminating=True)
 
 
 def _same_objects(one: Resource, other: Resource) -> bool:

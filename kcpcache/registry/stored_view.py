@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
-from kcpcache.meta.errors import MethodNotAllowedError, StatusError, method_not_allowed
+from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, StatusError, forbidden, method_not_allowed
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import Object, name_of
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import ConvertedWatch, entries_in, listing_in
 from kcpcache.registry.reading import Reader
@@ -81,6 +81,8 @@ class StoredView:
 
     async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         """See ``view.View``."""
+        if self.definition.terminating:
+            raise self._terminating(name_of(obj))
         self._require("create", concrete=True)
         return await self._writer.create(namespace, obj, options, admission)
 
@@ -96,10 +98,19 @@ class StoredView:
         create_if_missing: bool = False,
     ) -> Written:
         """See ``view.View``."""
-        self._require("update", concrete=True)
-        create = create_if_missing and "create" in self.definition.verbs
+        # A claim may allow but one of both verbs.
+        self._require("patch" if "patch" in self.definition.verbs else "update", concrete=True)
+
+        def changed(live: Object | None) -> Object:
+            found = change(live)
+            if live is None:
+                if self.definition.terminating:
+                    raise self._terminating(name)
+                self._require("create")
+            return found
+
         return await self._writer.update(
-            namespace, name, change, options, admission, subresource=subresource, create_if_missing=create
+            namespace, name, changed, options, admission, subresource=subresource, create_if_missing=create_if_missing
         )
 
     async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
@@ -124,6 +135,10 @@ class StoredView:
 
     async def _converted(self, item: Item) -> Item:
         return Item((await entries_in(self.definition, [item.entry], self._api_version))[0], item.cluster)
+
+    def _terminating(self, name: str) -> ForbiddenError:
+        why = "create not allowed while custom resource definition is terminating"
+        return forbidden(self.definition.group, self.definition.plural, name, why)
 
     def _require(self, verb: str, *, concrete: bool = False) -> None:
         if verb not in self.definition.verbs:

@@ -20,7 +20,9 @@ from shard_world import (
     schema_spec,
 )
 
+from kcpcache.meta.errors import ForbiddenError
 from kcpcache.meta.objects import Object
+from kcpcache.registry.view import NO_ADMISSION, WriteOptions
 
 CRD = "flavors.cloud.example.com"
 STORED = {
@@ -214,6 +216,23 @@ async def test_a_bound_resource_is_served_and_its_objects_go_with_the_binding(sh
     assert await shard.keys(f"/{consumer}/f") == []
     with pytest.raises(KeyError):
         shard.view(consumer, FLAVORS)
+
+
+async def test_while_a_binding_waits_for_its_objects_nothing_new_is_created(shard: Shard) -> None:
+    provider, consumer = await exporter(shard), await shard.workspace("consumer")
+    await shard.bind(consumer, provider)
+    await shard.settled()
+    await shard.create(consumer, FLAVORS, "held", finalizers=["example.com/hold"])
+    await shard.delete(consumer, BINDINGS, "cloud")
+    await shard.settled()
+    view = shard.view(consumer, FLAVORS)
+    assert "create" not in view.definition.verbs
+    new = {"metadata": {"name": "new"}}
+    why = '"new" is forbidden: create not allowed while custom resource definition is terminating'
+    with pytest.raises(ForbiddenError, match=why):
+        await view.create("", new, WriteOptions(), NO_ADMISSION)
+    with pytest.raises(ForbiddenError, match=why):
+        await view.update("", "new", lambda _: new, WriteOptions(), NO_ADMISSION, create_if_missing=True)
 
 
 async def test_an_approved_type_of_a_protected_group_can_be_bound(shard: Shard) -> None:

@@ -66,6 +66,21 @@ async def test_verbs_are_those_that_both_sides_name(world: ExportWorld) -> None:
     assert (await world.http.refused("GET", world.url("*", MAPS_PATH) + "?watch=1"))[0] == 405
 
 
+async def test_a_claim_on_patch_changes_what_is_there_and_creates_nothing(world: ExportWorld) -> None:
+    await world.begin(claim("configmaps", "get", "patch"))
+    one = await world.consumer("one", accepted("configmaps", "*"))
+    await world.config_map(one, "a")
+    path = world.url(one, MAPS)
+    changed = await world.http.request("PATCH", f"{path}/a", {"data": {"k": "v"}})
+    assert changed.json()["data"] == {"k": "v"}
+    assert (await world.http.refused("PUT", f"{path}/a", changed.json()))[0] == 403
+    assert (await world.http.refused("PATCH", f"{path}/b", {"data": {}}))[0] == 404
+    applied = {"content-type": "application/apply-patch+yaml", "x-user": "master"}
+    body = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}'
+    answer = await world.http.client.patch(f"{path}/b?fieldManager=m", content=body, headers=applied)
+    assert answer.status_code == 403
+
+
 async def test_what_is_created_through_a_claim_gets_its_labels_and_must_be_selected(world: ExportWorld) -> None:
     await world.begin(claim("configmaps", "*"))
     one = await world.consumer("one", accepted("configmaps", "*", selector=PUBLIC))
