@@ -27,7 +27,7 @@ _CONTENT = ("configmaps", "events", "serviceaccounts")
 _LIMITS = ("limitranges", "resourcequotas", "resourcequotas/status", "namespaces", "namespaces/status")
 _AGGREGATE_TO = "rbac.authorization.k8s.io/aggregate-to-"
 _PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-_DISCOVERY_PATHS = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC_PATHS)
+_DISCOVERY_PATHS = tuple(sorted(("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC_PATHS)))
 
 _MONITORING_PATHS = ("/healthz", "/livez", "/metrics", "/readyz")
 

@@ -87,7 +87,7 @@ def _selectors(partition_set: Object, shards: tuple[Object, ...]) -> Iterator[Ob
 
 
 def _name(partition_set: Object, selector: Object) -> str:
-    """``<set>-<values>-<5 characters>``, cut to 63: always one name for one selector, so that a retry makes no second."""
+    """``<set>-<values>-<5 characters>``, cut to 63: one name for one selector, so that a retry makes no second."""
     number = int.from_bytes(hashlib.sha224(orjson.dumps(selector, option=orjson.OPT_SORT_KEYS)).digest())
     suffix = ""
     for _ in range(_SUFFIX_LENGTH):
