@@ -5,6 +5,7 @@ import typer
 from kcpcache import __version__
 from kcpcache.cli.backup import backup, restore
 from kcpcache.cli.demo import demo
+from kcpcache.cli.doctor import doctor
 from kcpcache.cli.importing import import_directory
 from kcpcache.cli.rewrite_secrets import rewrite_secrets
 from kcpcache.cli.start import start, with_flags
@@ -28,6 +29,7 @@ app.command()(with_flags(start))
 app.command()(demo)
 app.command()(status)
 app.command("import")(import_directory)
+app.command()(doctor)
 app.command()(backup)
 app.command()(restore)
 app.command()(rewrite_secrets)

@@ -136,3 +136,15 @@ def test_a_server_or_kubeconfig_that_is_not_there_is_told(tmp_path: Path, monkey
     refused = kcpcache("status", code=1)
     assert "was refused" in refused
     assert "is it started? kcpcache start" in refused
+
+
+def test_a_server_in_order_passes_the_doctors_examination(server: Server):
+    kcpcache("demo")
+    found = kcpcache("doctor", "--root-dir", server.root_dir, "--verbose")
+    assert "0 errors, 0 warnings" in found
+    assert "copies of root:demo:provider/memflavors-v1: 3 copies are what their originals are" in found
+    assert "orphans: every copy belongs to a CachedResource" in found
+    assert "not looked at: that needs system:masters" in kcpcache(
+        "doctor", "--context", "root", "--root-dir", server.root_dir
+    )
+    kcpcache("demo", "--clean")

@@ -46,6 +46,8 @@ def test_the_wheel_has_every_module_every_manifest_and_the_licence(package: Pack
     names = {name for name in zipfile.ZipFile(package.wheel).namelist() if ".dist-info/" not in name}
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "kcpcache").rglob("*.py")}
     manifests = {f"kcpcache/openapi/crds/{path.name}" for path in (REPOSITORY / "openapi" / "crds").iterdir()}
+    example = REPOSITORY / "docs" / "examples" / "cloud-co"
+    manifests |= {f"kcpcache/examples/cloud-co/{path.relative_to(example)}" for path in example.rglob("*.yaml")}
     assert modules | manifests <= names
     assert all(name.startswith("kcpcache/") for name in names)
     assert any(re.search(r"\.dist-info/licenses/LICENSE$", name) for name in zipfile.ZipFile(package.wheel).namelist())
