@@ -1,6 +1,7 @@
 """The reference: pages written from the program itself whenever the site is built, so that none can be out of date."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typer.main import get_group
 from kcpcache.cli.app import app
 from kcpcache.meta import errors
 
+_INDENT = "&nbsp;" * 4
 CRDS = Path(__file__).resolve().parents[2] / "openapi" / "crds"
 
 
@@ -32,12 +34,16 @@ def _commands() -> Iterator[str]:
         arguments = [found for found in command.params if found.param_type_name == "argument"]
         options = [found for found in command.params if found.param_type_name == "option"]
         words = " ".join([name, *(str(found.name).upper() for found in arguments)])
-        yield f"\n## kcpcache {words}\n\n{_plain(inspect.cleandoc(command.help or ''))}\n"
+        yield f"\n## kcpcache {words}\n\n{_help(command.help or '')}\n"
         if options:
             yield "\n| flag | default | |\n| --- | --- | --- |\n"
         for option in options:
             flags = ", ".join(f"`{flag}`" for flag in option.opts)
             yield _row(flags, _default(option), getattr(option, "help", None) or "")
+
+
+def _help(text: str) -> str:
+    return re.sub(r"^Example: (.*)$", r"Example: `\1`", _plain(inspect.cleandoc(text)), flags=re.MULTILINE)
 
 
 def _default(option: Any) -> str:
@@ -89,25 +95,22 @@ def _group(group: str, crds: list[dict[str, Any]]) -> Iterator[str]:
             yield f"`{spec['names']['plural']}.{group}/{version['name']}`, {scope}. "
             yield f"{_plain(_oneline(schema['description']))}\n\n"
             yield "| field | type | |\n| --- | --- | --- |\n"
-            for path, node, required in _fields(schema, ""):
+            for depth, name, node, required in _fields(schema, 0):
                 needed = "Required. " if required else ""
-                yield _row(f"`{path}`", _type(node), needed + _oneline(node.get("description", "")))
+                field = f"{_INDENT * depth}`{name}`{{style='white-space: nowrap'}}"
+                yield _row(field, _type(node), needed + _oneline(node.get("description", "")))
 
 
-def _fields(schema: Mapping[str, Any], above: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """All fields below a schema, parents before children, each with whether its parent must have it."""
+def _fields(schema: Mapping[str, Any], depth: int) -> Iterator[tuple[int, str, Mapping[str, Any], bool]]:
+    """All fields below a schema, parents before children: depth, name, schema, and whether its parent must have it."""
     required = schema.get("required", ())
     for name, node in schema.get("properties", {}).items():
-        if not above and name in {"apiVersion", "kind", "metadata"}:
+        if not depth and name in {"apiVersion", "kind", "metadata"}:
             continue
-        path = f"{above}.{name}" if above else name
-        yield path, node, name in required
-        items = node.get("items", {})
-        values = node.get("additionalProperties")
-        yield from _fields(node, path)
-        yield from _fields(items, f"{path}[]")
-        if isinstance(values, dict):
-            yield from _fields(values, f"{path}.*")
+        yield depth, name, node, name in required
+        for inner in (node, node.get("items"), node.get("additionalProperties")):
+            if isinstance(inner, dict):
+                yield from _fields(inner, depth + 1)
 
 
 def _type(node: Mapping[str, Any]) -> str:
