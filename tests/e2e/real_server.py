@@ -203,7 +203,7 @@ def start_server(
         )
     with process:
         try:
-            server = Server(process, root_dir, log, _ready_url(process.stdout, log))
+            server = Server(process, root_dir, log, ready_url(process.stdout, log))
             yield server
             if process.poll() is None:
                 assert server.terminate() == 0
@@ -213,7 +213,8 @@ def start_server(
                 process.kill()
 
 
-def _ready_url(stdout: IO[str] | None, log: Path) -> str:
+def ready_url(stdout: IO[str] | None, log: Path) -> str:
+    """The address that a server prints once it is ready. Fails with its log where it does not get so far."""
     assert stdout is not None
     try:
         line = Lines(stdout).until(lambda text: _READY.search(text) is not None, READY_SECONDS)
