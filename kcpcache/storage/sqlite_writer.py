@@ -27,18 +27,25 @@ _BATCH_BYTES = 16 * 1024 * 1024
 _IDLE_SECONDS = 5.0
 _PROBE_SECONDS = 1.0
 
-# One statement for a whole batch, for the reason that sqlite_rows.py gives. A row is
+# All that a batch changes, as one statement: it is a transaction of its own, and each further statement would have the
+# thread wait once more for the interpreter's lock, a millisecond where the event loop is busy. A row of ``rows`` is
 # [key, previous, deleted, first byte from 1, length]; substr of an empty blob would be NULL.
-_INSERT_LOG = """
-    INSERT INTO log (revision, key, previous, deleted, value)
-    SELECT ?1 + row.key, row.value ->> 0, row.value ->> 1, row.value ->> 2,
-        CASE WHEN row.value ->> 2 THEN NULL ELSE coalesce(substr(?2, row.value ->> 3, row.value ->> 4), x'') END
-    FROM json_each(?3) AS row
+_PREPARE = """
+    CREATE TEMP VIEW batch (first_revision, packed, rows, live, gone, revision) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE false;
+    CREATE TEMP TRIGGER store_batch INSTEAD OF INSERT ON batch BEGIN
+        INSERT INTO log (revision, key, previous, deleted, value)
+        SELECT NEW.first_revision + row.key, row.value ->> 0, row.value ->> 1, row.value ->> 2,
+            CASE WHEN row.value ->> 2 THEN NULL
+            ELSE coalesce(substr(NEW.packed, row.value ->> 3, row.value ->> 4), x'') END
+        FROM json_each(NEW.rows) AS row;
+        INSERT OR REPLACE INTO live (key, revision)
+        SELECT row.value ->> 0, row.value ->> 1 FROM json_each(NEW.live) AS row;
+        DELETE FROM live WHERE key IN (SELECT value FROM json_each(NEW.gone));
+        UPDATE meta SET revision = NEW.revision;
+    END;
 """
-_REPLACE_LIVE = """
-    INSERT OR REPLACE INTO live (key, revision) SELECT row.value ->> 0, row.value ->> 1 FROM json_each(?) AS row
-"""
-_DELETE_LIVE = "DELETE FROM live WHERE key IN (SELECT value FROM json_each(?))"
+_STORE = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Write:
@@ -82,7 +89,9 @@ class Writer:
     """
 
     def __init__(self, connection: apsw.Connection, compaction: Compaction, deliver: Deliver) -> None:
+        connection.execute(_PREPARE)
         self._connection = connection
+        self._revision: Revision | None = None  # what the file has, while that is sure
         self._compaction = compaction
         self._deliver = deliver
         self._queue: queue.SimpleQueue[Write | Order] = queue.SimpleQueue()
@@ -166,23 +175,28 @@ class Writer:
         self._deliver(writes, events, events[-1].revision if events else Revision(0))
 
     def _commit(self, writes: Sequence[Write], events: list[Event]) -> None:
-        with write_transaction(self._connection):
-            current: dict[str, StoredEntry | None] = {
-                **current_entries(self._connection, list({write.key for write in writes}))
-            }
-            revision: Revision = self._connection.execute("SELECT revision FROM meta").get
-            for write in writes:
-                entry = current.get(write.key)
-                if write.expected is None and entry is not None:
-                    write.outcome = KeyExistsError(entry)
-                elif write.expected is not None and (entry is None or entry.revision != write.expected):
-                    write.outcome = RevisionConflictError(write.key, write.expected, entry)
-                else:
-                    write.outcome = revision = Revision(revision + 1)
-                    events.append(Event(write.key, revision, write.value, entry))
-                    current[write.key] = None if write.value is None else StoredEntry(write.key, write.value, revision)
-            if events:
-                self._store(events, current)
+        # Nobody else writes to the file: what is read here is still so when the batch is stored.
+        current: dict[str, StoredEntry | None] = {
+            **current_entries(self._connection, list({write.key for write in writes}))
+        }
+        revision = self._newest() if self._revision is None else self._revision
+        self._revision = None
+        for write in writes:
+            entry = current.get(write.key)
+            if write.expected is None and entry is not None:
+                write.outcome = KeyExistsError(entry)
+            elif write.expected is not None and (entry is None or entry.revision != write.expected):
+                write.outcome = RevisionConflictError(write.key, write.expected, entry)
+            else:
+                write.outcome = revision = Revision(revision + 1)
+                events.append(Event(write.key, revision, write.value, entry))
+                current[write.key] = None if write.value is None else StoredEntry(write.key, write.value, revision)
+        if events:
+            self._store(events, current)
+        self._revision = revision
+
+    def _newest(self) -> Revision:
+        return self._connection.execute("SELECT revision FROM meta").get  # type: ignore[no-any-return]
 
     def _store(self, events: Sequence[Event], current: dict[str, StoredEntry | None]) -> None:
         rows: list[tuple[str, int, int, int, int]] = []
@@ -193,21 +207,16 @@ class Writer:
             rows.append((event.key, previous, int(event.deleted), first_byte, size))
             first_byte += size
         values = b"".join([event.value or b"" for event in events])
-        execute = self._connection.execute
-        execute(_INSERT_LOG, (events[0].revision, values, orjson.dumps(rows).decode()))
         keys = {event.key for event in events}
         live = [(key, entry.revision) for key in keys if (entry := current[key]) is not None]
         gone = [key for key in keys if current[key] is None]
-        if live:
-            execute(_REPLACE_LIVE, (orjson.dumps(live).decode(),))
-        if gone:
-            execute(_DELETE_LIVE, (orjson.dumps(gone).decode(),))
-        execute("UPDATE meta SET revision = ?", (events[-1].revision,))
+        tables = (orjson.dumps(table).decode() for table in (rows, live, gone))
+        self._connection.execute(_STORE, (events[0].revision, values, *tables, events[-1].revision))
 
     def _committed(self, events: Sequence[Event]) -> bool:
         """Whether a transaction whose COMMIT reported an error is in the file all the same."""
         try:
-            return bool(events) and self._connection.execute("SELECT revision FROM meta").get == events[-1].revision
+            return bool(events) and self._newest() == events[-1].revision
         except apsw.Error:
             return False
 
@@ -232,6 +241,7 @@ class Writer:
         self._deliver((order,), (), revision)
 
     def _carry_out(self, order: Order) -> None:
+        self._revision = None
         if self.why_unhealthy or order.verb == "probe":
             self._probe()
         if order.verb == "compact":
