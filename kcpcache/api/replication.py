@@ -111,7 +111,7 @@ class ReplicationHandler:
     ) -> Workspace:
         """Also through exports that come later: a record is there only where an export exports the CachedResource."""
         definition = self._definition(source, exports[0])
-        bound = ExportReference(exports[0].cluster, exports[0].name, "")
+        bound = ExportReference(exports[0].cluster, exports[0].name)
 
         def wanted(consumer: Consumer) -> bool:
             return named in {"", consumer.export_identity_hash} and self._may(user, info, *consumer.export)

@@ -84,7 +84,7 @@ class Wildcard:
         definition = self._serving.definition_of_exported(provider, schema, identity_hash, virtual=virtual)
         if definition is None or definition.group_resource != key:
             return None
-        bound = ExportReference(provider, name, "")
+        bound = ExportReference(provider, name)
         return ProjectedResource(definition, bound) if virtual else StoredResource(definition, bound)
 
     def _any(self, key: GroupResource) -> AnyIdentity | None:

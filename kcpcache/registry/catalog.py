@@ -13,11 +13,13 @@ from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 
 @dataclass(frozen=True, slots=True)
 class ExportReference:
-    """Where a bound resource comes from: the APIExport, and the APIBinding that brought it."""
+    """The APIExport that a bound resource comes from.
+
+    Not the APIBinding that brought it: workspaces that serve the same share one snapshot, whatever they call their own.
+    """
 
     cluster: str
     export: str
-    binding: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,11 +50,9 @@ class BoundResource:
 
 def bound_resources(binding: Object) -> Iterator[BoundResource]:
     """What an APIBinding (in its stored version) has bound."""
-    meta = binding["metadata"]
     source = ExportReference(
         nested(binding, "status", "apiExportClusterName", default=""),
         nested(binding, "spec", "reference", "export", "name", default=""),
-        meta["name"],
     )
     for item in nested(binding, "status", "boundResources", default=[]):
         schema = item["schema"]

@@ -119,17 +119,16 @@ class ExportedResources:
         if found is None:
             if len(self._consumers) >= _REMEMBERED:
                 self._consumers.clear()
-            binding = next(iter(grants), "")
-            found = self._consumers[key] = self._make(export, cluster, key[2], binding)
+            found = self._consumers[key] = self._make(export, cluster, key[2])
         return found
 
     def _forget(self, _event: CacheEvent) -> None:
         self._everywhere.clear()
         self._consumers.clear()
 
-    def _make(self, export: Name, cluster: str, grants: tuple[Grant, ...], binding: str = "") -> Served:
+    def _make(self, export: Name, cluster: str, grants: tuple[Grant, ...]) -> Served:
         obj = self._lookup.get(API_EXPORTS, *export)
-        bound = ExportReference(*export, binding)
+        bound = ExportReference(*export)
         asked: dict[ClaimKey, frozenset[str]] = {
             claim_key(claim): frozenset(claim.get("verbs") or ())
             for claim in nested(obj, "spec", "permissionClaims") or ()
@@ -194,7 +193,7 @@ class ExportedResources:
         found = self._serving.definition_of_exported(provider, schema, identity_hash, virtual=virtual)
         if found is None or found.group_resource != key:
             return None
-        bound = ExportReference(provider, name, "")
+        bound = ExportReference(provider, name)
         return ProjectedResource(found, bound) if virtual else StoredResource(found, bound)
 
     def _own_bindings(self, claimed: Resource | None, cluster: str) -> Resource:

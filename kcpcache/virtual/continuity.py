@@ -122,7 +122,7 @@ class Sources:
     def _now(self, followed: Followed) -> Source | None:
         cluster, name, resource = followed
         if resource is not None:
-            return resolve(self._lookup, ExportReference(cluster, name, ""), resource)
+            return resolve(self._lookup, ExportReference(cluster, name), resource)
         found = self._lookup.get(CACHED_RESOURCES, cluster, name)
         return source_of(found) if found else None
 

@@ -63,7 +63,7 @@ class ReadOnlyView:
 
 def origin_of(bound: ExportReference, path: str) -> str:
     """Where a bound virtual resource's objects come from, for people; ``path`` is that of the export's workspace."""
-    return f'APIExport "{bound.export}" of workspace {path}, bound by APIBinding "{bound.binding}"'
+    return f'APIExport "{bound.export}" of workspace {path}'
 
 
 def read_only(resource: GroupResource, verb: str, origin: str) -> MethodNotAllowedError:

@@ -113,7 +113,7 @@ def snapshot() -> Snapshot:
     }
     crontabs = definition_of_crd(CRON_TABS)
     found[crontabs.group_resource] = StoredResource(crontabs)
-    found[flavors.group_resource] = ProjectedResource(flavors, ExportReference("provider", "cloud", "binding"))
+    found[flavors.group_resource] = ProjectedResource(flavors, ExportReference("provider", "cloud"))
     return Snapshot(found)
 
 

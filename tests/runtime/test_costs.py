@@ -1,0 +1,128 @@
+"""How much work each thing takes, in countable steps: what must not grow unnoticed, since no test measures time."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from shard_http import Http
+from shard_world import CRDS, FLAVORS, Shard, crd_spec
+
+from kcpcache.meta.objects import Object
+from kcpcache.registry import entry as entries
+from kcpcache.registry import write_steps
+from kcpcache.registry.epoch import Epoch
+from kcpcache.runtime import apply
+
+PATH = "/clusters/root/apis/cloud.example.com/v1/flavors"
+
+
+def flavor(name: str, cpu: int = 2) -> Object:
+    return {"metadata": {"name": name, "labels": {"tier": "basic"}}, "spec": {"cpu": cpu}}
+
+
+@pytest.fixture
+async def http(shard: Shard):
+    found = Http(shard)
+    async with found.client:
+        await shard.create("root", CRDS, "flavors.cloud.example.com", spec=crd_spec())
+        await shard.settled()
+        yield found
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the objects that were encoded, in order."""
+    found: list[str] = []
+    encode = entries.encode
+
+    def counting(obj: Any) -> bytes:
+        found.append(obj["metadata"]["name"])
+        return encode(obj)
+
+    for module in (entries, write_steps, apply):
+        monkeypatch.setattr(module, "encode", counting)
+    return found
+
+
+@pytest.fixture
+def reads(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the store was read, by verb."""
+    found: Counter[str] = Counter()
+
+    def counting(verb: str, real: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            found[verb] += 1
+            return real(*args, **kwargs)
+
+        return counted
+
+    for verb in ("get", "list", "watch"):
+        monkeypatch.setattr(shard.store, verb, counting(verb, getattr(shard.store, verb)))
+    return found
+
+
+async def test_a_write_encodes_its_object_once(http: Http, encoded: list[str]):
+    for body in (flavor("a", 1), flavor("b", 1)):
+        await http.request("POST", PATH, body)
+    assert encoded == ["a", "b"]
+    await http.request("PATCH", f"{PATH}/a", {"spec": {"cpu": 3}})
+    assert encoded == ["a", "b", "a"]
+    await http.request("DELETE", f"{PATH}/b")
+    assert encoded == ["a", "b", "a"]
+
+
+async def test_reads_and_watches_encode_nothing_and_read_no_store(http: Http, encoded: list[str], reads: Counter[str]):
+    await http.request("POST", PATH, flavor("a"))
+    encoded.clear()
+    watches = [http.watch(PATH, seconds=2) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    await http.get(f"{PATH}/a")
+    await http.get(PATH)
+    await http.get(f"{PATH}?labelSelector=tier%3Dbasic")
+    await http.request("PATCH", f"{PATH}/a", {"spec": {"cpu": 3}})
+    assert [len(await watch) for watch in watches] == [2] * 10
+    assert encoded == ["a"]
+    assert not reads
+
+
+async def test_a_replicated_object_is_encoded_once_more_whatever_the_number_of_consumers(
+    shard: Shard, encoded: list[str]
+):
+    provider = await shard.provider()
+    consumers = [await shard.workspace(f"consumer-{number}") for number in range(5)]
+    for consumer in consumers:
+        await shard.bind(consumer, provider)
+    await shard.settled()
+    encoded.clear()
+    await shard.flavor(provider, "late")
+    await shard.settled()
+    for consumer in consumers:
+        assert "late" in await shard.names(consumer, FLAVORS)
+    assert encoded.count("late") == 2
+
+
+async def test_plain_objects_begin_no_new_epoch(shard: Shard, http: Http):
+    epoch = Epoch(shard.caches)
+    before = epoch.value
+    for name in ("a", "b"):
+        await http.request("POST", PATH, flavor(name))
+    assert epoch.value == before
+
+
+async def test_a_watch_costs_two_tasks(http: Http):
+    async def tasks() -> int:
+        await asyncio.sleep(0.01)
+        return len(asyncio.all_tasks())
+
+    before = await tasks()
+    watches = [http.watch(PATH, seconds=2) for _ in range(10)]  # each is one task of the test's client, too
+    assert await tasks() - before == 10 * (1 + 1)
+    await asyncio.gather(*watches)
+    assert await tasks() == before
+
+
+async def test_an_empty_workspace_shares_its_catalog(shard: Shard):
+    one, other = await shard.workspace("one"), await shard.workspace("other")
+    await shard.settled()
+    assert shard.serving.snapshot(one) is shard.serving.snapshot(other)
