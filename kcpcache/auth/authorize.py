@@ -12,8 +12,8 @@ from kcpcache.auth.user import ANONYMOUS, User
 from kcpcache.meta.errors import ForbiddenError, forbidden
 from kcpcache.meta.objects import Object
 
-WorkspaceState = Literal["missing", "scheduling", "initializing", "ready", "unavailable", "deleting"]
-"""A LogicalCluster's phase in lower case; ``missing`` where there is none."""
+WorkspaceState = Literal["missing", "system", "scheduling", "initializing", "ready", "unavailable", "deleting"]
+"""A LogicalCluster's phase in lower case; ``missing`` where there is none, ``system`` for what is no workspace."""
 
 PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 """What everybody may read, with all that is below (kubernetes-api §6)."""
@@ -37,6 +37,8 @@ class WorkspaceGate(Protocol):
 
     def state(self, cluster: str) -> WorkspaceState:
         """The state of the logical cluster of that name. Only ``initializing`` and ``ready`` let anybody in.
+
+        System clusters are for system:masters alone (as in kcp): who could write there could grant rights everywhere.
 
         A LogicalCluster that is being deleted and still has content stays ``ready`` as long as its phase is, so that
         its users can remove their finalizers; ``deleting`` is one that nobody shall enter any more.

@@ -61,9 +61,8 @@ class CachedGate:
         self._clusters = lookup.clusters
 
     def state(self, cluster: str) -> WorkspaceState:
-        """System clusters are always ready."""
-        found = self._clusters.state(cluster)
-        return "ready" if found == "system" else found
+        """What the LogicalCluster says."""
+        return self._clusters.state(cluster)
 
 
 class CachedPolicies:

@@ -101,6 +101,7 @@ def test_anonymous_users_may_nothing_else(attributes):
         ("missing", False),
         ("scheduling", False),
         ("unavailable", False),
+        ("system", False),
         ("deleting", False),
     ],
 )

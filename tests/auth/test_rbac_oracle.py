@@ -89,13 +89,13 @@ def random_objects(random):
 
 
 class Facts:
-    """Which clusters are there, and whose policy limits the resources of group ``g``."""
+    """Which workspaces are there, and whose policy limits the resources of group ``g``."""
 
     def __init__(self, random):
         self.limits = {cluster: random.choice([None, None, "a", "b"]) for cluster in CLUSTERS}
 
     def state(self, cluster):
-        return "missing" if cluster == "gone" else "ready"
+        return {"gone": "missing", ADMIN: "system"}.get(cluster, "ready")
 
     def provider(self, cluster, group, _resource):
         return self.limits[cluster] if group == "g" else None
@@ -132,7 +132,7 @@ def oracle(world, facts, a):
         Attributes(user=a.user, verb="access", cluster="", path="/", is_resource=False),
     )
     at_home = local is not None and a.user.extra.get(HOME) == (a.cluster,)
-    if facts.state(a.cluster) == "missing" or not (at_home or granted(world, a.cluster, enter, *who)):
+    if facts.state(a.cluster) != "ready" or not (at_home or granted(world, a.cluster, enter, *who)):
         return False
     provider = facts.provider(a.cluster, a.group, a.resource) if a.is_resource else None
     bound = [BOUND + names[-1]], [BOUND + group for group in groups], [BOUND + names[-1]], None

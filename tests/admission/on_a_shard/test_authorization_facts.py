@@ -46,7 +46,7 @@ async def test_a_deleted_or_unknown_workspace_is_forbidden_for_all_but_masters(s
 async def test_the_gate_knows_every_state(shard: Shard) -> None:
     gate = CachedGate(shard.lookup)
     cluster = await shard.workspace("work")
-    assert gate.state("system:admin") == "ready"
+    assert gate.state("system:admin") == "system"
     assert gate.state(cluster) == "ready"
     assert gate.state("unknown") == "missing"
 
