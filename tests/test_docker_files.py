@@ -57,6 +57,14 @@ def test_the_data_are_on_the_volume_and_nothing_else_can_be_written(service: dic
     assert f"server:{root_dir}/{KUBECONFIG}" in (DOCKER / "compose.yaml").read_text()
 
 
+def test_the_server_runs_as_nobody_in_particular_and_cannot_become_more(service: dict[str, Any]):
+    (user,) = texts("USER")
+    assert [int(part) > 0 for part in user.split(":")] == [True, True]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "user", "cap_add"} & set(service)
+
+
 def test_compose_waits_longer_for_the_end_than_the_server_takes(service: dict[str, Any]):
     assert int(service["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
 
