@@ -53,6 +53,8 @@ async def list_objects(call: Call) -> None:
     """A list, piece by piece."""
     shaper = call.shaper()
     listing = await call.view.list(list_options(call.info))
+    if listing.unreadable:
+        call.exchange.warnings.append(f"{listing.unreadable} {call.info.resource} cannot be read and are left out")
     await call.exchange.respond_chunks(OK, shaper.chunks(listing))
 
 

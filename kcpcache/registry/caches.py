@@ -183,6 +183,13 @@ class ResourceCache:
         """Whether there is an entry, but its stored value is no object (damaged, or not to be decrypted)."""
         return bool(self._unreadable) and f"{cluster}/{namespace}/{name}".replace("//", "/") in self._unreadable
 
+    def count_unreadable(self, cluster: str, namespace: str = "") -> int:
+        """How many such entries there are in a logical cluster (``*``: in all), in ``namespace`` if it is given."""
+        if not self._unreadable:
+            return 0
+        keys = [key.split("/") for key in self._unreadable]
+        return sum(key[0] == cluster or cluster == "*" for key in keys if not namespace or key[1] == namespace)
+
     def entries(self, cluster: str, namespace: str = "") -> list[Entry]:
         """The live entries of one logical cluster in key order."""
         shelf = self.shelves.get(cluster)

@@ -218,7 +218,8 @@ class Reader:
             token = self._token(revision, self._position(entries[at]))
             if not options.label_selector and not options.field_selector:
                 remaining = len(entries) - at
-        return Listing(self._segments(found), revision, token, remaining)
+        unreadable = self.cache.count_unreadable(self.scope, options.namespace)
+        return Listing(self._segments(found), revision, token, remaining, unreadable)
 
     def _segments(self, found: Entries) -> tuple[Segment, ...]:
         adapt = self.adapt

@@ -48,13 +48,15 @@ class Segment:
 class Listing:
     """A consistent list: the segments in order, its revision, and how to go on.
 
-    ``remaining`` is None where it is not known (a selector is set, or there is no further page).
+    ``remaining`` is None where it is not known (a selector is set, or there is no further page). ``unreadable`` is how
+    many objects should be here, but are damaged, or cannot be decrypted.
     """
 
     segments: Sequence[Segment]
     revision: int
     continue_token: str = ""
     remaining: int | None = None
+    unreadable: int = 0
 
     def __len__(self) -> int:
         return sum(len(segment.entries) for segment in self.segments)

@@ -463,3 +463,12 @@ async def test_a_config_map_may_be_replaced_whatever_its_version(world):
     del made["metadata"]["resourceVersion"]
     answer = await world.client.put("/api/v1/namespaces/default/configmaps/a", json={**made, "data": {"b": "c"}})
     assert (answer.status_code, answer.json()["data"]) == (200, {"b": "c"})
+
+
+async def test_a_list_warns_of_what_it_leaves_out_since_it_cannot_be_read(world):
+    await world.create("whole")
+    await world.caches.store.create("/registry/core/configmaps/root/default/damaged", b"no object")
+    answer = await world.client.get("/api/v1/namespaces/default/configmaps")
+    assert [item["metadata"]["name"] for item in answer.json()["items"]] == ["whole"]
+    assert answer.headers["warning"] == '299 - "1 configmaps cannot be read and are left out"'
+    assert "warning" not in (await world.client.get("/api/v1/namespaces/other/configmaps")).headers

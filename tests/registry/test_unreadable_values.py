@@ -40,6 +40,9 @@ async def test_everything_else_goes_on_without_it(world):
     await world.create(config_map("new"), CONFIG_MAPS)
     listing = await view.list(ListOptions(namespace="default"))
     assert [item.name for segment in listing.segments for item in segment.entries] == ["new", "whole"]
+    assert listing.unreadable == 1
+    assert (await view.list(ListOptions(namespace="other"))).unreadable == 0
+    assert (await world.view(CONFIG_MAPS, cluster="other").list(ListOptions())).unreadable == 0
     with pytest.raises(NotFoundError):
         await view.get("default", "none")
 
