@@ -3,6 +3,7 @@
 The conditions, their reasons and texts are those of the Kubernetes API (apiextensions.k8s.io/v1).
 """
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +88,7 @@ def reconcile(state: State) -> Plan:
         # Before it is established, hence before the first instance: otherwise a deletion could leave instances.
         return Plan((Update(target, with_finalizer(crd, FINALIZER)),))
     status = copy(crd.get("status") or {})
-    _accept_names(status, crd["spec"].get("names") or {}, state.taken, state.now)
+    _accept_names(status, crd["spec"], state.taken, state.now)
     _check_approval(status, crd, state.now)
     storage = next((v["name"] for v in crd["spec"].get("versions") or () if v.get("storage")), None)
     stored = status.setdefault("storedVersions", [])
@@ -116,8 +117,9 @@ def _status(target: Target, crd: Object, status: Object) -> tuple[Change, ...]:
     return () if status == crd.get("status") else (UpdateStatus(target, {**crd, "status": status}),)
 
 
-def _accept_names(status: Object, wanted: Object, taken: TakenNames, now: str) -> None:
+def _accept_names(status: Object, spec: Object, taken: TakenNames, now: str) -> None:
     """Take what is free; what is not keeps the name accepted before. Established never goes back to False."""
+    wanted = spec.get("names") or {}
     accepted = dict(status.get("acceptedNames") or {})
     reason = message = ""
     for name, used, why in (
@@ -143,9 +145,24 @@ def _accept_names(status: Object, wanted: Object, taken: TakenNames, now: str) -
         return
     if reason:
         set_condition(status, "Established", "False", "NotAccepted", "not all names are accepted", now=now)
+    elif not _is_ca_bundle(nested(spec, "conversion", "webhook", "clientConfig", "caBundle")):
+        # Not a reason to refuse it: who injects the certificate comes later.
+        message = "The conversion webhook CABundle is invalid"
+        set_condition(status, "Established", "False", "InvalidCABundle", message, now=now)
     else:
         message = "the initial names have been accepted"
         set_condition(status, "Established", "True", "InitialNamesAccepted", message, now=now)
+
+
+def _is_ca_bundle(encoded: Any) -> bool:
+    if not encoded:
+        return True
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        return bool(load_pem_x509_certificates(base64.b64decode(encoded)))
+    except ValueError:
+        return False
 
 
 def _conflicts(wanted: Any, accepted: Any, used: Mapping[str, str]) -> str:

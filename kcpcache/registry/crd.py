@@ -1,10 +1,10 @@
 """Rules of CustomResourceDefinitions; in parts, since APIResourceSchemas are checked like them (behaviour §6).
 
-Rules and texts follow the validation of Kubernetes' apiextensions.k8s.io/v1; field paths are those of v1. No function
-raises: they expect the right types (``schema.structural_schema``) but bear others.
+Rules and texts follow the validation of Kubernetes' apiextensions.k8s.io/v1; field paths are those of v1, until
+``crd_paths`` makes kube's of them. No function raises: they expect the right types (``schema.structural_schema``) but
+bear others.
 """
 
-import base64
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.names import GroupResource, dns1123_subdomain_errors
 from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
+from kcpcache.registry.crd_paths import internal_paths
 from kcpcache.registry.resource import NoRules, Rules
 from kcpcache.schema.compiled import schema_hash
 from kcpcache.schema.structural import check_structural
@@ -33,9 +34,7 @@ _PROTECTED_GROUPS: Final = ("k8s.io", "kubernetes.io")
 _POLICY: Final = "https://github.com/kubernetes/enhancements/pull/1111"
 _APPROVAL_NEEDED: Final = f'protected groups must have approval annotation "{APPROVED_ANNOTATION}"'
 _PRUNING: Final = (
-    "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead. See "
-    "https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#field-pruning "
-    "for details"
+    "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
 )
 _SCOPES: Final = ("Cluster", "Namespaced")
 _STRATEGIES: Final = ("None", "Webhook")
@@ -106,8 +105,11 @@ class CrdRules(NoRules):
         errors += versions_errors(spec)
         errors += names_errors(section(spec, "names"), "spec.names")
         errors += conversion_errors(section(spec, "conversion"), "spec.conversion")
+        if spec.get("conversion") == {}:
+            errors.append(field_required("spec.conversion.strategy"))
         errors += approval_errors(group, obj)
-        return errors + list(_stored_version_errors(obj))
+        errors += _stored_version_errors(obj)
+        return list(internal_paths(errors, obj))
 
     def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """Group and plural stay; once it is established, so do scope and kind: the store depends on them."""
@@ -343,7 +345,7 @@ def conversion_errors(conversion: Object, path: str, *, services: bool = True) -
     yield from _choice_errors(f"{path}.strategy", strategy, _STRATEGIES)
     webhook = section(conversion, "webhook")
     if strategy != "Webhook":
-        if conversion.get("webhook") is not None:
+        if webhook:
             yield field_forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
         return
     if not isinstance(webhook.get("clientConfig"), dict):
@@ -368,10 +370,21 @@ def _client_errors(client: Object, path: str, *, services: bool) -> Iterator[Fie
             yield field_invalid(
                 f"{path}.service.port", port, "port is not valid: must be between 1 and 65535, inclusive"
             )
-    bundle = text(client, "caBundle")
-    if bundle and not _is_ca_bundle(bundle):
-        detail = "unable to load root certificates: unable to parse bytes as PEM block"
-        yield field_invalid(f"{path}.caBundle", bundle, detail)
+        yield from _service_path_errors(text(section(service), "path"), f"{path}.service.path")
+
+
+def _service_path_errors(value: str, path: str) -> Iterator[FieldError]:
+    if not value or value == "/":
+        return
+    if not value.startswith("/"):
+        yield field_invalid(path, value, "must start with a '/'")
+    steps = value[1:].removesuffix("/").split("/")
+    for index, step in enumerate(steps):
+        if not step:
+            yield field_invalid(path, value, f"segment[{index}] may not be empty")
+            continue
+        for error in dns1123_subdomain_errors(step):
+            yield field_invalid(path, value, f"segment[{index}]: {error}")
 
 
 def _url_errors(url: str, path: str) -> Iterator[FieldError]:
@@ -387,19 +400,10 @@ def _url_errors(url: str, path: str) -> Iterator[FieldError]:
     if not host:
         yield field_invalid(path, parts.netloc, f"host must be specified; {form}")
     if parts.username is not None:
-        yield field_invalid(path, "…", f"user information is not permitted in the URL; {form}")
+        yield field_invalid(path, "…", "user information is not permitted in the URL")
     for what, value in (("query parameters", parts.query), ("fragments", parts.fragment)):
         if value:
-            yield field_invalid(path, value, f"{what} are not permitted in the URL; {form}")
-
-
-def _is_ca_bundle(encoded: str) -> bool:
-    from cryptography.x509 import load_pem_x509_certificates
-
-    try:
-        return bool(load_pem_x509_certificates(base64.b64decode(encoded)))
-    except ValueError:
-        return False
+            yield field_invalid(path, value, f"{what} are not permitted in the URL")
 
 
 def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:

@@ -197,9 +197,9 @@ def _rule(schema: Object, rule: Object, path: str) -> Iterator[FieldError]:
     if not text:
         yield field_required(f"{path}.rule", "rule is not specified")
     elif message and not message.strip():
-        yield field_invalid(f"{path}.message", message, "must be non-empty if specified")
+        yield field_invalid(f"{path}.message", message, "message must be non-empty if specified")
     elif _breaks(message.strip()):
-        yield field_invalid(f"{path}.message", message, "must not contain line breaks")
+        yield field_invalid(f"{path}.message", message, "message must not contain line breaks")
     elif _breaks(text) and not message.strip():
         yield field_required(f"{path}.message", "message must be specified if rule contains line breaks")
     expression = rule.get("messageExpression") or ""
@@ -211,11 +211,11 @@ def _rule(schema: Object, rule: Object, path: str) -> Iterator[FieldError]:
     field_path = rule.get("fieldPath") or ""
     where = f"{path}.fieldPath"
     if field_path and not field_path.strip():
-        yield field_invalid(where, field_path, "must be non-empty if specified")
+        yield field_invalid(where, field_path, "fieldPath must be non-empty if specified")
     if _breaks(field_path):
-        yield field_invalid(where, field_path, "must not contain line breaks")
+        yield field_invalid(where, field_path, "fieldPath must not contain line breaks")
     if field_path and valid_field_path(field_path, schema) is None:
-        yield field_invalid(where, field_path, "must be a valid path")
+        yield field_invalid(where, field_path, "fieldPath must be a valid path")
 
 
 def _breaks(text: str) -> bool:

@@ -99,6 +99,17 @@ def test_a_name_in_use_is_refused_and_the_crd_is_not_established(world, taken, r
     assert condition(obj, "Established")["status"] == "False"
 
 
+def test_a_conversion_whose_certificate_is_yet_to_come_is_not_established(world):
+    obj = a_crd()
+    webhook = {"clientConfig": {"url": "https://a.example", "caBundle": "Cg=="}}
+    world.put(AT, obj | {"spec": obj["spec"] | {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
+    established = condition(settled(world), "Established")
+    assert (established["status"], established["reason"]) == ("False", "InvalidCABundle")
+    webhook["clientConfig"].pop("caBundle")
+    world.put(AT, world.get(AT) | {"spec": obj["spec"] | {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
+    assert condition(settled(world), "Established")["status"] == "True"
+
+
 def test_without_any_name_the_required_ones_are_empty(world):
     taken = join_taken([taken_by(NAMES, "CustomResourceDefinition others.example.com")])
     assert settled(world, taken=taken)["status"]["acceptedNames"] == {"plural": "", "kind": ""}

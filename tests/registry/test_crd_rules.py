@@ -1,6 +1,5 @@
 """CustomResourceDefinitions beyond their schemas, with kube's field paths and texts."""
 
-import base64
 from copy import deepcopy
 
 import pytest
@@ -178,7 +177,7 @@ def test_versions_have_different_names_that_are_labels():
 
 def test_a_version_needs_a_schema():
     bare = {"name": "v1", "served": True, "storage": True}
-    expected = ["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"]
+    expected = ["spec.validation.openAPIV3Schema: Required value: schemas are required"]
     assert messages(crd(bare)) == expected
     assert messages(crd(bare | {"schema": {}})) == expected
 
@@ -206,11 +205,27 @@ def test_a_schema_that_passed_is_not_checked_again(monkeypatch):
     assert checked == [path] * 3
 
 
+def test_what_is_wrong_with_all_versions_alike_is_said_once_and_of_one_of_several_at_its_place():
+    broken, other = {"type": "array"}, {"type": "object", "description": "other"}
+    alike = messages(crd(version(schema=broken), version("v2", storage=False, schema=broken)))
+    assert alike == messages(crd(version(schema=broken)))
+    assert all(message.startswith("spec.validation.openAPIV3Schema") for message in alike)
+    one = messages(crd(version(schema=other), version("v2", storage=False, schema=broken)))
+    assert one == [message.replace("spec.validation", "spec.versions[1].schema") for message in alike]
+
+
+def test_a_path_within_a_text_is_kubes_too():
+    schema = {"type": "object", "allOf": [{"properties": {"spec": {"minLength": 1}}}]}
+    (found,) = messages(crd(version(schema=schema)))
+    at = "spec.validation.openAPIV3Schema"
+    assert found == (f"{at}.properties[spec]: Required value: because it is defined in {at}.allOf[0].properties[spec]")
+
+
 def test_beside_a_status_subresource_the_root_says_nothing_about_the_object_as_a_whole():
     schema = SCHEMA | {"oneOf": [{"required": ["spec"]}]}
     assert messages(crd(version(schema=schema))) == []
     (found,) = messages(crd(version(schema=schema, subresources={"status": {}})))
-    assert found.startswith('spec.versions[0].schema.openAPIV3Schema: Invalid value: "oneOf": only [description type ')
+    assert found.startswith('spec.validation.openAPIV3Schema: Invalid value: "oneOf": only [description type ')
     assert messages(crd(version(subresources={"status": {}}))) == []
 
 
@@ -262,7 +277,7 @@ def scale(**paths):
     ],
 )
 def test_the_paths_of_a_scale_lead_into_spec_and_status(paths, expected):
-    assert messages(crd(version(subresources=scale(**paths)))) == [f"spec.versions[0].subresources.scale.{expected}"]
+    assert messages(crd(version(subresources=scale(**paths)))) == [f"spec.subresources.scale.{expected}"]
     assert messages(crd(version(subresources=scale(labelSelectorPath=".status.selector")))) == []
 
 
@@ -272,8 +287,8 @@ def test_the_paths_of_a_scale_lead_into_spec_and_status(paths, expected):
         ({"type": "text"}, 'type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
         ({"type": ""}, "type: Required value: must be one of boolean,date,integer,number,string"),
         ({"name": ""}, "name: Required value"),
-        ({"jsonPath": ""}, "jsonPath: Required value"),
-        ({"jsonPath": "spec"}, 'jsonPath: Invalid value: "spec": must be a simple json path starting with .'),
+        ({"jsonPath": ""}, "JSONPath: Required value"),
+        ({"jsonPath": "spec"}, 'JSONPath: Invalid value: "spec": must be a simple json path starting with .'),
         (
             {"format": "uuid"},
             'format: Invalid value: "uuid": must be one of byte,date,date-time,double,float,int32,int64,password',
@@ -284,7 +299,7 @@ def test_printer_columns_have_a_type_and_a_path(column, expected):
     good = {"name": "Size", "type": "integer", "format": "int32", "jsonPath": ".spec.size"}
     assert messages(crd(version(additionalPrinterColumns=[good]))) == []
     assert messages(crd(version(additionalPrinterColumns=[good, good | column]))) == [
-        f"spec.versions[0].additionalPrinterColumns[1].{expected}"
+        f"spec.additionalPrinterColumns[1].{expected}"
     ]
 
 
@@ -316,9 +331,7 @@ NO_SCALAR = (
     ],
 )
 def test_nothing_else_can_be_selected_by(path, why):
-    assert messages(selecting(path)) == [
-        f'spec.versions[0].selectableFields[0].jsonPath: Invalid value: "{path}": {why}'
-    ]
+    assert messages(selecting(path)) == [f'spec.selectableFields[0].jsonPath: Invalid value: "{path}": {why}']
 
 
 def test_metadata_is_not_the_schemas_to_select_by():
@@ -327,23 +340,18 @@ def test_metadata_is_not_the_schemas_to_select_by():
         version(schema={"type": "object", "properties": schema}, selectableFields=[{"jsonPath": ".metadata.name"}])
     )
     assert messages(found) == [
-        (
-            'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".metadata.name": '
-            "must not point to fields in metadata"
-        )
+        ('spec.selectableFields[0].jsonPath: Invalid value: ".metadata.name": must not point to fields in metadata')
     ]
 
 
 def test_eight_different_fields_can_be_selected_by():
     paths = [f".spec.f{i}" for i in range(8)]
     assert messages(selecting(*paths)) == []
-    assert messages(selecting(*paths, ".spec.f8")) == [
-        "spec.versions[0].selectableFields: Too many: 9: must have at most 8 items"
-    ]
+    assert messages(selecting(*paths, ".spec.f8")) == ["spec.selectableFields: Too many: 9: must have at most 8 items"]
     assert messages(selecting(".spec.f0", ".spec.f0")) == [
-        'spec.versions[0].selectableFields[1].jsonPath: Duplicate value: ".spec.f0"'
+        'spec.selectableFields[1].jsonPath: Duplicate value: ".spec.f0"'
     ]
-    assert messages(selecting("")) == ["spec.versions[0].selectableFields[0].jsonPath: Required value"]
+    assert messages(selecting("")) == ["spec.selectableFields[0].jsonPath: Required value"]
 
 
 # Conversion
@@ -387,45 +395,42 @@ def test_a_webhook_is_a_url_or_a_service_whose_port_is_443_unless_told():
         ({"url": "https:///x"}, '.url: Invalid value: "": host must be specified; desired format: https://host[/path]'),
         (
             {"url": "https://a.example?x=1"},
-            (
-                '.url: Invalid value: "x=1": '
-                "query parameters are not permitted in the URL; desired format: https://host[/path]"
-            ),
+            ('.url: Invalid value: "x=1": query parameters are not permitted in the URL'),
         ),
         (
             {"url": "https://u:secret@a.example"},
-            (
-                '.url: Invalid value: "…": '
-                "user information is not permitted in the URL; desired format: https://host[/path]"
-            ),
+            ('.url: Invalid value: "…": user information is not permitted in the URL'),
         ),
         (
             {"url": "https://[a"},
             ".url: Required value: url must be a valid URL: Invalid IPv6 URL; desired format: https://host[/path]",
         ),
+        ({"service": SERVICE | {"path": "ab"}}, ".service.path: Invalid value: \"ab\": must start with a '/'"),
         (
-            {"url": "https://a.example", "caBundle": base64.b64encode(b"no certificate").decode()},
-            (
-                '.caBundle: Invalid value: "bm8gY2VydGlmaWNhdGU=": '
-                "unable to load root certificates: unable to parse bytes as PEM block"
-            ),
+            {"service": SERVICE | {"path": "/a//b"}},
+            '.service.path: Invalid value: "/a//b": segment[1] may not be empty',
         ),
     ],
 )
 def test_a_webhook_that_cannot_be_called_is_refused(client, expected):
-    assert messages(converting(client)) == [f"spec.conversion.webhook.clientConfig{expected}"]
+    assert messages(converting(client)) == [f"spec.conversion.webhookClientConfig{expected}"]
+
+
+def test_a_certificate_that_is_yet_to_be_injected_is_no_reason_to_refuse():
+    assert messages(converting({"url": "https://a.example", "caBundle": "Cg=="})) == []
 
 
 def test_a_webhook_belongs_to_its_strategy_and_speaks_a_known_version():
-    path = "spec.conversion.webhook"
-    assert messages(crd(conversion={"strategy": "None", "webhook": {}})) == [
-        f"{path}: Forbidden: should not be set when strategy is not set to Webhook"
+    path = "spec.conversion"
+    assert messages(crd(conversion={"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}})) == [
+        f"{path}.webhookClientConfig: Forbidden: should not be set when strategy is not set to Webhook"
     ]
+    assert messages(crd(conversion={})) == [f"{path}.strategy: Required value"]
     assert messages(crd(conversion={"strategy": "Magic"})) == [
         'spec.conversion.strategy: Unsupported value: "Magic": supported values: "None", "Webhook"'
     ]
     assert messages(crd(conversion={"strategy": "Webhook"})) == [
-        f"{path}.clientConfig: Required value: required when strategy is set to Webhook",
+        f"{path}.webhookClientConfig: Required value: required when strategy is set to Webhook",
         f"{path}.conversionReviewVersions: Required value",
     ]
     client = {"url": "https://a.example"}

@@ -255,7 +255,7 @@ def test_what_is_wrong_is_said_in_kubernetes_words(schema, expected):
 
 RULES = [
     ([{"rule": " "}], ["[0].rule: Required value: rule is not specified"]),
-    ([{"rule": "true", "message": " "}], ['[0].message: Invalid value: " ": must be non-empty if specified']),
+    ([{"rule": "true", "message": " "}], ['[0].message: Invalid value: " ": message must be non-empty if specified']),
     (
         [{"rule": "true &&\ntrue"}],
         ["[0].message: Required value: message must be specified if rule contains line breaks"],
@@ -271,7 +271,7 @@ RULES = [
     ),
     (
         [{"rule": "true", "fieldPath": ".nothing"}],
-        ['[0].fieldPath: Invalid value: ".nothing": must be a valid path'],
+        ['[0].fieldPath: Invalid value: ".nothing": fieldPath must be a valid path'],
     ),
     ([{"rule": "true", "fieldPath": ".a"}], []),
     (
