@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install install-dev run fmt check test bench docs lock clean
+.PHONY: install install-dev run fmt check test bench docs openapi lock clean
 .DEFAULT_GOAL := run
 
 $(VENV)/bin/python:
@@ -50,6 +50,9 @@ bench: install-dev  ## measure; ARGS="--quick" for a short round
 
 docs: install-dev  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+openapi: install  ## the committed OpenAPI document, after a change of types
+	$(BIN)/kcpcache openapi > openapi/kcpcache.openapi.json
 
 lock:  ## pin the newest versions that pyproject.toml allows
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade -o requirements.lock pyproject.toml

@@ -7,6 +7,7 @@ from kcpcache.cli.backup import backup, restore
 from kcpcache.cli.demo import demo
 from kcpcache.cli.doctor import doctor
 from kcpcache.cli.importing import import_directory
+from kcpcache.cli.openapi import openapi
 from kcpcache.cli.rewrite_secrets import rewrite_secrets
 from kcpcache.cli.start import start, with_flags
 from kcpcache.cli.status import status
@@ -32,6 +33,7 @@ app.command("import")(import_directory)
 app.command()(doctor)
 app.command()(backup)
 app.command()(restore)
+app.command()(openapi)
 app.command()(rewrite_secrets)
 
 
