@@ -11,7 +11,7 @@ from kcpcache.admission.chain import Request
 from kcpcache.admission.matching import Subject
 from kcpcache.meta.errors import StatusError
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, annotations_of, metadata
 from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION
 from kcpcache.registry.view import DeleteOptions
 from kcpcache.registry.webhook_client import WebhookCallError
@@ -59,6 +59,23 @@ def request_of(subject: Subject, version: str, uid: str) -> Object:
     if attributes.subresource:
         found["subResource"] = found["requestSubResource"] = attributes.subresource
     return {key: value for key, value in found.items() if value != "" or key == "uid"}
+
+
+def seen_in(cluster: str, obj: Object | None) -> Object | None:
+    """The object as a client of the workspace reads it: with annotation ``kcp.io/cluster``. Not a deep copy."""
+    if obj is None:
+        return None
+    annotations = {**annotations_of(obj), CLUSTER_ANNOTATION: cluster}
+    return {**obj, "metadata": {**metadata(obj), "annotations": annotations}}
+
+
+def unseen(obj: Object) -> None:
+    """Take that annotation away again, in place."""
+    annotations = annotations_of(obj)
+    if CLUSTER_ANNOTATION in annotations:
+        del annotations[CLUSTER_ANNOTATION]
+        if not annotations:
+            del obj["metadata"]["annotations"]
 
 
 def options_of(request: Request) -> Object:

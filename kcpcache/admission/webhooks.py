@@ -15,7 +15,7 @@ from kcpcache.admission.configurations import MUTATING_WEBHOOKS, VALIDATING_WEBH
 from kcpcache.admission.expressions import REQUEST_VARIABLES, Evaluation
 from kcpcache.admission.match_conditions import ConditionsError
 from kcpcache.admission.matching import Subject, Subjects
-from kcpcache.admission.review import Verdict, denial, request_of, review_of, verdict_of
+from kcpcache.admission.review import Verdict, denial, request_of, review_of, seen_in, unseen, verdict_of
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.meta import object_meta
 from kcpcache.meta.audit_annotations import annotate
@@ -74,7 +74,8 @@ class WebhookDispatcher:
         if request.options.dry_run and not webhook.dry_run:
             raise BadRequestError(f'admission webhook "{webhook.name}" does not support dry run')
         uid = new_uid()
-        new, old = await subject.in_version(version)
+        cluster = request.attributes.cluster
+        new, old = (seen_in(cluster, obj) for obj in await subject.in_version(version))
         review = review_of(webhook.version, request_of(subject, version, uid), new, old)
         try:
             answer = await self._client.post(webhook.target, review, timeout_seconds=webhook.timeout_seconds)
@@ -147,7 +148,7 @@ class MutatingWebhooks:
             )
         shown, _ = await subject.in_version(version)
         try:
-            patched = apply_json_patch(copy(shown), verdict.patch)
+            patched = apply_json_patch(copy(seen_in(request.attributes.cluster, shown)), verdict.patch)
         except StatusError as error:
             why = error.causes[0].message if error.causes else error.message
             raise _internal(f'the patch of webhook "{webhook.name}" cannot be applied: {why}') from None
@@ -155,6 +156,7 @@ class MutatingWebhooks:
             raise _internal(f'the patch of webhook "{webhook.name}" leaves no object')
         if errors := object_meta.type_errors(patched["metadata"]):
             raise _internal(f'the patch of webhook "{webhook.name}" leaves no object: {errors[0].message}')
+        unseen(patched)
         attributes = request.attributes
         paths, replicas = subject.version.scale, nested(patched, "spec", "replicas")
         if paths is not None and subject.scale(version) is not None:

@@ -88,6 +88,26 @@ class TestTheQuestion:
         assert "subResource" not in request
         assert request["uid"]
 
+    async def test_the_objects_say_in_which_workspace_they_are_and_are_not_stored_so(self, world, server):
+        seen = []
+
+        def answer(review):
+            seen.append([(review["request"][key] or {}).get("metadata") for key in ("object", "oldObject")])
+            return patch(review, {"op": "add", "path": "/metadata/annotations/x", "value": "y"})
+
+        server.answer = answer
+        await configure(world, MUTATING, webhook(server))
+        await world.create("configmaps", config_map())
+        await world.update("configmaps", config_map(data={"k": "2"}))
+        in_alpha = {"kcp.io/cluster": "alpha"}
+        assert [[meta and meta["annotations"] for meta in metas] for metas in seen] == [
+            [in_alpha, None],
+            [in_alpha, in_alpha | {"x": "y"}],
+        ]
+        ((entry,),) = [cache.entries("alpha") for cache in world.caches.known() if "/configmaps/" in cache.prefix]
+        assert b"kcp.io/cluster" not in entry.tail
+        assert entry.object()["metadata"]["annotations"] == in_alpha | {"x": "y"}
+
     async def test_an_update_shows_both_objects_and_a_delete_only_the_old_one(self, world, server):
         await world.create("configmaps", config_map(data={"k": "1"}))
         await configure(world, VALIDATING, webhook(server))
