@@ -77,6 +77,8 @@ async def _review(call: Call) -> None:
         raise method_not_allowed(info.group, f"{info.resource}/{info.subresource}", "create")
     options = call.write_options()
     obj = (await call.decode(options)).object
+    if info.namespace and not info.subresource and isinstance(obj.setdefault("metadata", {}), dict):
+        obj["metadata"].setdefault("namespace", info.namespace)
     found = await call.services.reviews.review(info, obj, call.workspace.user, call.workspace.cluster)
     await call.exchange.respond_json(CREATED, found)
 

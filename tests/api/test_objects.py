@@ -412,6 +412,9 @@ async def test_reviews_and_tokens_are_answered_and_not_stored(world):
     assert response.status_code == 201
     assert response.json()["status"] == {"resource": "selfsubjectaccessreviews", "user": "jane", "cluster": "ws"}
     assert (await world.client.get(url)).status_code == 405
+    local = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews"
+    answer = await world.client.post(local, json={"spec": {}})
+    assert answer.json()["metadata"] == {"namespace": "default"}
     token = await world.client.post("/api/v1/namespaces/default/serviceaccounts/a/token", json={})
     assert token.status_code == 201
 
