@@ -49,7 +49,7 @@ class Wildcard:
         if info.identity_hash:
             resource = self._identified(key, info.identity_hash)
         elif metadata_only:
-            resource = self._any(key)
+            resource = self._any(key, info.version)
         else:
             resource = None
         served = resource.definition.version(info.version) if resource else None
@@ -87,20 +87,20 @@ class Wildcard:
         bound = ExportReference(provider, name)
         return ProjectedResource(definition, bound) if virtual else StoredResource(definition, bound)
 
-    def _any(self, key: GroupResource) -> AnyIdentity | None:
-        """By any CRD or APIExport of that name; only for system:masters, so a search may take its time."""
+    def _any(self, key: GroupResource, version: str) -> AnyIdentity | None:
+        """By any CRD or APIExport that has the version; only for system:masters, so a search may take its time."""
         crd = f"{key.resource}.{key.group}"
         for cluster in self._crds.clusters():
             if self._crds.get(cluster, crd) is not None:
                 found = self._serving.snapshot(cluster).resources.get(key)
-                if isinstance(found, StoredResource):
+                if isinstance(found, StoredResource) and found.definition.version(version):
                     return AnyIdentity(found.definition)
         for name in sorted((e.cluster, e.name) for e in self._lookup.cache(API_EXPORTS.group_resource).all_entries()):
             export = self._lookup.get(API_EXPORTS, *name)
             if any(key_of_entry(entry) == key and not is_virtual(entry) for entry in exported_entries(export)):
                 identity_hash = str((export or {}).get("status", {}).get("identityHash") or "")
                 found = self._identified(key, identity_hash)
-                if isinstance(found, StoredResource):
+                if isinstance(found, StoredResource) and found.definition.version(version):
                     return AnyIdentity(found.definition)
         cluster_bound = self._consumers.bound_to(key)
         found = self._serving.snapshot(cluster_bound).resources.get(key) if cluster_bound else None

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, place
-from shard_world import CRDS, EXPORTS, Shard, crd_spec
+from shard_world import CRDS, EXPORTS, FLAVORS, Shard, crd_spec
 
 from kcpcache.meta.objects import Object
 
@@ -103,6 +103,19 @@ async def test_the_metadata_of_all_is_seen_whatever_their_identity(world: Export
         found += [place(item) for item in page["items"]]
         token = page["metadata"].get("continue", "")
     assert (sorted(found), token) == (wanted, "")
+
+
+async def test_a_version_that_only_some_workspaces_serve_shows_the_metadata_of_all(world: ExportWorld) -> None:
+    wanted = []
+    for version in ("v1", "v2"):
+        cluster = await world.shard.workspace(f"serves-{version}")
+        await world.shard.create(cluster, CRDS, "flavors.cloud.example.com", spec=crd_spec(versions=(version,)))
+        await world.shard.settled()
+        await world.shard.create(cluster, FLAVORS._replace(version=version), "small")
+        wanted.append((cluster, "small"))
+    for version in ("v1", "v2"):
+        path = f"/clusters/*/apis/cloud.example.com/{version}/flavors"
+        assert await metadata_of(world, path) == sorted(wanted)
 
 
 async def test_a_watch_of_metadata_hears_of_identities_that_come_later(world: ExportWorld) -> None:
