@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import ssl
@@ -81,6 +82,9 @@ GC_THRESHOLDS = (10_000, 20, 50)
 """Requests leave hardly any cycles behind: with Python's own thresholds, looking for them takes a tenth of the time."""
 GRACE_SECONDS = 8
 _BACKLOG = 2048
+_HANDSHAKE_SECONDS = 10.0
+_OTHER_FILES = 200
+"""Files and sockets that the server needs besides its clients' connections."""
 
 
 def utc_now() -> datetime:
@@ -110,11 +114,24 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its own signal handlers: the order of shutdown is ours."""
+    """uvicorn without its own signal handlers, since the order of shutdown is ours, and less patient with TLS."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        loop, config = asyncio.get_running_loop(), self.config
+        protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
+        make = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        self.servers = [
+            await loop.create_server(
+                make, sock=sock, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+            )
+            for sock in sockets or ()
+        ]
+        self.started = True
 
 
 class Server:
@@ -361,10 +378,22 @@ class Server:
             )
         )
 
+    def _most_connections(self) -> int:
+        """As many as wanted and as the system lets the process have files; it is asked for as many as it gives."""
+        wanted = self.settings.max_connections
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < wanted + _OTHER_FILES and soft != resource.RLIM_INFINITY:
+            soft = wanted + _OTHER_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHER_FILES)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_FILES))
+        if most < wanted:
+            log.warning("fewer connections than wanted", max_connections=wanted, possible=most, open_files=soft)
+        return most
+
     def _uvicorn_config(self, services: Services, context: ssl.SSLContext) -> Config:
         config = Config(
             create_app(services),
-            http=KubernetesProtocol,
+            http=partial(KubernetesProtocol, most_connections=self._most_connections()),  # type: ignore[arg-type]
             ws="websockets-sansio",
             loop="none",
             lifespan="on",

@@ -1,13 +1,24 @@
-"""uvicorn's HTTP protocol with what is needed beyond ASGI: certificates, cut connections, answers in one piece."""
+"""uvicorn's HTTP protocol with what is needed beyond ASGI: certificates, cut connections, answers in one piece.
+
+And with patience that ends: requests are bounded in time by ``api/deadlines.py``, what comes before, after and between
+them is here.
+"""
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
+import orjson
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kcpcache.auth.client_certificates import CertificateChain
+from kcpcache.meta.errors import BadRequestError, RequestHeaderFieldsTooLargeError, StatusError
+
+log = structlog.get_logger(__name__)
 
 CONNECTION: Final = "kcpcache.connection"
 """Where ``scope["state"]`` holds the connection's ``Connection``."""
@@ -20,6 +31,10 @@ PLAIN_HEADS: Final = {
 }
 """What almost every answer begins with."""
 _OK: Final = 200
+MOST_HEAD_BYTES: Final = 64 * 1024
+"""Of a request's line and headers, as far as they come in more than one piece."""
+LOOK_SECONDS: Final = 16.0
+"""Who lets the server wait for the same at two looks in a row is cut off: after 32 seconds at the most, as in kube."""
 _GOODBYE_SECONDS: Final = 0.5
 _ENCODING_DER: Final = 2
 _PROVISIONAL: Final = b"HTTP/1.1 1"
@@ -112,14 +127,99 @@ def send_whole(cycle: RequestResponseCycle, transport: asyncio.Transport, head: 
 
 
 class KubernetesProtocol(HttpToolsProtocol):
-    """Give this class to uvicorn as ``http``; with TLS, use ``ssl_cert_reqs=CERT_OPTIONAL`` and the client CA."""
+    """Give this class to uvicorn as ``http``; with TLS, use ``ssl_cert_reqs=CERT_OPTIONAL`` and the client CA.
+
+    ``most_connections`` is for all connections of the server: one more is cut as soon as it is there.
+    """
+
+    def __init__(self, *arguments: Any, most_connections: int = sys.maxsize, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._most_connections = most_connections
+        self._head_bytes = 0
+        self._ended: object = None  # the scope of the last request that has come as a whole
+        self._awaited: object = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection in the state that each of its requests gets a copy of."""
         super().connection_made(transport)
+        if len(self.connections) > self._most_connections:
+            log.warning("a connection too many has been cut", most=self._most_connections, client=self.client)
+            transport.abort()
+            return
         tls = transport.get_extra_info("ssl_object")
         certificates = _peer_certificates(tls) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else ()
         self.app_state = {**self.app_state, CONNECTION: Connection(certificates, transport)}
+        self._awaited = self._awaits()
+        self._next_look = self.loop.call_later(LOOK_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Have nobody look after it any more."""
+        super().connection_lost(exc)
+        if self._next_look is not None:
+            self._next_look.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. A head that does not end is answered with 431."""
+        super().data_received(data)
+        if not self._head_is_open():
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MOST_HEAD_BYTES and self in self.connections and not self.transport.is_closing():
+            self._refuse(RequestHeaderFieldsTooLargeError(f"the headers are larger than {MOST_HEAD_BYTES} bytes"))
+
+    def on_message_complete(self) -> None:
+        """Note that the request has come as a whole; uvicorn does not, once it is answered."""
+        self._ended = self.scope
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP. In place of uvicorn's own, which is no Status."""
+        self._refuse(BadRequestError(msg))
+
+    def _refuse(self, error: StatusError) -> None:
+        body = orjson.dumps(error.status())
+        line = b"%d %b" % (error.code, HTTPStatus(error.code).phrase.encode())
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        self.transport.write(head % (line, len(body)) + body)
+        self.transport.close()
+
+    def _head_is_open(self) -> bool:
+        """Whether a request has begun whose headers have not ended."""
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _look(self) -> None:
+        """Cut the connection where the server has waited for the same thing since the last look."""
+        if self not in self.connections:
+            return  # it has become another protocol's
+        awaited = self._awaits()
+        if awaited is not None and awaited == self._awaited:
+            self.transport.abort()
+            return
+        self._awaited = awaited
+        self._next_look = self.loop.call_later(LOOK_SECONDS, self._look)
+
+    def _awaits(self) -> object:
+        """What the client is to do next, if that is not for a deadline of a request or of keep-alive to decide.
+
+        Equal to what it was before only where the client has not done it.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        scope: Any = self.scope
+        transport = self.transport
+        if transport.is_closing():
+            return "to read the last of it"
+        if self._head_is_open():
+            return "the headers' end", id(scope)
+        if cycle is None:
+            return "to ask for something"
+        if not cycle.response_complete:
+            return None
+        if self._ended is not scope:
+            return "the end of a body that nobody reads", id(cycle)
+        unread = transport.get_write_buffer_size()
+        return ("to read", unread) if unread else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Answer at once, without a task, what the application knows already; let other answers leave in one piece."""

@@ -170,6 +170,12 @@ class UnsupportedMediaTypeError(StatusError):
     code, reason = 415, "UnsupportedMediaType"
 
 
+class RequestHeaderFieldsTooLargeError(StatusError):
+    """A request whose line and headers do not end."""
+
+    code, reason = 431, ""
+
+
 class TooManyRequestsError(StatusError):
     """Over a limit; try again after ``retry_after_seconds``."""
 
