@@ -1,5 +1,6 @@
 """As whom a logical cluster's RBAC meets a user: what crosses from one workspace to another, and what does not."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -9,12 +10,15 @@ from kcpcache.auth.user import (
     AUTHENTICATED,
     CLUSTER_NAME_EXTRA,
     SCOPES_EXTRA,
+    UNAUTHENTICATED,
     User,
     service_account_of,
 )
 
 BINDING_PREFIX = "apis.kcp.io:binding:"
 """Before user and group names in the bindings of a maximal permission policy."""
+CLUSTER_GROUP_PREFIX = "system:cluster:"
+"""Before a logical cluster's name: the group of those who are at home there, as all other clusters see them."""
 _CLUSTER_SCOPE = "cluster:"
 
 
@@ -31,17 +35,16 @@ class Subjects(msgspec.Struct, frozen=True, gc=False):
     global_names: tuple[str, ...]
 
 
-_OUT_OF_SCOPE = Subjects((ANONYMOUS_NAME,), (AUTHENTICATED,), None, (ANONYMOUS_NAME,))
-
-
 def subjects_in(user: User, cluster: str) -> Subjects:
     """The user as seen in ``cluster``.
 
-    Outside its scopes a user is anonymous, yet authenticated. A ServiceAccount of another cluster is
-    ``system:kcp:serviceaccount:<cluster>:<namespace>:<name>`` and has no group of its own (as in kcp).
+    Outside its scopes a user is anonymous, yet authenticated if it was, and of ``system:cluster:<each scope>``. A
+    ServiceAccount of another cluster is ``system:kcp:serviceaccount:<cluster>:<namespace>:<name>``, and of no other
+    groups than ``system:authenticated`` and ``system:cluster:<cluster>`` (as in kcp).
     """
-    if not _in_scope(user, cluster):
-        return _OUT_OF_SCOPE
+    scopes = _scopes(user)
+    if scopes is not None and cluster not in scopes:
+        return Subjects((ANONYMOUS_NAME,), _groups_from(user, scopes), None, (ANONYMOUS_NAME,))
     account = service_account_of(user.name)
     if account is None:
         return Subjects((user.name,), user.groups, None, (user.name,))
@@ -51,7 +54,7 @@ def subjects_in(user: User, cluster: str) -> Subjects:
     alias = global_service_account_name(home[0], *account)
     if home == (cluster,):
         return Subjects((user.name, alias), user.groups, account, (alias,))
-    return Subjects((alias,), (AUTHENTICATED,), None, (alias,))
+    return Subjects((alias,), _groups_from(user, home[:1]), None, (alias,))
 
 
 def is_service_account_of(user: User, cluster: str) -> bool:
@@ -90,8 +93,17 @@ def binding_user(user: User, consumer: str) -> User:
     return User(BINDING_PREFIX + name, groups=tuple(BINDING_PREFIX + group for group in seen.groups))
 
 
-def _in_scope(user: User, cluster: str) -> bool:
-    return all(
-        _CLUSTER_SCOPE + cluster in [part.strip() for part in scope.split(",")]
-        for scope in user.extra.get(SCOPES_EXTRA, ())
-    )
+def _scopes(user: User) -> list[str] | None:
+    """The logical clusters in which the user is itself; None means all of them."""
+    found: list[str] | None = None
+    for scope in user.extra.get(SCOPES_EXTRA, ()):
+        parts = (part.strip() for part in scope.split(","))
+        named = [part.removeprefix(_CLUSTER_SCOPE) for part in parts if part.startswith(_CLUSTER_SCOPE)]
+        found = named if found is None else [cluster for cluster in found if cluster in named]
+    return found
+
+
+def _groups_from(user: User, clusters: Iterable[str]) -> tuple[str, ...]:
+    """The groups of somebody who is at home elsewhere."""
+    known = AUTHENTICATED if AUTHENTICATED in user.groups else UNAUTHENTICATED
+    return known, *(CLUSTER_GROUP_PREFIX + cluster for cluster in clusters)

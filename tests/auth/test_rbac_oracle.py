@@ -66,7 +66,11 @@ def random_subject(random):
     if kind == "ServiceAccount":
         return subject(kind, random.choice(PEOPLE), random.choice([*NAMESPACES, None]))
     accounts = ["system:serviceaccount:n1:ann", "system:kcp:serviceaccount:a:n1:ann"]
-    names = [*PEOPLE, *accounts] if kind == "User" else [*TEAMS, "system:authenticated", "system:unauthenticated"]
+    names = (
+        [*PEOPLE, *accounts]
+        if kind == "User"
+        else [*TEAMS, "system:authenticated", "system:unauthenticated", "system:cluster:a", "system:cluster:b"]
+    )
     return subject(kind, prefix + random.choice(names))
 
 
@@ -141,15 +145,18 @@ def oracle(world, facts, a):
 
 def seen(user, cluster):
     """Names, groups, names that system:admin knows too, and the account if it lives in the cluster."""
-    if any(f"cluster:{cluster}" not in scope.split(",") for scope in user.extra.get(SCOPES, ())):
-        return ["system:anonymous"], ["system:authenticated"], ["system:anonymous"], None
+    known = "system:authenticated" if "system:authenticated" in user.groups else "system:unauthenticated"
+    scopes = [scope.replace("cluster:", "system:cluster:").split(",") for scope in user.extra.get(SCOPES, ())]
+    shared = [each for each in scopes[0] if all(each in scope for scope in scopes)] if scopes else []
+    if scopes and f"system:cluster:{cluster}" not in shared:
+        return ["system:anonymous"], [known, *shared], ["system:anonymous"], None
     if HOME not in user.extra:
         return [user.name], list(user.groups), [user.name], None
     (home,), (space, name) = user.extra[HOME], user.name.split(":")[2:]
     alias = f"system:kcp:serviceaccount:{home}:{space}:{name}"
     if home == cluster:
         return [user.name, alias], list(user.groups), [alias], (space, name)
-    return [alias], ["system:authenticated"], [alias], None
+    return [alias], [known, f"system:cluster:{home}"], [alias], None
 
 
 def granted(world, cluster, a, names, groups, global_names, local):

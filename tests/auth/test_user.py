@@ -4,6 +4,7 @@ from kcpcache.auth.subjects import Subjects, binding_user, global_name, is_servi
 from kcpcache.auth.user import ANONYMOUS, User, service_account_of, user_from_info, with_standard_group
 
 ACCOUNT = "system:serviceaccount:default:robot"
+KNOWN, GLOBAL = "system:authenticated", "system:kcp:serviceaccount:home:default:robot"
 HOME = {"authentication.kcp.io/cluster-name": ("home",)}
 SCOPES = "authentication.kcp.io/scopes"
 
@@ -54,14 +55,14 @@ def test_a_scope_takes_the_power_of_system_masters():
 @pytest.mark.parametrize(
     ("extra", "cluster", "expected"),
     [
-        (HOME, "home", ((ACCOUNT, "system:kcp:serviceaccount:home:default:robot"), ("g",), ("default", "robot"))),
-        (HOME, "away", (("system:kcp:serviceaccount:home:default:robot",), ("system:authenticated",), None)),
-        ({}, "home", ((ACCOUNT,), ("g",), ("default", "robot"))),
-        (HOME | {SCOPES: ("cluster:away",)}, "home", (("system:anonymous",), ("system:authenticated",), None)),
+        (HOME, "home", ((ACCOUNT, GLOBAL), ("g", KNOWN), ("default", "robot"))),
+        (HOME, "away", ((GLOBAL,), (KNOWN, "system:cluster:home"), None)),
+        ({}, "home", ((ACCOUNT,), ("g", KNOWN), ("default", "robot"))),
+        (HOME | {SCOPES: ("cluster:away",)}, "home", (("system:anonymous",), (KNOWN, "system:cluster:away"), None)),
     ],
 )
 def test_a_service_account_is_itself_at_home_only(extra, cluster, expected):
-    seen = subjects_in(User(ACCOUNT, groups=("g",), extra=extra), cluster)
+    seen = subjects_in(User(ACCOUNT, groups=("g", KNOWN), extra=extra), cluster)
     assert (seen.names, seen.groups, seen.service_account) == expected
 
 
@@ -73,20 +74,23 @@ def test_an_accounts_plain_name_is_no_global_name():
 
 
 @pytest.mark.parametrize(
-    ("scopes", "inside"),
+    ("scopes", "outside"),
     [
-        (("cluster:here",), True),
-        (("cluster:there",), False),
-        (("cluster:there,cluster:here",), True),
-        (("cluster:here", "cluster:there"), False),
-        (("here",), False),
-        (("",), False),
+        (("cluster:here",), None),
+        (("cluster:there, cluster:here",), None),
+        (("cluster:there",), ("system:cluster:there",)),
+        (("cluster:there,cluster:x",), ("system:cluster:there", "system:cluster:x")),
+        (("cluster:there,cluster:x", "cluster:there,cluster:here"), ("system:cluster:there",)),
+        (("cluster:here", "cluster:there"), ()),
+        (("here",), ()),
+        (("",), ()),
     ],
 )
-def test_a_scoped_user_is_nobody_outside_its_scopes(scopes, inside):
-    seen = subjects_in(User("alice", groups=("g",), extra={SCOPES: scopes}), "here")
-    nobody = Subjects(("system:anonymous",), ("system:authenticated",), None, ("system:anonymous",))
-    assert seen == (Subjects(("alice",), ("g",), None, ("alice",)) if inside else nobody)
+@pytest.mark.parametrize(("groups", "left"), [(("g", KNOWN), KNOWN), (("g",), "system:unauthenticated")])
+def test_a_scoped_user_is_nobody_outside_its_scopes_but_for_where_it_is_at_home(scopes, outside, groups, left):
+    seen = subjects_in(User("alice", groups=groups, extra={SCOPES: scopes}), "here")
+    nobody = Subjects(("system:anonymous",), (left, *(outside or ())), None, ("system:anonymous",))
+    assert seen == (Subjects(("alice",), groups, None, ("alice",)) if outside is None else nobody)
 
 
 def test_two_consumers_accounts_of_one_name_are_two_in_a_policy():
