@@ -78,3 +78,9 @@ def test_every_decision_has_its_page_and_is_listed(site: Path):
     decisions = [path.stem for path in (REPOSITORY / "docs" / "adr").glob("0*.md")]
     assert decisions
     assert all(f'href="{name}/"' in listed for name in decisions)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_what_the_readme_and_the_changelog_link_to_is_there(name: str):
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", (REPOSITORY / name).read_text())
+    assert [link for link in linked if not (REPOSITORY / link).exists()] == []
