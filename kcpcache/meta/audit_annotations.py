@@ -14,11 +14,6 @@ def annotate(key: str, value: str) -> None:
         found.setdefault(key, value)
 
 
-def wanted() -> bool:
-    """Whether notes go anywhere: what is costly to make can be left out."""
-    return _annotations.get() is not None
-
-
 @contextlib.contextmanager
 def collected(into: dict[str, str]) -> Iterator[None]:
     """What is noted inside, by this task and by those that it starts, goes ``into``."""

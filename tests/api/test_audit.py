@@ -170,6 +170,19 @@ async def test_at_level_request_a_patch_is_told_and_its_result_is_not(audited: A
     assert not [event for event in events if "responseObject" in event]
 
 
+async def test_a_protobuf_body_is_told_as_json(audited: Audited) -> None:
+    def field(number: int, value: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    config_map = field(1, field(1, b"a")) + field(2, field(1, b"x") + field(2, b"y"))
+    body = b"k8s\0" + field(1, field(1, b"v1") + field(2, b"ConfigMap")) + field(2, config_map)
+    kind = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    assert (await audited.client.post(CONFIG_MAPS, content=body, headers=kind)).status_code == 201
+    (event,) = await audited.events()
+    assert event["requestObject"]["data"] == {"x": "y"}
+    assert event["objectRef"]["name"] == "a"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/namespaces/default/serviceaccounts/default/token"])
 async def test_tokens_are_never_told_whatever_the_policy_says(path: str, audited: Audited) -> None:
     reviews = "/apis/authentication.k8s.io/v1/tokenreviews"

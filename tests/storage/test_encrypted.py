@@ -52,6 +52,7 @@ async def test_only_values_below_the_prefix_are_ciphertext_in_the_store_below(be
     assert b"hidden" not in (await below.get(A)).entry.value
     assert (await below.get(OTHER)).entry.value == b"open"
     assert [entry.value for entry in (await store.list("/")).entries] == [b"open", b"hidden"]
+    assert [entry.value for entry in (await store.list(OTHER)).entries] == [b"open"]
 
 
 async def test_history_and_tombstones_are_ciphertext_below_and_plain_above(below):
