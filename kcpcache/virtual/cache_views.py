@@ -19,7 +19,11 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version, path_segment_errors
 from kcpcache.meta.objects import Object, metadata, new_uid, timestamp
-from kcpcache.meta.virtual_resources import SHARD_ANNOTATION
+from kcpcache.meta.virtual_resources import (
+    ORIGINAL_RESOURCE_VERSION_ANNOTATION,
+    ORIGINAL_UID_ANNOTATION,
+    SHARD_ANNOTATION,
+)
 from kcpcache.registry.caches import ResourceCache
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.lookup import Lookup
@@ -47,7 +51,7 @@ _ATTEMPTS = 8
 
 
 class SharedReader(Reader):
-    """Reads a kcp type of this shard's workspaces as the cache server shows it: with annotation ``kcp.io/shard``."""
+    """Reads a kcp type of this shard's workspaces as the cache server shows it: with the annotations of a copy."""
 
     def __init__(
         self,
@@ -59,12 +63,15 @@ class SharedReader(Reader):
         shard: str,
     ) -> None:
         super().__init__(lookup.caches, cache, definition, version, scope=scope)
-        self._shard = b'","%b":"%b' % (SHARD_ANNOTATION.encode(), shard.encode())
+        self._annotations = f'","{SHARD_ANNOTATION}":"{shard}","{ORIGINAL_RESOURCE_VERSION_ANNOTATION}":"'
 
     def adapt(self, entry: Entry) -> Entry:
         """See ``Reader.adapt``."""
         found = super().adapt(entry)
-        return found if found.internal else msgspec.structs.replace(found, internal=self._shard)
+        if found.internal:
+            return found
+        own = f'{self._annotations}{found.revision}","{ORIGINAL_UID_ANNOTATION}":"{found.uid}'
+        return msgspec.structs.replace(found, internal=own.encode())
 
 
 class SharedView(ReadOnlyView):

@@ -111,7 +111,7 @@ async def test_selectors_tables_and_metadata_work_as_on_any_resource(world: Serv
     assert [row["cells"][0] for row in table.json()["rows"]] == ["large", "small"]
 
 
-async def test_the_kcp_types_are_served_with_their_shard(world: ServiceWorld) -> None:
+async def test_the_kcp_types_are_served_with_the_annotations_of_copies(world: ServiceWorld) -> None:
     url, _ = await catalogue(world)
     cluster = cluster_in(url)
     found = await world.get(f"{ALL}/apis/apis.kcp.io/v1alpha2/apiexports")
@@ -129,7 +129,10 @@ async def test_the_kcp_types_are_served_with_their_shard(world: ServiceWorld) ->
     ):
         assert await world.names(f"{ALL}{path}"), path
     one = await world.get(f"/services/cache/shards/root/clusters/{cluster}/apis/apis.kcp.io/v1alpha2/apiexports/cloud")
-    assert one["metadata"]["annotations"]["kcp.io/shard"] == "root"
+    annotations = one["metadata"]["annotations"]
+    assert annotations["kcp.io/shard"] == "root"
+    assert annotations["cache.kcp.io/original-resource-version"] == one["metadata"]["resourceVersion"]
+    assert annotations["cache.kcp.io/original-resource-UID"] == one["metadata"]["uid"]
     stored = world.shard.need(cluster, CACHED_RESOURCES, "flavors")
     assert "kcp.io/shard" not in stored["metadata"]["annotations"]
 
