@@ -27,6 +27,8 @@ NAME = "cluster"
 FINALIZER = "core.kcp.io/logicalcluster"
 """On the LogicalCluster while it has content, and on the Workspace while it has a LogicalCluster."""
 PHASE_LABEL = "tenancy.kcp.io/phase"
+CONTENT_DELETED = "WorkspaceContentDeleted"
+"""The condition that says what is left while it is being deleted; on the Workspace, too."""
 UNIVERSAL_INITIALIZER = "root:universal"
 """The initializer of the one built-in type that has one: it stands for the objects every workspace begins with."""
 
@@ -104,7 +106,7 @@ def _set_initializers(status: Object, initializers: list[str]) -> None:
 def _delete(target: Target, obj: Object, state: State) -> Plan:
     if not has_finalizer(obj, FINALIZER):
         return NOTHING
-    noted = conditions.status_of(obj, "WorkspaceContentDeleted")
+    noted = conditions.status_of(obj, CONTENT_DELETED)
     if noted and not state.remaining:
         return Plan((Update(target, without_finalizer(obj, FINALIZER)),))
     draft = {**obj, "status": copy(obj.get("status") or {})}
@@ -114,7 +116,7 @@ def _delete(target: Target, obj: Object, state: State) -> Plan:
     if held := remaining_finalizers(state.remaining):
         texts.append(f"Some content in the logical cluster has finalizers remaining: {held}")
     text = "; ".join(texts) or "The content is being looked for"
-    conditions.mark_false(draft, "WorkspaceContentDeleted", "SomeResourcesRemain", "Info", text, now=state.now)
+    conditions.mark_false(draft, CONTENT_DELETED, "SomeResourcesRemain", "Info", text, now=state.now)
     begun = deletes(state.remaining)
     wait = NEXT_BATCH if begun else WAIT if state.remaining else None
     return _written(target, obj, draft, before=begun, wait=wait)

@@ -19,6 +19,7 @@ from kcpcache.meta.objects import (
 )
 from kcpcache.reconcilers.garbage import has_finalizer, is_deleting, resource_version, with_finalizer, without_finalizer
 from kcpcache.reconcilers.logical_cluster import (
+    CONTENT_DELETED,
     FINALIZER,
     LOGICAL_CLUSTERS,
     NAME,
@@ -86,7 +87,7 @@ def reconcile(state: State) -> Plan:
     target = Target(WORKSPACES, cluster_of(workspace), name_of(workspace))
     logical_cluster = state.logical_cluster if _owns(workspace, state.logical_cluster) else None
     if is_deleting(workspace):
-        return _delete(target, workspace, logical_cluster)
+        return _delete(target, workspace, logical_cluster, state.now)
     if nested(workspace, "spec", "mount") is not None:
         return NOTHING
     scheduled = bool(nested(workspace, "spec", "cluster"))
@@ -227,15 +228,19 @@ def _status_then_label(target: Target, workspace: Object, draft: Object) -> Plan
     return NOTHING
 
 
-def _delete(target: Target, workspace: Object, logical_cluster: Object | None) -> Plan:
+def _delete(target: Target, workspace: Object, logical_cluster: Object | None, now: str) -> Plan:
+    """First the LogicalCluster, which takes its content along; what holds that up is told here, too."""
     if not has_finalizer(workspace, FINALIZER):
         return NOTHING
     if logical_cluster is None:
         return Plan((Update(target, without_finalizer(workspace, FINALIZER)),))
-    changes: list[Delete | Update] = []
-    if not is_deleting(logical_cluster):
-        place = Target(LOGICAL_CLUSTERS, cluster_of(logical_cluster), NAME)
-        changes.append(Delete(place, resource_version(logical_cluster)))
-    if labels_of(workspace).get(PHASE_LABEL) != phase_label(workspace):
-        changes.append(Update(target, with_phase_label(workspace)))
-    return Plan(tuple(changes))
+    draft = {**workspace, "status": copy(workspace.get("status") or {})}
+    content = conditions.get(logical_cluster, CONTENT_DELETED)
+    if content is not None and content["status"] == "False":
+        why = content["reason"], content["severity"], content["message"]
+        conditions.mark_false(draft, CONTENT_DELETED, *why, now=now)
+    own = _status_then_label(target, workspace, draft).changes
+    if is_deleting(logical_cluster):
+        return Plan(own)
+    place = Target(LOGICAL_CLUSTERS, cluster_of(logical_cluster), NAME)
+    return Plan((Delete(place, resource_version(logical_cluster)), *own))

@@ -155,6 +155,7 @@ async def test_a_workspaces_end_waits_for_finalizers_in_it(shard: Shard) -> None
     await shard.settled()
     found = shard.need("root", WORKSPACES, "work")
     assert found["metadata"]["labels"]["tenancy.kcp.io/phase"] == "Deleting"
+    assert condition(found, "WorkspaceContentDeleted") == ("False", "SomeResourcesRemain")
     await shard.change(
         cluster, CONFIG_MAPS, "held", lambda obj: obj["metadata"].update(finalizers=[]), namespace="default"
     )
