@@ -103,6 +103,7 @@ class KubernetesHandler:
         try:
             exchange.info = info = parse(scope["raw_path"], scope["query_string"], exchange.method)
             if info.verb == "watch":
+                stream.require_own_page()
                 await self._serve(exchange, info, stream)
                 return
             stream.require_watch()

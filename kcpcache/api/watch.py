@@ -45,6 +45,10 @@ class SlowClientError(Exception):
 class Stream(Protocol):
     """Where a watch's frames go."""
 
+    def require_own_page(self) -> None:
+        """Called for every watch. Raises ForbiddenError where another site's page makes use of a user's certificate."""
+        ...
+
     def require_watch(self) -> None:
         """Called for every other verb. Raises BadRequestError where the stream can only be a watch's."""
         ...
@@ -100,6 +104,9 @@ class HttpStream:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+
+    def require_own_page(self) -> None:
+        """See ``Stream``: browsers keep the answer from other sites' pages."""
 
     def require_watch(self) -> None:
         """See ``Stream``: an HTTP request may be anything."""

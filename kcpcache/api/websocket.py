@@ -8,7 +8,7 @@ from typing import Final
 
 from kcpcache.api.body import Receive
 from kcpcache.api.exchange import Message, Scope, Send
-from kcpcache.meta.errors import BadRequestError
+from kcpcache.meta.errors import BadRequestError, ForbiddenError
 
 BEARER_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
 _NORMAL: Final = 1000
@@ -37,6 +37,18 @@ class WebSocketStream:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
+
+    def require_own_page(self) -> None:
+        """Raises ForbiddenError.
+
+        Browsers let any site's page open a WebSocket, and show their user's certificate for it. A token is another
+        matter: a page that has one was given it.
+        """
+        headers = dict(self._scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        with_token = any(offered.startswith(BEARER_PREFIX) for offered in self._scope.get("subprotocols") or ())
+        if origin and not with_token and origin.partition("://")[2] != headers.get(b"host", b"").decode("latin-1"):
+            raise ForbiddenError("pages of other sites may only watch with a token of their own")
 
     def require_watch(self) -> None:
         """Raises BadRequestError."""

@@ -72,3 +72,21 @@ async def test_a_token_among_the_sub_protocols_is_never_the_one_chosen(server):
     async with websockets.connect(url(server), subprotocols=offered) as socket:
         assert socket.subprotocol == "base64.binary.k8s.io"
     assert chosen_protocol(offered[:1]) is None
+
+
+async def test_a_page_of_the_server_s_own_may_watch(server):
+    async with websockets.connect(url(server), origin=server):
+        pass
+
+
+async def test_a_page_of_another_site_may_watch_with_a_token_since_somebody_gave_it_that(server):
+    offered = [f"{BEARER_PREFIX}c2VjcmV0", "base64.binary.k8s.io"]
+    async with websockets.connect(url(server), origin="http://dashboard.example.com", subprotocols=offered):
+        pass
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example.com", "null"])
+async def test_a_page_of_another_site_gets_nothing_by_its_user_s_certificate(server, origin):
+    with pytest.raises(InvalidStatus) as refused:
+        await websockets.connect(url(server), origin=origin)
+    assert refused.value.response.status_code == 403
