@@ -43,6 +43,7 @@ from kcpcache.auth.source import CachedGate, CachedPolicies, CachedRbac
 from kcpcache.auth.trusted_files import TlsFiles, TrustedFiles
 from kcpcache.authentication import authenticate_with, authenticator_of
 from kcpcache.config import Settings
+from kcpcache.dashboard import routes as dashboard
 from kcpcache.meta import conditions
 from kcpcache.metrics.scrape import Scrape
 from kcpcache.registry.caches import Caches
@@ -391,8 +392,10 @@ class Server:
         return most
 
     def _uvicorn_config(self, services: Services, context: ssl.SSLContext) -> Config:
+        application = create_app(services)
+        application.fixed.include_router(dashboard.router())
         config = Config(
-            create_app(services),
+            application,
             http=partial(KubernetesProtocol, most_connections=self._most_connections()),  # type: ignore[arg-type]
             ws="websockets-sansio",
             loop="none",
