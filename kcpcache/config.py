@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     virtual_workspace_allowed_hosts: Names = Field(
         (), description="Other servers that endpoint URLs may lead to: host,host:port."
     )
+    webhook_allowed_hosts: Names = Field(
+        (), description="Hosts that webhooks may be at: host,host:port. None given: all of them."
+    )
     audit_log_path: str = Field("", description="File that the audit log is appended to; - is standard output.")
     audit_policy_file: Path | None = Field(
         None, description="audit.k8s.io/v1 Policy: what is audited, and how much of it."
@@ -147,7 +150,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"unknown algorithm {name!r}; there are {', '.join(_ALGORITHMS)}")
         return value
 
-    @field_validator("virtual_workspace_allowed_hosts")
+    @field_validator("virtual_workspace_allowed_hosts", "webhook_allowed_hosts")
     @classmethod
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """``host,host:port``; an address of IPv6 in brackets where a port follows."""

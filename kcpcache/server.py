@@ -145,7 +145,7 @@ class Server:
         self.socket = listen(settings.bind_address, settings.port)
         self.url = server_url(settings.advertised_host, self.socket.getsockname()[1])
         self._published_url = settings.shard_external_url or self.url
-        self._webhooks, self._remote = WebhookClient(), Remote()
+        self._webhooks, self._remote = WebhookClient(settings.webhook_allowed_hosts), Remote()
 
     async def run(self) -> None:
         """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError."""

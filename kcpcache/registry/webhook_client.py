@@ -1,7 +1,8 @@
 """Calls to webhooks that users configure: HTTPS POSTs of reviews, with every limit that foreign hosts call for.
 
-No redirects, no proxies from the environment, no credentials, no compressed or oversized answers. Connections are
-shared by all calls to one host with one caBundle. For the event loop only; httpx is imported with the first call.
+No redirects, no proxies from the environment, no credentials, no cookies, no compressed or oversized answers.
+Connections are shared by all calls to one host with one caBundle. For the event loop only; httpx is imported with the
+first call.
 """
 
 import asyncio
@@ -10,13 +11,15 @@ import binascii
 import contextlib
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
+from kcpcache.meta.hosts import is_listed
 from kcpcache.meta.objects import Object
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ _MOST_POOLS: Final = 256
 _MOST_CONNECTIONS: Final = 64
 _IDLE_CONNECTIONS: Final = 8
 _KEEP_ALIVE_SECONDS: Final = 60.0
+_HTTPS_PORT: Final = 443
 _OK: Final = range(200, 300)
 
 
@@ -47,6 +51,11 @@ class WebhookTarget:
         """The host's name or address, lower-case, without the port."""
         return urlsplit(self.url).hostname or ""
 
+    @property
+    def port(self) -> int:
+        """The port, or that of HTTPS."""
+        return urlsplit(self.url).port or _HTTPS_PORT
+
 
 def target_of(client_config: Mapping[str, Any]) -> WebhookTarget:
     """The target of a ``WebhookClientConfig``. Never raises: what is wrong is said when it is called."""
@@ -57,6 +66,7 @@ def target_of(client_config: Mapping[str, Any]) -> WebhookTarget:
     url = str(client_config.get("url") or "")
     try:
         parts = urlsplit(url)
+        _ = parts.port  # raises for what is no number
         bundle = base64.b64decode(client_config.get("caBundle") or "", validate=True)
     except (ValueError, binascii.Error):
         return WebhookTarget(url, unusable="url or caBundle cannot be read")
@@ -79,10 +89,10 @@ class _Pool:
 
 
 class WebhookClient:
-    """Posts reviews. ``allowed(host)`` says whether a host may be called at all. ``close`` ends the connections."""
+    """Posts reviews, only to ``allowed_hosts`` where there are any (see ``meta/hosts.py``). ``close`` ends all."""
 
-    def __init__(self, allowed: Callable[[str], bool] = lambda _host: True) -> None:
-        self._allowed = allowed
+    def __init__(self, allowed_hosts: Sequence[str] = ()) -> None:
+        self._allowed = frozenset(host.lower() for host in allowed_hosts)
         self._pools: OrderedDict[tuple[str, bytes], _Pool] = OrderedDict()
 
     async def post(
@@ -94,7 +104,7 @@ class WebhookClient:
         if target.unusable:
             raise WebhookCallError(target.unusable)
         shown = f'Post "{target.url}?timeout={timeout_seconds}s"'
-        if not self._allowed(target.host):
+        if self._allowed and not is_listed(target.host, target.port, self._allowed):
             raise WebhookCallError(f"{shown}: host {target.host} is not one that this server may call")
         try:
             async with asyncio.timeout(timeout_seconds), self._pool(target) as client:
@@ -179,6 +189,8 @@ def _client(ca_bundle: bytes) -> "httpx.AsyncClient":
         verify=context,
         trust_env=False,
         follow_redirects=False,
+        # Many workspaces call one host on one connection: what it told one of them is not for the others.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=limits,
         timeout=None,  # noqa: S113 -- asyncio.timeout bounds the whole call
         headers={"user-agent": "kcpcache", "accept-encoding": "identity"},

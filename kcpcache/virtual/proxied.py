@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from kcpcache.auth.user import User
 from kcpcache.meta.errors import NotFoundError, ServiceUnavailableError
+from kcpcache.meta.hosts import is_listed
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
 from kcpcache.meta.virtual_resources import VirtualReference
@@ -101,8 +102,7 @@ class Endpoints:
             if not found.path.startswith(_SERVICES):
                 raise UnusableError(f"endpoint URL {found.url!r} is no virtual workspace of this server")
             return replace(found, own=True)
-        bracketed = f"[{found.host}]" if ":" in found.host else found.host
-        if self._allowed.isdisjoint((found.host, bracketed, found.netloc)):
+        if not is_listed(found.host, found.port, self._allowed):
             option = "--virtual-workspace-allowed-hosts"
             raise UnusableError(f"endpoint URL {found.url!r}: host {found.netloc} is not on this server's {option}")
         return found

@@ -418,8 +418,31 @@ class TestCalls:
         assert "service default/hook not found: workspaces have no Services" in found
 
     async def test_a_host_that_is_not_allowed_is_not_called(self, world):
-        world.client._allowed = lambda host: host == "elsewhere.example.com"
+        world.client._allowed = WebhookClient(["elsewhere.example.com", "localhost:1"])._allowed
         assert "host localhost is not one that this server may call" in await self.fails(world)
+
+    @pytest.mark.parametrize("listed", ["LOCALHOST", "localhost:{port}"])
+    async def test_a_host_that_is_allowed_is_called(self, world, server, listed):
+        world.client._allowed = WebhookClient(["other", listed.format(port=server.port)])._allowed
+        await configure(world, VALIDATING, webhook(server))
+        await world.create("configmaps", config_map())
+        assert len(server.reviews) == 1
+
+    async def test_what_a_host_wants_kept_is_not_kept(self, world, server):
+        """One connection serves the webhooks of many workspaces."""
+        review = b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"%b","allowed":true}}'
+
+        def answer(asked):
+            body = review % asked["request"]["uid"].encode()
+            head = b"HTTP/1.1 200 OK\r\nset-cookie: session=1; Path=/; Secure\r\ncontent-length: %d\r\n\r\n"
+            return head % len(body) + body
+
+        server.answer = answer
+        await configure(world, VALIDATING, webhook(server))
+        for name in ("a", "b"):
+            await world.create("configmaps", config_map(name))
+        assert len(server.heads) == 2
+        assert not any("cookie" in head.lower() for head in server.heads)
 
     async def test_credentials_in_a_url_are_not_sent(self, world):
         found = await self.fails(world, clientConfig={"url": "https://user:secret@localhost:1/x"})
