@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kcpcache.meta import conditions
-from kcpcache.meta.objects import Object, cluster_of, copy, name_of, nested
-from kcpcache.reconcilers.api_binding import API_BINDINGS, claim_of
+from kcpcache.meta.objects import PATH_ANNOTATION, Object, annotations_of, cluster_of, copy, name_of, nested
+from kcpcache.reconcilers.api_binding import API_BINDINGS, FINALIZER, claim_of
 from kcpcache.reconcilers.garbage import WAIT, is_deleting
 from kcpcache.reconcilers.logical_cluster import LOGICAL_CLUSTERS
 from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target, Update, UpdateStatus
@@ -64,7 +64,7 @@ def reconcile(state: State) -> Plan:
         ready = nested(obj, "status", "phase") == "Ready"
         return Plan(tuple(_maintain(state, cluster_of(obj)))) if ready else NOTHING
     draft: Object = {**obj, "status": copy(obj["status"])}
-    creates, problem = _bind(state, cluster_of(obj))
+    creates, problem = _bind(state)
     if problem is None:
         conditions.mark_true(draft, CONDITION, now=state.now)
         rest = [initializer for initializer in initializers if initializer != INITIALIZER]
@@ -91,24 +91,21 @@ def binding_name(cluster: str, path: str, export: str) -> str:
     return f"{export[: _NAME_BYTES - 1 - _SUFFIX_LENGTH].rstrip('-.')}-{suffix}"
 
 
-def _bind(state: State, cluster: str) -> tuple[tuple[Create, ...], tuple[str, conditions.Severity, str] | None]:
+def _bind(state: State) -> tuple[tuple[Create, ...], tuple[str, conditions.Severity, str] | None]:
     """The bindings to create, and what there is to wait for."""
     if state.defaults is None:
         return (), ("WorkspaceTypesInvalid", "Error", "the workspace's type cannot be resolved")
     found = {_reference(binding): binding for binding in state.existing}
     missing = [default for default in state.defaults if (default.path, default.export) not in found]
-    creates = tuple(_create(cluster, default, default.claims) for default in missing if default.claims is not None)
+    creates = tuple(_create(state, default, default.claims) for default in missing if default.claims is not None)
     lost = [f"{default.path}:{default.export}" for default in missing if default.claims is None]
     if lost:
         return creates, ("APIBindingErrors", "Error", f"APIExports cannot be found: {', '.join(lost)}")
-    waiting = [
-        f"{default.path}:{default.export}"
-        for default in state.defaults
-        if not _is_bound(found.get((default.path, default.export)))
-    ]
-    if waiting:
-        return creates, ("WaitingOnAPIBindings", "Info", f"APIBindings are not bound yet: {', '.join(waiting)}")
-    return creates, None
+    if all(_is_bound(found.get((default.path, default.export))) for default in state.defaults):
+        return creates, None
+    # All of them are named until the last is bound: each step on the way would be a write otherwise.
+    wanted = ", ".join(f"{default.path}:{default.export}" for default in state.defaults)
+    return creates, ("WaitingOnAPIBindings", "Info", f"not all of these APIBindings are bound yet: {wanted}")
 
 
 def _maintain(state: State, cluster: str) -> Iterator[Create | Update]:
@@ -119,7 +116,7 @@ def _maintain(state: State, cluster: str) -> Iterator[Create | Update]:
         found = next((binding for binding in state.existing if _binds(binding, default)), None)
         name = binding_name(cluster, default.path, default.export)
         if found is None:
-            yield _create(cluster, default, default.claims)
+            yield _create(state, default, default.claims)
         elif name_of(found) == name and not is_deleting(found):
             before = nested(found, "spec", "permissionClaims") or []
             claims = _in_step(before, default.claims)
@@ -157,8 +154,11 @@ def _is_bound(binding: Object | None) -> bool:
     return bool(nested(binding, "status", "phase") == "Bound")
 
 
-def _create(cluster: str, default: DefaultBinding, claims: tuple[Object, ...]) -> Create:
+def _create(state: State, default: DefaultBinding, claims: tuple[Object, ...]) -> Create:
+    """The binding as its own controller would prepare it, which saves that one a write."""
+    cluster = cluster_of(state.logical_cluster or {})
     name = binding_name(cluster, default.path, default.export)
+    path = annotations_of(state.logical_cluster or {}).get(PATH_ANNOTATION, cluster)
     accepted = [_accepted(claim) for claim in claims]
     spec: dict[str, Any] = {"reference": {"export": {"path": default.path, "name": default.export}}}
     if accepted:
@@ -166,7 +166,7 @@ def _create(cluster: str, default: DefaultBinding, claims: tuple[Object, ...]) -
     obj = {
         "apiVersion": API_BINDINGS.api_version,
         "kind": "APIBinding",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "annotations": {PATH_ANNOTATION: path}, "finalizers": [FINALIZER]},
         "spec": spec,
     }
     return Create(Target(API_BINDINGS, cluster, name), obj)

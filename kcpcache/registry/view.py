@@ -129,7 +129,7 @@ class WriteOptions:
     """How to write; names follow ``metav1.CreateOptions``. ``warnings`` is filled by the write.
 
     ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
-    creates what it made itself, and need not be told by the type's rules whether that may be.
+    creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge.
     """
 
     dry_run: bool = False

@@ -203,7 +203,7 @@ class Writer:
         self._default(new)
         if subresource in _WRITTEN_BY:
             new = self._kept_by_server(new, old, subresource)
-        self._validate_update(new, old)
+        self._validate_update(new, old, rules=not options.trusted)
         await admission.validate("UPDATE", new, old)
         self._track(old, new, options, subresource)
         self._count_generation(new, old)
@@ -248,11 +248,11 @@ class Writer:
         meta["resourceVersion"] = old["metadata"]["resourceVersion"]
         return new
 
-    def _validate_update(self, new: Object, old: Object) -> None:
+    def _validate_update(self, new: Object, old: Object, *, rules: bool) -> None:
         meta = new["metadata"]
         errors = self._metadata_errors(meta)
         errors += object_meta.update_errors(meta, old["metadata"])
-        errors += self._schema_errors(new, old) if not errors else []
+        errors += self._schema_errors(new, old, rules=rules) if not errors else []
         errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
         self._raise_invalid(new, errors)
 

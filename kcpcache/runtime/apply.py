@@ -82,7 +82,7 @@ class Applier:
             await self._remove(change, target)
             return
         view = self.view(target)
-        options = WriteOptions(field_manager=FIELD_MANAGER, trusted=isinstance(change, Create))
+        options = WriteOptions(field_manager=FIELD_MANAGER, trusted=isinstance(change, Create | UpdateStatus))
         if isinstance(change, Create):
             await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)
         elif isinstance(change, Delete):

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import timestamp
 from kcpcache.reconcilers.plan import NOTHING, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.serving import Serving
+from kcpcache.registry.write_steps import timestamp_of
 from kcpcache.runtime.apply import Applier
 
 
@@ -36,7 +36,7 @@ class Environment:
 
     def now(self) -> str:
         """RFC 3339, whole seconds."""
-        return timestamp(self.clock())
+        return timestamp_of(self.clock())
 
     def cache(self, group: str, resource: str) -> ResourceCache:
         """All objects of a system type."""

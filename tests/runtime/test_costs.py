@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from shard_http import Http
-from shard_world import CRDS, FLAVORS, Shard, crd_spec
+from shard_world import CRDS, FLAVORS, WORKSPACES, Shard, crd_spec
 
 from kcpcache.meta.objects import Object
 from kcpcache.registry import entry as entries
@@ -126,3 +126,14 @@ async def test_an_empty_workspace_shares_its_catalog(shard: Shard):
     one, other = await shard.workspace("one"), await shard.workspace("other")
     await shard.settled()
     assert shard.serving.snapshot(one) is shard.serving.snapshot(other)
+
+
+async def test_a_workspace_costs_a_known_number_of_writes(shard: Shard):
+    await shard.workspace("first")
+    before = await shard.store.revision()
+    await shard.workspace("one")
+    ready = await shard.store.revision()
+    await shard.delete("root", WORKSPACES, "one")
+    await shard.settled()
+    gone = await shard.store.revision()
+    assert (ready - before, gone - ready) == (23, 21)

@@ -61,6 +61,7 @@ class WorkspaceControllers:
         env.on_event("apis.kcp.io", "apibindings", lambda event: self._defaults.add(event.cluster))
         env.on_event("apis.kcp.io", "apiexports", self._export_changed)
         env.on_event(SHARDS.group, SHARDS.resource, lambda _event: self._add_unready())
+        env.lookup.caches.on_new_cache(lambda cache: cache.listeners.append(self._vanished))
         self._seed()
 
     def _seed(self) -> None:
@@ -122,6 +123,17 @@ class WorkspaceControllers:
         if owner is not None:
             self._workspaces.add(owner)
 
+    def _vanished(self, event: CacheEvent) -> None:
+        """A logical cluster that is being deleted may go as soon as nothing is left in it."""
+        if event.entry is not None:
+            return
+        found = self._env.lookup.clusters.get(event.cluster)
+        if found is None or not found.deleting:
+            return
+        own = self._env.lookup.clusters.cache
+        if not any(cache.count(event.cluster) for cache in stored_caches(self._env.lookup.caches) if cache is not own):
+            self._clusters.add(event.cluster)
+
     # -- what each decides on
 
     def _workspace(self, key: Name) -> Plan:
@@ -135,7 +147,7 @@ class WorkspaceControllers:
                 workspace=obj,
                 now=env.now(),
                 parent_path=env.lookup.clusters.path(key[0]),
-                fresh_cluster_name=self._unused_name(),
+                fresh_cluster_name="" if nested(obj, "spec", "cluster") else self._unused_name(),
                 shard=self._shard_for(obj) if obj else None,
                 logical_cluster=found,
                 initializers=self._initializers(obj, key[0]) if obj else None,
