@@ -7,8 +7,9 @@ from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.user import User
 from kcpcache.meta.errors import ForbiddenError, forbidden
-from kcpcache.meta.objects import Object, cluster_of, name_of, nested
+from kcpcache.meta.objects import REQUIRED_GROUPS_ANNOTATION, Object, annotations_of, cluster_of, name_of, nested
 from kcpcache.registry import workspace_types
+from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.workspace_types import TypeReference, parse_reference, reference_of
 
@@ -36,6 +37,7 @@ class WorkspaceTypeAllowed:
         if OWNER_ANNOTATION not in given or not attributes.user.is_master:
             owner = orjson.dumps(attributes.user.to_user_info()).decode()
             meta["annotations"] = {**given, OWNER_ANNOTATION: owner}
+        self._inherit_groups(attributes, meta)
         for found in workspace_types.chain(self._lookup, reference) or ():
             labels = nested(found, "spec", "additionalWorkspaceLabels", default=None) or {}
             if labels:
@@ -58,6 +60,16 @@ class WorkspaceTypeAllowed:
         parents = (workspace_types.chain(self._lookup, parent) if parent else None) or ()
         self._check_limits("Children", parents, types, name, f"workspace type {reference} is not allowed in {parent}")
         self._check_limits("Parents", types, parents, name, f"workspace type {reference} is not allowed below {parent}")
+
+    def _inherit_groups(self, attributes: Attributes, meta: Object) -> None:
+        """Whoever is kept out of a workspace is kept out of new ones below it; system:masters may say otherwise."""
+        given = meta.get("annotations") or {}
+        if attributes.user.is_master and REQUIRED_GROUPS_ANNOTATION in given:
+            return
+        parent = self._lookup.get(LOGICAL_CLUSTERS, attributes.cluster, LOGICAL_CLUSTER_NAME)
+        required = annotations_of(parent or {}).get(REQUIRED_GROUPS_ANNOTATION)
+        given = {key: value for key, value in given.items() if key != REQUIRED_GROUPS_ANNOTATION}
+        meta["annotations"] = given if required is None else {**given, REQUIRED_GROUPS_ANNOTATION: required}
 
     def _reference(self, given: Object | None, cluster: str, name: str) -> TypeReference:
         """The type that is asked for, or the default of the parent's type; its path looked up where it has none."""
@@ -148,10 +160,15 @@ class LogicalClustersAreMade(MutateNothing):
 
 
 def _check_server_fields(old: Object | None, new: Object) -> None:
-    """``spec.cluster`` and ``spec.URL`` say where a workspace is: only the server does. Raises ForbiddenError."""
+    """Where a workspace is, and whom it lets in, only the server writes there. Raises ForbiddenError."""
     for field in ("cluster", "URL"):
         if nested(new, "spec", field, default="") != nested(old, "spec", field, default=""):
             raise _refused(name_of(new), f"spec.{field} can only be set by system privileged users")
+    before, after = (annotations_of(obj).get(REQUIRED_GROUPS_ANNOTATION) for obj in (old or new, new))
+    if before != after:
+        raise _refused(
+            name_of(new), f"annotation {REQUIRED_GROUPS_ANNOTATION} can only be changed on the LogicalCluster"
+        )
 
 
 def _check_finalizer(request: Request) -> None:

@@ -1,5 +1,6 @@
 """May he: the order in which a request is judged, and the text of a refusal."""
 
+from collections.abc import Iterable
 from typing import Literal, Protocol
 
 import orjson
@@ -7,8 +8,8 @@ import orjson
 from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
 from kcpcache.auth.rbac import DENIED, Rbac
 from kcpcache.auth.rules import Rule
-from kcpcache.auth.subjects import binding_user, is_service_account_of
-from kcpcache.auth.user import ANONYMOUS, User
+from kcpcache.auth.subjects import binding_user, is_service_account_of, subjects_in
+from kcpcache.auth.user import ANONYMOUS, SYSTEM_KCP_ADMIN, User, service_account_of
 from kcpcache.meta.errors import ForbiddenError, forbidden
 from kcpcache.meta.objects import Object
 
@@ -43,6 +44,10 @@ class WorkspaceGate(Protocol):
         A LogicalCluster that is being deleted and still has content stays ``ready`` as long as its phase is, so that
         its users can remove their finalizers; ``deleting`` is one that nobody shall enter any more.
         """
+        ...
+
+    def required_groups(self, cluster: str) -> tuple[frozenset[str], ...]:
+        """Sets of groups, of one of which a user must be in all to enter; empty where nothing is required."""
         ...
 
 
@@ -131,6 +136,9 @@ class Authorizer:
         return self._rbac.rules_of_role(cluster, namespace, kind, name)
 
     def _may_enter(self, user: User, cluster: str) -> bool:
+        required = self._workspaces.required_groups(cluster)
+        if required and not _has_required(user, cluster, required):
+            return False
         return self._rbac.allows(user, _ENTER, cluster).allowed or is_service_account_of(user, cluster)
 
     def _binding_user(self, user: User, cluster: str) -> User:
@@ -156,6 +164,14 @@ def forbid(attributes: Attributes, decision: Decision) -> ForbiddenError:
     where = f"in the namespace {_quoted(attributes.namespace)}" if attributes.namespace else "at the cluster scope"
     what = f"cannot {attributes.verb} resource {_quoted(resource)} in API group {_quoted(attributes.group)}"
     return forbidden(attributes.group, attributes.resource, attributes.name, f"User {user} {what} {where}{why}")
+
+
+def _has_required(user: User, cluster: str, required: Iterable[frozenset[str]]) -> bool:
+    """ServiceAccounts are of no groups that could be required, and administrators of all workspaces are let in."""
+    groups = set(subjects_in(user, cluster).groups)
+    if service_account_of(user.name) is not None or SYSTEM_KCP_ADMIN in groups:
+        return True
+    return any(wanted <= groups for wanted in required)
 
 
 def _is_public(attributes: Attributes) -> bool:

@@ -64,6 +64,11 @@ class CachedGate:
         """What the LogicalCluster says."""
         return self._clusters.state(cluster)
 
+    def required_groups(self, cluster: str) -> tuple[frozenset[str], ...]:
+        """What the LogicalCluster's annotation says."""
+        found = self._clusters.get(cluster)
+        return found.required_groups if found is not None else ()
+
 
 class CachedPolicies:
     """Maximal permission policies (see ``authorize.MaximalPermissionPolicy``)."""

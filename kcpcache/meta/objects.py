@@ -16,6 +16,8 @@ _T = TypeVar("_T")
 
 CLUSTER_ANNOTATION = "kcp.io/cluster"
 """On every object of a response: the logical cluster it is seen in. Added on read, never stored (behaviour §8)."""
+REQUIRED_GROUPS_ANNOTATION = "authorization.kcp.io/required-groups"
+"""On a LogicalCluster, who may enter: ``a,b;c`` are those of groups a and b, and those of c. Workspaces inherit it."""
 PATH_ANNOTATION = "kcp.io/path"
 """The canonical workspace path, on what can be referred to by path."""
 

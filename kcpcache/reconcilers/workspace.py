@@ -8,6 +8,7 @@ from kcpcache.meta import conditions
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import (
     PATH_ANNOTATION,
+    REQUIRED_GROUPS_ANNOTATION,
     Object,
     annotations_of,
     cluster_of,
@@ -173,8 +174,8 @@ def _logical_cluster(target: Target, workspace: Object, state: State) -> Object:
         PATH_ANNOTATION: f"{state.parent_path}:{name_of(workspace)}",
         TYPE_ANNOTATION: _type_path(workspace),
     }
-    if owner := annotations_of(workspace).get(OWNER_ANNOTATION):
-        annotations[OWNER_ANNOTATION] = owner
+    given = annotations_of(workspace)
+    annotations |= {key: given[key] for key in (OWNER_ANNOTATION, REQUIRED_GROUPS_ANNOTATION) if key in given}
     spec: dict[str, Any] = {
         "owner": {
             "apiVersion": WORKSPACES.api_version,

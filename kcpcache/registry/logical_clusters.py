@@ -6,7 +6,7 @@ from typing import Literal
 import orjson
 
 from kcpcache.meta.names import GroupVersionResource
-from kcpcache.meta.objects import PATH_ANNOTATION, Object, annotations_of, nested
+from kcpcache.meta.objects import PATH_ANNOTATION, REQUIRED_GROUPS_ANNOTATION, Object, annotations_of, nested
 from kcpcache.registry.caches import CacheEvent, Caches
 from kcpcache.storage.keys import registry_prefix
 
@@ -36,6 +36,8 @@ class LogicalCluster:
     type: str
     owner: Object
     deleting: bool
+    required_groups: tuple[frozenset[str], ...] = ()
+    """Sets of groups: whoever enters must be of all groups of one of them (as in kcp); empty: nothing is asked."""
 
 
 class LogicalClusters:
@@ -100,12 +102,18 @@ class LogicalClusters:
             type=annotations.get("internal.tenancy.kcp.io/type", ""),
             owner=_owner(annotations.get("experimental.tenancy.kcp.io/owner")),
             deleting="deletionTimestamp" in obj["metadata"],
+            required_groups=_group_sets(annotations.get(REQUIRED_GROUPS_ANNOTATION)),
         )
         known = self._by_name.get(cluster)
         if known is not None and known.path != found.path and self._by_path.get(known.path) == cluster:
             del self._by_path[known.path]
         self._by_name[cluster] = found
         self._by_path[found.path] = cluster
+
+
+def _group_sets(text: str | None) -> tuple[frozenset[str], ...]:
+    """``a,b;c``: of a and b, or of c."""
+    return () if text is None else tuple(frozenset(group.split(",")) for group in text.split(";"))
 
 
 def _owner(text: str | None) -> Object:

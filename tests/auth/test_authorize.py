@@ -23,10 +23,13 @@ def bound(role, *subjects):
 
 class Gate:
     def __init__(self, **states):
-        self.states = states
+        self.states, self.required = states, ()
 
     def state(self, cluster):
         return self.states.get(cluster, "missing")
+
+    def required_groups(self, _cluster):
+        return self.required
 
 
 class Policies:
@@ -274,3 +277,35 @@ def test_a_policy_sees_an_accounts_groups_in_its_home_only():  # P11
     user = User(ROBOT, groups=("robots", "system:authenticated"), extra=robot("ws").extra)
     assert decide(get(user)).allowed
     assert not decide(get(user, "other")).allowed
+
+
+@pytest.mark.parametrize(
+    ("groups", "allowed"),
+    [
+        (("a", "b"), True),
+        (("c", "x"), True),
+        (("a",), False),
+        (("b", "x"), False),
+        ((), False),
+        (("system:kcp:admin",), True),
+    ],
+)
+def test_a_workspace_that_requires_groups_lets_nobody_else_in(groups, allowed):
+    gate = Gate(ws="ready")
+    gate.required = (frozenset({"a", "b"}), frozenset({"c"}))
+    decide = Authorizer(Rbac(ENTERED), gate)
+    alice = User("alice", groups=groups)
+    decision = decide.authorize(get(alice))
+    assert (decision.allowed, decision.reason == "access denied") == (allowed, not allowed)
+    assert bool(decide.rules_for(alice, "ws", "ns")) is allowed
+    assert decide.authorize(get(MASTER)).allowed
+    assert decide.authorize_reference(get(alice)).allowed  # what is used from outside is not entered
+    scoped = User("alice", groups=groups, extra={"authentication.kcp.io/scopes": ("cluster:other",)})
+    assert not decide.authorize(get(scoped)).allowed
+
+
+def test_accounts_of_a_workspace_need_none_of_the_groups_that_it_requires():
+    gate = Gate(ws="ready")
+    gate.required = (frozenset({"a"}),)
+    world = World().add("ws", READ, bound("reader", subject("ServiceAccount", "robot", "default")))
+    assert Authorizer(Rbac(world), gate).authorize(get(robot("ws"))).allowed

@@ -17,6 +17,9 @@ class Ready:
     def state(self, _):
         return "ready"
 
+    def required_groups(self, _cluster):
+        return ()
+
 
 def authorizer(*rules):
     rules = rules or [rule(["*"], ["*"], ["*"])]

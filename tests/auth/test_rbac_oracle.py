@@ -101,6 +101,9 @@ class Facts:
     def state(self, cluster):
         return {"gone": "missing", ADMIN: "system"}.get(cluster, "ready")
 
+    def required_groups(self, _cluster):
+        return ()
+
     def provider(self, cluster, group, _resource):
         return self.limits[cluster] if group == "g" else None
 

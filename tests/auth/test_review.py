@@ -23,6 +23,9 @@ class Ready:
     def state(self, _):
         return "ready"
 
+    def required_groups(self, _cluster):
+        return ()
+
 
 @pytest.fixture
 def authorizer():

@@ -346,3 +346,41 @@ async def test_a_workspace_that_is_being_deleted_lets_its_users_clean_up_but_cre
     assert (await http.request("PATCH", f"{at}/default/configmaps/held", free)).status_code == 200
     await shard.settled()
     assert await shard.keys(f"/{bobs}/") == []
+
+
+async def test_the_groups_that_a_workspace_requires_are_required_below_it_too(shard: Shard, http: Http) -> None:
+    key = "authorization.kcp.io/required-groups"
+    parent = await shard.workspace("parent")
+    await http.grant(parent, "bob", [rule("tenancy.kcp.io", "workspaces", "*")])
+    lifted = rule("tenancy.kcp.io", "workspacetypes", "use")
+    await http.grant("root", "bob", [lifted], "types")
+    at = f"/clusters/{parent}/{WORKSPACE_PATH}"
+    child = {"metadata": {"name": "child", "annotations": {key: "made-up"}}, "spec": {"type": UNIVERSAL}}
+    assert (await http.request("POST", at, child, user="bob")).status_code == 201
+    assert key not in (await http.get(f"{at}/child"))["metadata"]["annotations"]
+    await shard.change(
+        parent, LOGICAL_CLUSTERS, "cluster", lambda found: found["metadata"]["annotations"].update({key: "a,b;c"})
+    )
+    await shard.settled()
+    assert (await http.refused("GET", at, user="bob"))[0] == 403
+    child["metadata"]["name"] = "other"
+    made = (await http.request("POST", at, child)).json()
+    assert made["metadata"]["annotations"][key] == "made-up"  # a master says what he likes
+    del child["metadata"]["annotations"]
+    child["metadata"]["name"] = "third"
+    assert (await http.request("POST", at, child)).json()["metadata"]["annotations"][key] == "a,b;c"
+    await shard.settled()
+    cluster = shard.need(parent, WORKSPACES, "third")["spec"]["cluster"]
+    assert shard.need(cluster, LOGICAL_CLUSTERS, "cluster")["metadata"]["annotations"][key] == "a,b;c"
+
+
+async def test_a_workspace_cannot_be_freed_of_its_required_groups_before_it_is_made(shard: Shard, http: Http) -> None:
+    key = "authorization.kcp.io/required-groups"
+    parent = await shard.workspace("parent")
+    await http.grant(parent, "bob", [rule("tenancy.kcp.io", "workspaces", "*")])
+    await shard.create(
+        parent, WORKSPACES, "child", annotations={key: "a"}, spec={"type": {"name": "universal", "path": "root"}}
+    )
+    patch = {"metadata": {"annotations": {key: None}}}
+    code, message = await http.refused("PATCH", f"/clusters/{parent}/{WORKSPACE_PATH}/child", patch, user="bob")
+    assert (code, f"annotation {key} can only be changed on the LogicalCluster" in message) == (403, True)
