@@ -50,6 +50,7 @@ def split_api_version(value: str) -> tuple[str, str]:
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS1123_LABEL = re.compile(_LABEL)
 _DNS1123_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_DNS1035_LABEL = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LOGICAL_CLUSTER_PATH = re.compile(rf"{_LABEL}(:{_LABEL})*")
@@ -60,6 +61,11 @@ _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+_DNS1035_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _SUBDOMAIN_TEXT = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -91,6 +97,18 @@ def dns1123_subdomain_errors(value: str) -> list[str]:
     """What is wrong with ``value`` as a DNS subdomain, in kube's words; empty where nothing is."""
     errors = [f"must be no more than {_SUBDOMAIN_BYTES} characters"] if len(value) > _SUBDOMAIN_BYTES else []
     return errors if _DNS1123_SUBDOMAIN.fullmatch(value) else [*errors, _SUBDOMAIN_TEXT]
+
+
+def dns1035_label_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a label that starts with a letter, such as a resource's or version's name."""
+    errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
+    return errors if _DNS1035_LABEL.fullmatch(value) else [*errors, _DNS1035_TEXT]
+
+
+def kind_errors(value: str) -> list[str]:
+    """What is wrong with ``value`` as a kind."""
+    errors = dns1035_label_errors(value.lower())
+    return [f"may have mixed case, but should otherwise match: {','.join(errors)}"] if errors else []
 
 
 def path_segment_errors(value: str) -> list[str]:

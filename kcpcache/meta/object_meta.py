@@ -46,6 +46,9 @@ _TYPES: Mapping[str, tuple[type, str]] = {
     "selfLink": (str, "string"),
 }
 
+METADATA_FIELDS = frozenset(_TYPES)
+"""All that ObjectMeta has."""
+
 _ITEMS: Mapping[str, tuple[type, str]] = {
     "finalizers": (str, "string"),
     "ownerReferences": (dict, "object"),
@@ -147,7 +150,7 @@ def errors(
         found += [field_invalid("metadata.name", name, text) for text in check_name(name)]
     found += _namespace_errors(metadata.get("namespace") or "", namespaced=namespaced)
     found += label_errors(metadata.get("labels") or {}, "metadata.labels")
-    found += _annotation_errors(metadata.get("annotations") or {})
+    found += annotation_errors(metadata.get("annotations") or {}, "metadata.annotations")
     if finalizers := metadata.get("finalizers"):
         found += _finalizer_errors(finalizers, qualified=qualified_finalizers)
     return found + _owner_errors(metadata.get("ownerReferences") or [])
@@ -167,8 +170,8 @@ def label_errors(labels: Mapping[str, str], path: str) -> list[FieldError]:
     return found + [field_invalid(path, value, text) for value in labels.values() for text in label_value_errors(value)]
 
 
-def _annotation_errors(annotations: Mapping[str, str]) -> list[FieldError]:
-    path = "metadata.annotations"
+def annotation_errors(annotations: Mapping[str, str], path: str) -> list[FieldError]:
+    """Keys must be qualified names in any case; together they must not be too large."""
     found = [field_invalid(path, key, text) for key in annotations for text in qualified_name_errors(key.lower())]
     if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_BYTES:
         found.append(field_too_long(path, ANNOTATIONS_BYTES))

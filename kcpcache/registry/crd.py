@@ -20,7 +20,7 @@ from kcpcache.meta.errors import (
     field_required,
     field_too_many,
 )
-from kcpcache.meta.names import GroupResource, dns1123_subdomain_errors
+from kcpcache.meta.names import GroupResource, dns1035_label_errors, dns1123_subdomain_errors, kind_errors
 from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
 from kcpcache.registry.crd_paths import internal_paths
@@ -45,13 +45,6 @@ _SELECTABLE_TYPES: Final = ("string", "boolean", "integer")
 _MAX_SELECTABLE: Final = 8
 _MAX_WARNING_BYTES: Final = 256
 _MAX_PORT: Final = 65535
-_LABEL_BYTES: Final = 63
-_DNS1035: Final = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
-_DNS1035_TEXT: Final = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
 _DOTTED: Final = re.compile(r"""(\.[^.\[\]\\'"\s()*@]+)+""")
 _ROOT_KEYWORDS: Final = (
     *("description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
@@ -129,12 +122,6 @@ CRD_RULES: Final[Mapping[GroupResource, Rules]] = {
 }
 
 
-def dns1035_label_errors(value: str) -> list[str]:
-    """What is wrong with ``value`` as a name of a resource or version, in kube's words."""
-    errors = [f"must be no more than {_LABEL_BYTES} characters"] if len(value) > _LABEL_BYTES else []
-    return errors if _DNS1035.fullmatch(value) else [*errors, _DNS1035_TEXT]
-
-
 def default_names(spec: Object) -> None:
     """Fill in, in place, the names that follow from the kind."""
     names = section(spec, "names")
@@ -175,12 +162,9 @@ def names_errors(names: Object, path: str) -> Iterator[FieldError]:
         if not value:
             yield field_required(f"{path}.{key}")
             continue
-        mixed = key in {"kind", "listKind"}
-        errors = dns1035_label_errors(value.lower() if mixed else value)
+        errors = kind_errors(value) if key in {"kind", "listKind"} else dns1035_label_errors(value)
         if errors:
-            detail = ",".join(errors)
-            said = f"may have mixed case, but should otherwise match: {detail}" if mixed else detail
-            yield field_invalid(f"{path}.{key}", value, said)
+            yield field_invalid(f"{path}.{key}", value, ",".join(errors))
     if text(names, "kind") and names.get("kind") == names.get("listKind"):
         yield field_invalid(f"{path}.listKind", names["listKind"], "kind and listKind may not be the same")
     for key in ("shortNames", "categories"):

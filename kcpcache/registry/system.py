@@ -10,12 +10,14 @@ import yaml
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
+from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION
 from kcpcache.registry.builtin.decoding import decoding_error, fill_in_nulls
 from kcpcache.registry.builtin.events import to_core_form, to_events_form
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES, BuiltinResource
 from kcpcache.registry.builtin.rules import RULES
 from kcpcache.registry.builtin.schema import structural_schema
 from kcpcache.registry.crd import CRD_RULES
+from kcpcache.registry.crd_keywords import drop_unknown_keywords
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.kcp import CONVERSIONS, NORMALIZERS, PATCH_NORMALIZERS
 from kcpcache.registry.kcp import RULES as KCP_RULES
@@ -101,6 +103,7 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         name_errors=found.name_errors,
         normalize=partial(fill_in_nulls, found.schema),
         decoding_error=partial(decoding_error, found.schema),
+        drop_nested=drop_unknown_keywords if found.schema is CUSTOM_RESOURCE_DEFINITION else None,
     )
 
 

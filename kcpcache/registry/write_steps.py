@@ -35,6 +35,8 @@ def drop_unknown(definition: ResourceDefinition, version: ServedVersion, obj: Ob
     if definition.normalize is not None:
         definition.normalize(obj)
     unknown = [*object_meta.drop_unknown(obj["metadata"]), *version.schema.prune(obj)]
+    if definition.drop_nested is not None:
+        unknown += definition.drop_nested(obj)
     return [f'unknown field "{path}"' for path in unknown]
 
 

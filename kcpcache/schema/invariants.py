@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
+from kcpcache.meta.names import kind_errors
+from kcpcache.meta.object_meta import annotation_errors, label_errors, type_errors
 from kcpcache.meta.objects import Object
 from kcpcache.schema.values import as_go_reads, canonical, map_key
 
@@ -20,7 +22,7 @@ def compile_list_types(schema: Object) -> Check | None:
 
 
 def compile_embedded(schema: Object) -> Check | None:
-    """Checks that embedded resources say their apiVersion and kind; None where there are none."""
+    """Checks apiVersion, kind, labels and annotations of embedded resources; None where there are none."""
     return _compile(schema, _embedded)
 
 
@@ -110,8 +112,23 @@ def _embedded(schema: Object) -> Check | None:
 def _embedded_check(value: Any, path: str) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         return
-    for name in ("apiVersion", "kind"):
-        if not isinstance(value.get(name), str) or not value[name]:
+    api_version, kind = (_text(value.get(name)) for name in ("apiVersion", "kind"))
+    for name, given in (("apiVersion", api_version), ("kind", kind)):
+        if not given:
             yield field_required(f"{path}.{name}", "must not be empty")
-    if not isinstance(value.get("metadata", {}), dict):
-        yield field_invalid(f"{path}.metadata", value["metadata"], "must be an object")
+    if api_version.count("/") > 1:
+        yield field_invalid(f"{path}.apiVersion", api_version, f"unexpected GroupVersion string: {api_version}")
+    if kind:
+        yield from (field_invalid(f"{path}.kind", kind, error) for error in kind_errors(kind))
+    meta = value.get("metadata", {})
+    if not isinstance(meta, dict):
+        yield field_invalid(f"{path}.metadata", meta, "must be an object")
+    elif errors := type_errors(meta):
+        yield from (FieldError(error.reason, f"{path}.{error.path}", error.body) for error in errors)
+    else:
+        yield from label_errors(meta.get("labels") or {}, f"{path}.metadata.labels")
+        yield from annotation_errors(meta.get("annotations") or {}, f"{path}.metadata.annotations")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

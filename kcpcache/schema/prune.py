@@ -7,6 +7,7 @@ one level, ``properties`` below switch it on again, ``x-kubernetes-embedded-reso
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from kcpcache.meta.object_meta import METADATA_FIELDS
 from kcpcache.meta.objects import Object
 
 Pruner: TypeAlias = Callable[[Any], list[str] | None]
@@ -35,7 +36,10 @@ def _compile(schema: Object | None, *, root: bool = False) -> Pruner:
         return _drop_all
     preserve = schema.get("x-kubernetes-preserve-unknown-fields") is True
     properties = {name: _compile(child) for name, child in (schema.get("properties") or {}).items()}
-    kept = _META_FIELDS if root or schema.get("x-kubernetes-embedded-resource") is True else frozenset()
+    embedded = schema.get("x-kubernetes-embedded-resource") is True
+    kept = _META_FIELDS if root or embedded else frozenset()
+    if embedded and not root:
+        kept, properties = kept - {"metadata"}, {**properties, "metadata": _prune_metadata}
     additional = schema.get("additionalProperties")
     others: Pruner | None = None
     if additional is not None:
@@ -55,6 +59,14 @@ def _compile(schema: Object | None, *, root: bool = False) -> Pruner:
         return _prune_items(value, item) if value else None
 
     return prune
+
+
+def _prune_metadata(value: Any) -> list[str] | None:
+    """Of an embedded resource: what ObjectMeta does not have."""
+    unknown = [name for name in value if name not in METADATA_FIELDS] if isinstance(value, dict) else []
+    for name in unknown:
+        del value[name]
+    return [f".{name}" for name in unknown]
 
 
 def _object_pruner(

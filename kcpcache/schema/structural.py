@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
 from kcpcache.meta.objects import Object
 from kcpcache.schema.patterns import PatternError, compile_pattern, is_large
-from kcpcache.schema.structural_defaults import check_defaults
+from kcpcache.schema.structural_defaults import check_default_rules, check_defaults
 from kcpcache.schema.structural_keywords import check_keywords
 from kcpcache.schema.structural_shape import check_shape
 
@@ -66,7 +66,7 @@ def check_structural(schema: Any, path: str) -> list[FieldError]:
     if not errors:
         from kcpcache.schema.cel_check import check_rules
 
-        errors = check_rules(schema, path)
+        errors = check_rules(schema, path) or check_default_rules(schema, path)
     return errors
 
 

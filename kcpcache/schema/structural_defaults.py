@@ -1,29 +1,53 @@
 """Defaults in a schema must be pruned and valid by themselves (documentation, "Defaulting")."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.explain import explain
+from kcpcache.schema.invariants import compile_embedded
 from kcpcache.schema.prune import compile_pruner
-from kcpcache.schema.values import same
+from kcpcache.schema.values import ABSENT, same
+
+_Check: TypeAlias = Callable[[Object, object, str], Iterator[FieldError]]
+"""What is wrong with a default of this schema that stands at this path."""
 
 
 def check_defaults(schema: Object, path: str) -> list[FieldError]:
     """Errors of every ``default`` below ``path``; those in maps' values included. The schema is structural."""
-    return list(_node(schema, path))
+    return list(_node(schema, path, _default))
 
 
-def _node(schema: Object, path: str) -> Iterator[FieldError]:
+def check_default_rules(schema: Object, path: str) -> list[FieldError]:
+    """The same of the CEL rules that the defaults break; the schema's rules are known to be good."""
+    return list(_node(schema, path, _broken_rules))
+
+
+def _node(schema: Object, path: str, check: _Check) -> Iterator[FieldError]:
     default = schema.get("default")
     if default is not None:
-        yield from _default(schema, default, f"{path}.default")
+        yield from check(schema, default, f"{path}.default")
     if isinstance(schema.get("items"), dict):
-        yield from _node(schema["items"], f"{path}.items")
+        yield from _node(schema["items"], f"{path}.items", check)
     if isinstance(schema.get("additionalProperties"), dict):
-        yield from _node(schema["additionalProperties"], f"{path}.additionalProperties")
+        yield from _node(schema["additionalProperties"], f"{path}.additionalProperties", check)
     for name, child in (schema.get("properties") or {}).items():
-        yield from _node(child, f"{path}.properties[{name}]")
+        yield from _node(child, f"{path}.properties[{name}]", check)
+
+
+def _broken_rules(schema: Object, default: object, path: str) -> Iterator[FieldError]:
+    from kcpcache.schema.cel import compile_rules
+
+    rules = compile_rules(schema)
+    if rules is not None:
+        yield from _at(path, rules(default, ABSENT))
+
+
+def _at(path: str, errors: Iterable[FieldError]) -> Iterator[FieldError]:
+    for error in errors:
+        below = error.path if not error.path or error.path.startswith(("<nil>", "[")) else f".{error.path}"
+        yield FieldError(error.reason, path + below.removeprefix("<nil>"), error.body)
 
 
 def _default(schema: Object, default: object, path: str) -> Iterator[FieldError]:
@@ -34,6 +58,7 @@ def _default(schema: Object, default: object, path: str) -> Iterator[FieldError]
         if not same(pruned["default"], default):
             yield field_invalid(path, default, "must not have unknown fields")
             return
-    for error in explain(schema, default):
-        below = error.path if error.path.startswith(("<nil>", "[")) else f".{error.path}"
-        yield FieldError(error.reason, path + below.removeprefix("<nil>"), error.body)
+    yield from _at(path, explain(schema, default))
+    embedded = compile_embedded(schema)
+    if embedded is not None:
+        yield from embedded(default, path)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kcpcache.meta.names import GroupResource
 from kcpcache.registry import crd as crd_module
 from kcpcache.registry.crd import CRD_RULES
+from kcpcache.registry.crd_keywords import drop_unknown_keywords
 from kcpcache.registry.system import builtin_definitions, kcp_manifests
 
 CRDS = CRD_RULES[GroupResource("apiextensions.k8s.io", "customresourcedefinitions")]
@@ -203,6 +204,34 @@ def test_a_schema_that_passed_is_not_checked_again(monkeypatch):
     broken = {"type": "array", "description": "only in this test"}
     assert messages(crd(version(schema=broken))) == messages(crd(version(schema=broken))) != []
     assert checked == [path] * 3
+
+
+def test_unknown_keywords_are_dropped_and_named_at_any_depth():
+    string = {"type": "string"}
+    inner = {**string, "readOnly": True, "default": None, "x-kubernetes-validations": [{"rule": "true", "why": 1}]}
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "array", "items": {"type": "object", "properties": {"b": inner}}},
+            "c": {
+                "type": "object",
+                "additionalProperties": {**string, "xml": {}},
+                "not": {"allOf": [{"deprecated": True}]},
+            },
+        },
+    }
+    found = crd(version(schema=schema))
+    at = "spec.versions[0].schema.openAPIV3Schema.properties"
+    assert sorted(drop_unknown_keywords(found)) == [
+        f"{at}.a.items.properties.b.readOnly",
+        f"{at}.a.items.properties.b.x-kubernetes-validations[0].why",
+        f"{at}.c.additionalProperties.xml",
+        f"{at}.c.not.allOf[0].deprecated",
+    ]
+    kept = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    assert kept["a"]["items"]["properties"]["b"] == {**string, "x-kubernetes-validations": [{"rule": "true"}]}
+    assert kept["c"] == {"type": "object", "additionalProperties": string, "not": {"allOf": [{}]}}
+    assert drop_unknown_keywords(found) == []
 
 
 def test_what_is_wrong_with_all_versions_alike_is_said_once_and_of_one_of_several_at_its_place():

@@ -37,11 +37,11 @@ CASES = {
         {"spec": {}},
         ["spec.kind", "spec.metadata"],
     ),
-    "type and metadata of embedded resources stay whole": (
+    "type and metadata of embedded resources stay, but for what metadata does not have": (
         spec({"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"a": STRING}}),
-        {"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"q": 1}, "a": "", "b": ""}},
-        {"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"q": 1}, "a": ""}},
-        ["spec.b"],
+        {"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"q": 1, "labels": {"l": "1"}}, "a": "", "b": ""}},
+        {"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"labels": {"l": "1"}}, "a": ""}},
+        ["spec.b", "spec.metadata.q"],
     ),
     "preserving keeps everything": (
         spec({"type": "object"} | PRESERVE),

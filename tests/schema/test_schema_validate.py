@@ -298,6 +298,24 @@ def test_embedded_resources_say_what_they_are():
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"apiVersion": "a/b/c"}, "spec.apiVersion"),
+        ({"kind": "x y"}, "spec.kind"),
+        ({"metadata": []}, "spec.metadata"),
+        ({"metadata": {"labels": {"a": 1}}}, "spec.metadata.labels.a"),
+        ({"metadata": {"labels": {"a": "b c"}}}, "spec.metadata.labels"),
+        ({"metadata": {"annotations": {"a b": ""}}}, "spec.metadata.annotations"),
+    ],
+)
+def test_type_labels_and_annotations_of_embedded_resources_are_checked_like_any(more, path):
+    spec = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    schema = compile_schema(fields(spec=spec))
+    (error,) = schema.validate({"spec": {"apiVersion": "v1", "kind": "X", **more}})
+    assert error.path == path
+
+
 def test_the_number_of_errors_is_bounded():
     schema = fields(spec={"type": "array", "items": {"type": "array", "items": INTEGER}})
     assert len(messages(schema, {"spec": [["x"] * 1000] * 1000})) == 200

@@ -245,6 +245,14 @@ BAD = [
         root(a={"type": "object", "properties": {"b": STRING}, "default": {"b": 1}}),
         ['s.properties[a].default.b: Invalid value: "integer": b in body must be of type string: "integer"'],
     ),
+    (
+        root(a=embedded(default={"kind": "X"}, **{"x-kubernetes-preserve-unknown-fields": True})),
+        ["s.properties[a].default.apiVersion: Required value: must not be empty"],
+    ),
+    (
+        root(a=STRING | {"default": "x", "x-kubernetes-validations": [{"rule": "self == 'y'", "message": "be y"}]}),
+        ['s.properties[a].default: Invalid value: "string": be y'],
+    ),
 ]
 
 

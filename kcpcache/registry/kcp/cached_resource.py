@@ -1,12 +1,11 @@
 """CachedResource (behaviour §3.1): what may be replicated, what cannot change, and the selector's short form."""
 
 from kcpcache.meta.errors import FieldError, field_invalid
-from kcpcache.meta.names import GroupResource
+from kcpcache.meta.names import GroupResource, dns1035_label_errors
 from kcpcache.meta.objects import Object, nested
 from kcpcache.meta.selectors import label_selector_errors
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES
 from kcpcache.registry.builtin.rules.rule import invalid
-from kcpcache.registry.crd import dns1035_label_errors
 from kcpcache.registry.kcp.claims import identity_errors
 from kcpcache.registry.resource import NoRules
 

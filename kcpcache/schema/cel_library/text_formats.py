@@ -4,7 +4,6 @@ Python cannot return CEL's optionals; ``hasValue`` and ``value`` are therefore d
 which is a message that holds the errors.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,20 +14,6 @@ from kcpcache.schema.cel_library.messages import cel_type, message
 from kcpcache.schema.formats import STRING_FORMATS
 
 _Validate = Callable[[str], list[str]]
-
-
-_DNS1035_LABEL = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
-_DNS1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
-_MAX_LABEL_BYTES = 63
-
-
-def _dns1035_label_errors(text: str) -> list[str]:
-    errors = [f"must be no more than {_MAX_LABEL_BYTES} characters"] if len(text.encode()) > _MAX_LABEL_BYTES else []
-    return errors if _DNS1035_LABEL.fullmatch(text) else [*errors, _DNS1035_TEXT]
 
 
 def _named(name: str) -> _Validate:
@@ -44,11 +29,11 @@ def _prefix(validate: _Validate) -> _Validate:
 _FORMATS: dict[str, _Validate] = {
     "dns1123Label": names.dns1123_label_errors,
     "dns1123Subdomain": names.dns1123_subdomain_errors,
-    "dns1035Label": _dns1035_label_errors,
+    "dns1035Label": names.dns1035_label_errors,
     "qualifiedName": names.qualified_name_errors,
     "dns1123LabelPrefix": _prefix(names.dns1123_label_errors),
     "dns1123SubdomainPrefix": _prefix(names.dns1123_subdomain_errors),
-    "dns1035LabelPrefix": _prefix(_dns1035_label_errors),
+    "dns1035LabelPrefix": _prefix(names.dns1035_label_errors),
     "labelValue": names.label_value_errors,
     "uri": _named("uri"),
     "uuid": _named("uuid"),
