@@ -14,7 +14,6 @@ from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import (
     BadRequestError,
     InvalidError,
-    UndecodableError,
     UnsupportedMediaTypeError,
     conflict,
     field_invalid,
@@ -27,7 +26,7 @@ from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
-from kcpcache.registry.write_steps import warn
+from kcpcache.registry.write_steps import UndecodableError, warn
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"

@@ -1,8 +1,7 @@
 """Every error that a client can meet, as one tree of exceptions; each becomes a Kubernetes ``Status``.
 
 * StatusError
-  * BadRequestError 400, of which UndecodableError is one
-  * UnauthorizedError 401, ForbiddenError 403, NotFoundError 404, MethodNotAllowedError 405
+  * BadRequestError 400, UnauthorizedError 401, ForbiddenError 403, NotFoundError 404, MethodNotAllowedError 405
   * NotAcceptableError 406, AlreadyExistsError 409, ConflictError 409, ExpiredError 410
   * RequestEntityTooLargeError 413, UnsupportedMediaTypeError 415, InvalidError 422, TooManyRequestsError 429
   * InternalError 500, ServiceUnavailableError 503, TimeoutStatusError 504
@@ -88,14 +87,6 @@ class BadRequestError(StatusError):
     """The request itself cannot be understood."""
 
     code, reason = 400, "BadRequest"
-
-
-class UndecodableError(BadRequestError):
-    """An object whose JSON does not fit its type; ``why`` is the decoder's text. What a patch makes of it is a 422."""
-
-    def __init__(self, kind: str, version: str, why: str) -> None:
-        super().__init__(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
-        self.why = why
 
 
 class UnauthorizedError(StatusError):

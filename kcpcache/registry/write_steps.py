@@ -14,6 +14,15 @@ from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WriteOptions
 
+
+class UndecodableError(BadRequestError):
+    """An object whose JSON does not fit its type; ``why`` is the decoder's text. Of a patch it makes a 422."""
+
+    def __init__(self, kind: str, version: str, why: str) -> None:
+        super().__init__(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
+        self.why = why
+
+
 _timestamp = lru_cache(maxsize=16)(timestamp)
 
 

@@ -16,7 +16,6 @@ from kcpcache.meta.errors import (
     InvalidError,
     ServiceUnavailableError,
     StatusError,
-    UndecodableError,
     already_exists,
     conflict,
 )
@@ -28,6 +27,7 @@ from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
+    UndecodableError,
     drop_unknown,
     encoded,
     put_nested,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kcpcache.api.handler import status_error
 from kcpcache.meta import errors
-from kcpcache.meta.errors import InvalidError, StatusError, UndecodableError, field_invalid
+from kcpcache.meta.errors import InvalidError, StatusError, field_invalid
 
 CM = "/api/v1/namespaces/default/configmaps"
 CLASSES = [
@@ -18,8 +18,6 @@ CLASSES = [
 
 
 def instance(kind: type[StatusError]) -> StatusError:
-    if kind is UndecodableError:
-        return kind("K", "v1", "no")
     return kind("g", "K", "n", [field_invalid("spec.x", 1, "no")]) if kind is InvalidError else kind("text")
 
 

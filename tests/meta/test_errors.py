@@ -38,7 +38,7 @@ def test_every_error_is_a_well_formed_status(kind):
         "metadata": {},
     }
     assert 400 <= status["code"] < 600
-    assert status["reason"]
+    assert status["reason"] or status["code"] == 431, "HTTP servers answer that one, and Kubernetes has no name for it"
     assert status["message"]
     assert orjson.loads(orjson.dumps(status)) == status
 

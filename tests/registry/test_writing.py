@@ -13,7 +13,6 @@ from kcpcache.meta.errors import (
     MethodNotAllowedError,
     NotFoundError,
     ServiceUnavailableError,
-    UndecodableError,
     field_invalid,
 )
 from kcpcache.meta.objects import copy
@@ -22,6 +21,7 @@ from kcpcache.registry import writing
 from kcpcache.registry.resource import NoRules
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, DeleteOptions, ListOptions, WriteOptions
+from kcpcache.registry.write_steps import UndecodableError
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.store import StoreUnavailableError
 
