@@ -17,6 +17,7 @@ from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.catalog import Resource
+from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
 from kcpcache.registry.write_steps import drop_unknown, strict_decoding_error, warn
@@ -75,7 +76,9 @@ class Call(msgspec.Struct, frozen=True):
         content_type = self.exchange.header(b"content-type")
         strict = options.field_validation != "Ignore"
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
+        slices = Slices()
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
+        await slices.pause_if_over()
         check_metadata(body.object)
         if self.exchange.trail is not None:
             self.exchange.trail.sent_object(metadata(body.object))

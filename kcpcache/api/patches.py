@@ -24,6 +24,7 @@ from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
+from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.write_steps import UndecodableError, warn
@@ -61,7 +62,9 @@ async def patch(call: Call) -> None:
     kind = checked_patch_type(call)
     options = call.write_options(apply=kind == APPLY_PATCH)
     data = await call.exchange.body()
+    slices = Slices()
     change = await _apply_change(call, data, options) if kind == APPLY_PATCH else _change(call, kind, data, options)
+    await slices.pause_if_over()
     try:
         written = await call.view.update(
             call.info.namespace,

@@ -29,7 +29,7 @@ async def pause() -> None:
 
 
 class Slices:
-    """``if slices.over: await slices.pause()``, once for each step of some microseconds."""
+    """``if slices.over: await slices.pause()`` (or ``await slices.pause_if_over()``) between the steps of long work."""
 
     __slots__ = ("_end",)
 
@@ -45,3 +45,8 @@ class Slices:
         """Let others be served, and begin the next slice."""
         await pause()
         self._end = perf_counter() + SLICE_SECONDS
+
+    async def pause_if_over(self) -> None:
+        """Pause if it is time to."""
+        if self.over:
+            await self.pause()

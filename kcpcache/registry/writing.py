@@ -24,6 +24,7 @@ from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, ne
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
+from kcpcache.registry.pauses import Slices
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
@@ -110,10 +111,12 @@ class Writer:
         )
 
     async def _create_once(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+        slices = Slices()  # objects may be large, and each step looks at every field
         errors = self._metadata_errors(obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
         errors = errors or ([] if options.trusted else self.definition.rules.validate(obj))
         self._raise_invalid(obj, errors)
+        await slices.pause_if_over()
         await admission.validate("CREATE", obj, None)
         self._track(None, obj, options, "")
         self._warn_of_finalizers(obj["metadata"], {}, options)
@@ -186,9 +189,10 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
-        live = await self._seen(entry)
+        live, slices = await self._seen(entry), Slices()  # objects may be large, and each step looks at every field
         old = live.object()
         new = change(live.object())
+        await slices.pause_if_over()
         self._check_envelope(new, entry.namespace, entry.name)
         meta: Object = new["metadata"]
         pinned = self._check_version(meta, entry)
@@ -203,7 +207,9 @@ class Writer:
         self._default(new)
         if subresource in _WRITTEN_BY:
             new = self._kept_by_server(new, old, subresource)
+        await slices.pause_if_over()
         self._validate_update(new, old, rules=not options.trusted)
+        await slices.pause_if_over()
         await admission.validate("UPDATE", new, old)
         self._track(old, new, options, subresource)
         self._count_generation(new, old)
