@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import socket
@@ -71,6 +72,7 @@ from kcpcache.storage.encrypted import EncryptedStore, check_keys
 from kcpcache.storage.encryption import KeyRing
 from kcpcache.storage.key_file import load_keys
 from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.tracing import Tracing, TracingError, tracing_of
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
 from kcpcache.virtual.proxied import Endpoints
@@ -155,12 +157,22 @@ class Server:
         with contextlib.closing(self.socket):
             key_file = self.settings.encryption_key_file
             keys = None if key_file is None else load_keys(key_file)
+            tracing = self._tracing()
             try:
                 async with self._store() as store, self._audit() as audit, self._caches(store, keys) as caches:
-                    await self._serve(store, caches, audit)
+                    await self._serve(store, caches, audit, tracing)
             finally:
+                if tracing is not None:
+                    await tracing.close()
                 await self._remote.close()
                 await self._webhooks.close()
+
+    @staticmethod
+    def _tracing() -> Tracing | None:
+        try:
+            return tracing_of(os.environ)
+        except TracingError as error:
+            raise StartError(str(error)) from None
 
     @contextlib.asynccontextmanager
     async def _audit(self) -> AsyncIterator[Audit | None]:
@@ -218,7 +230,7 @@ class Server:
         finally:
             await caches.close()
 
-    async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None) -> None:
+    async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None, tracing: Tracing | None) -> None:
         certificates = ensure_certificates(self.root, self._hosts(), utc_now())
         cached_apis, published = self.settings.cached_apis, self._published_url
         shard = ShardInfo(self.settings.shard_name, self.url, published, published)
@@ -252,8 +264,14 @@ class Server:
             audit=None if audit is None else audit.log,
         )
         services = replace(
-            self._services(lookup, serving, trusted, store), audit=audit, measures=measures, metrics=scrape
+            self._services(lookup, serving, trusted, store),
+            audit=audit,
+            measures=measures,
+            metrics=scrape,
+            trace=None if tracing is None else tracing.request,
         )
+        for controller in controllers:
+            controller.observe = None if tracing is None else tracing.reconciled
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(controller.run(), name=controller.name) for controller in controllers]
             running.append(tasks.create_task(caches.failed(), name="caches"))

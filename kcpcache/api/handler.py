@@ -118,6 +118,8 @@ class KubernetesHandler:
         finally:
             exchange.seat.leave()
             measures.end(in_flight, exchange, began)
+            if self.services.trace is not None:
+                self.services.trace(exchange, began)
 
     def end_watches(self) -> None:
         """End every open watch cleanly, and those that are still to come."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from kcpcache.api.exchange import Exchange
 from kcpcache.api.fairness import Limits
 from kcpcache.api.home_workspaces import HomeWorkspaces
 from kcpcache.api.paths import RequestInfo
@@ -118,6 +119,8 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     measures: RequestMeasures = field(default_factory=RequestMeasures)
     metrics: Metrics | None = None
+    trace: Callable[[Exchange, float], None] | None = None
+    """Told of each request's end, and when it began on ``measures.clock``."""
     find: "Callable[[str, RequestInfo, bool], tuple[Resource, ServedVersion] | None] | None" = None
 
 

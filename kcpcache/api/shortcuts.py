@@ -41,7 +41,7 @@ class Shortcuts:
 
     def __init__(self, services: Services) -> None:
         self._epoch, self._authorize, self._measures = services.epoch, services.authorize, services.measures
-        self._none = services.epoch is None or services.audit is not None
+        self._none = services.epoch is None or services.audit is not None or services.trace is not None
 
     def answer(self, scope: Scope) -> bytes | None:
         """The body of the answer to a GET; None where the ordinary way has to be taken."""

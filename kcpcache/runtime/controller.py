@@ -1,9 +1,10 @@
 """The one loop that all controllers share: take a key, read its state, decide, apply the plan, retry what failed."""
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -36,6 +37,16 @@ class Counts:
     failures: int = 0
 
 
+class Outcome(NamedTuple):
+    """What came of one plan: ``changed``, ``conflict`` (it was out of date) or ``failed``, and how long that took."""
+
+    controller: str
+    key: Hashable
+    result: Literal["changed", "conflict", "failed"]
+    changes: int
+    seconds: float
+
+
 @dataclass
 class Controller(Generic[Key]):
     """``plan_for(key)`` reads the state and decides, without waiting; ``apply`` carries the plan out.
@@ -49,6 +60,7 @@ class Controller(Generic[Key]):
     apply: Apply
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     counts: Counts = field(default_factory=Counts)
+    observe: Callable[[Outcome], None] | None = None
 
     def add(self, key: Key) -> None:
         """Have ``key`` looked at."""
@@ -96,11 +108,14 @@ class Controller(Generic[Key]):
         self.queue.done(key)
 
     async def _carry_out(self, key: Key, plan: Plan, slots: asyncio.Semaphore) -> None:
+        began = time.perf_counter()
+        result: Literal["changed", "conflict", "failed"] = "failed"
         try:
             await self.apply(plan)
         except StatusError as error:
             if error.reason in {"Conflict", "AlreadyExists", "NotFound"}:
                 self.counts.conflicts += 1
+                result = "conflict"
                 log.debug("plan discarded", controller=self.name, key=str(key), why=error.message)
             else:
                 self.counts.failures += 1
@@ -114,6 +129,10 @@ class Controller(Generic[Key]):
             self.queue.done(key)
         else:
             self.counts.changes += len(plan.changes)
+            result = "changed"
             self._finish(key, plan)
         finally:
             slots.release()
+            if self.observe is not None:
+                seconds = time.perf_counter() - began
+                self.observe(Outcome(self.name, key, result, len(plan.changes), seconds))

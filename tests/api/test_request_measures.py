@@ -118,3 +118,16 @@ async def test_metrics_are_for_who_may_read_the_path_in_root_and_only_there(worl
     assert (await metrics_client.post("/metrics")).status_code == 405
     world.denied.add(("get", "/metrics"))
     assert (await metrics_client.get("/metrics")).status_code == 403
+
+
+async def test_whoever_traces_is_told_of_every_request_s_end(world):
+    told = []
+    services = dataclasses.replace(world.services, trace=lambda exchange, _began: told.append(exchange))
+    transport = httpx.ASGITransport(app=create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        await client.get(f"{CONFIG_MAPS}/missing")
+        await client.get("/nonsense")
+    assert [(exchange.status, exchange.resource and exchange.resource.plural) for exchange in told] == [
+        (404, "configmaps"),
+        (404, None),
+    ]

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from kcpcache.measure import Histogram
@@ -40,3 +43,9 @@ def test_open_metrics_is_given_to_who_asks_for_it():
     content_type, text = exposition([catalog.STORE_HEALTHY.sample(1)], "application/openmetrics-text; version=1.0.0")
     assert content_type.startswith(b"application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
+
+
+def test_the_client_library_is_not_imported_before_the_first_scrape():
+    script = "import sys, kcpcache.server; print('prometheus_client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
