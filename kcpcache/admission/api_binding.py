@@ -71,7 +71,9 @@ def _may_bind(lookup: Lookup, authorizer: Authorizer, request: Request, path: st
 
 def _no_permission(lookup: Lookup, request: Request, path: str, name: str) -> ForbiddenError:
     attributes = request.attributes
-    why = f"no permission to bind to export {path or lookup.clusters.path(attributes.cluster)}:{name}"
+    export = f"{path or lookup.clusters.path(attributes.cluster)}:{name}"
+    kind = (request.new or {}).get("kind", attributes.resource)
+    why = f"unable to {request.operation.lower()} {kind}: no permission to bind to export {export}"
     return forbidden(attributes.group, attributes.resource, request.name, why)
 
 

@@ -47,7 +47,7 @@ async def test_binding_needs_the_verb_bind_and_a_missing_export_answers_the_same
     for path, export in (("root:provider", "cloud"), ("root:provider", "missing"), ("root:nowhere", "cloud")):
         code, message = await http.refused("POST", at, binding(path, export), user="bob")
         assert code == 403
-        assert f"no permission to bind to export {path}:{export}" in message
+        assert f"unable to create APIBinding: no permission to bind to export {path}:{export}" in message
     await http.grant(provider, "bob", [rule("apis.kcp.io", "apiexports", "bind", names=("cloud",))])
     assert (await http.request("POST", at, binding("root:provider"), user="bob")).status_code == 201
     assert (await http.refused("POST", at, binding("root:provider", "missing"), user="bob"))[0] == 403
