@@ -16,7 +16,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kcpcache.auth.client_certificates import CertificateChain
-from kcpcache.meta.errors import BadRequestError, RequestHeaderFieldsTooLargeError, StatusError
+from kcpcache.meta.errors import BadRequestError, RequestHeaderFieldsTooLargeError, RequestTimeoutError, StatusError
 
 log = structlog.get_logger(__name__)
 
@@ -190,13 +190,18 @@ class KubernetesProtocol(HttpToolsProtocol):
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _look(self) -> None:
-        """Cut the connection where the server has waited for the same thing since the last look."""
+        """Cut the connection where the server has waited for the same thing since the last look.
+
+        Who is in the middle of his headers is told; what becomes of the answer, the next looks tell.
+        """
         if self not in self.connections:
             return  # it has become another protocol's
         awaited = self._awaits()
         if awaited is not None and awaited == self._awaited:
-            self.transport.abort()
-            return
+            if self.transport.is_closing() or not self._head_is_open():
+                self.transport.abort()
+                return
+            self._refuse(RequestTimeoutError("the request's headers have not come in time"))
         self._awaited = awaited
         self._next_look = self.loop.call_later(LOOK_SECONDS, self._look)
 

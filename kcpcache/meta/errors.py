@@ -161,6 +161,12 @@ class UnsupportedMediaTypeError(StatusError):
     code, reason = 415, "UnsupportedMediaType"
 
 
+class RequestTimeoutError(StatusError):
+    """A request that has not come as a whole in time."""
+
+    code, reason = 408, "Timeout"
+
+
 class RequestHeaderFieldsTooLargeError(StatusError):
     """A request whose line and headers do not end."""
 

@@ -105,11 +105,16 @@ async def test_who_says_nothing_at_all_is_cut_off(client: Client):
 
 
 @pytest.mark.parametrize("before", [b"", GET], ids=["first request", "a later one"])
-async def test_headers_that_do_not_end_are_cut_off_however_many_come(client: Client, before: bytes):
+async def test_headers_that_do_not_end_are_answered_with_408_however_many_come(client: Client, before: bytes):
     await client.send(before + b"GET /x HTTP/1.1\r\nHost: a\r\n")
+    client.wire.sent = b""
     assert await client.looks(1) == "open"
     await client.send(b"X-Drop: 1\r\n")
-    assert await client.looks(1) == "cut"
+    assert await client.looks(1) == "closing"
+    head, _, body = client.wire.sent.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert orjson.loads(body)["code"] == 408
+    assert await client.looks(2) == "cut"
 
 
 async def test_who_waits_between_two_requests_is_left_to_keep_alive(client: Client):
