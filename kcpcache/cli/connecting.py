@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from kcpcache.cli.settings import fail
 from kcpcache.client.connection import ApiError, Connection, UnreachableError
-from kcpcache.client.endpoint import Overrides, endpoint
+from kcpcache.client.endpoint import Overrides, cluster_entry, context_entry, endpoint
 from kcpcache.client.kubeconfig import Kubeconfig, KubeconfigError, kubeconfig_files, load_kubeconfig
 
 ADMINISTRATOR = "shard-base"
@@ -37,8 +38,18 @@ def connect(kubeconfig: str = "", context: str = "", *, administrator: bool = Tr
     Raises KubeconfigError.
     """
     config = load(kubeconfig)
-    chosen = context or (ADMINISTRATOR if administrator and ADMINISTRATOR in config.contexts else "")
-    return Connection(endpoint(config, Overrides(context=chosen)), user_agent="kcpcache")
+    if not context and administrator and _is_of_same_server(config):
+        context = ADMINISTRATOR
+    return Connection(endpoint(config, Overrides(context=context)), user_agent="kcpcache")
+
+
+def _is_of_same_server(config: Kubeconfig) -> bool:
+    """Whether there is the administrator's context, and it is of the server that the current context leads to."""
+    if ADMINISTRATOR not in config.contexts:
+        return False
+    names = (config.current_context or ADMINISTRATOR, ADMINISTRATOR)
+    clusters = [cluster_entry(config, context_entry(config, name)[1]) for name in names]
+    return len({urlsplit(str(cluster.body.get("server", ""))).netloc for cluster in clusters}) == 1
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """``kcpcache import``: apply a tree of manifests, in an order in which it can work, and go on where it was stopped."""
 
 import hashlib
+import http.client
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import typer
 from kcpcache.cli.connecting import ContextOption, KubeconfigOption, connect, failing
 from kcpcache.cli.settings import fail
 from kcpcache.client.applying import apply_all
-from kcpcache.client.connection import Connection
+from kcpcache.client.connection import ApiError, Connection
 from kcpcache.client.manifests import Manifest, ManifestError, files_below, in_order, read_manifests
 from kcpcache.client.workspaces import cluster_of, cluster_url
 
@@ -64,8 +65,8 @@ def import_directory(
 class Journal:
     """What was applied, in a file of the user's own, until all of it is.
 
-    An object counts as done while its file is as it was; the workspace's UID is part of the journal's name, so that a
-    new server at an old address starts from nothing.
+    An object counts as done while its file is as it was. The workspace's UID is part of the journal's name, if the user
+    may see it, so that a new server at an old address starts from nothing.
     """
 
     path: Path
@@ -75,8 +76,13 @@ class Journal:
     @classmethod
     def of(cls, connection: Connection, workspace: str, directory: Path) -> "Journal":
         """The journal of an import of ``directory``, with what it says already. Raises ApiError."""
-        uid = connection.get(cluster_url(workspace, _CLUSTER))["metadata"]["uid"]
-        name = hashlib.sha256(f"{uid} {directory.resolve()}".encode()).hexdigest()[:32]
+        try:
+            place = str(connection.get(cluster_url(workspace, _CLUSTER))["metadata"]["uid"])
+        except ApiError as error:
+            if error.code != http.client.FORBIDDEN:
+                raise
+            place = f"{connection.server} {workspace}"
+        name = hashlib.sha256(f"{place} {directory.resolve()}".encode()).hexdigest()[:32]
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         journal = cls(state / "kcpcache" / "imports" / f"{name}.jsonl")
         if journal.path.is_file():

@@ -48,7 +48,7 @@ def survey(connection: Connection, start: str = _ROOT) -> Survey:
             workspace_of(each): str(each.get("status", {}).get("phase", ""))
             for each in connection.items(cluster_url("*", _LOGICAL_CLUSTERS))
         }
-        cached = connection.items(cluster_url("*", CACHED_RESOURCES))
+        cached = _readable(connection, cluster_url("*", CACHED_RESOURCES))  # the gate CachedAPIs may be off
     except ApiError as error:
         if error.code != http.client.FORBIDDEN:
             raise
@@ -66,8 +66,9 @@ def workspace_of(obj: Object) -> str:
 def _walk(connection: Connection, path: str, phase: str = "Ready") -> Iterator[tuple[str, str]]:
     yield path, phase
     for workspace in _readable(connection, cluster_url(path, f"{TENANCY}/workspaces")):
-        found = cluster_of(str(workspace.get("spec", {}).get("URL", "")))
-        if found is not None and not workspace.get("spec", {}).get("mount"):
+        spec = workspace.get("spec", {})
+        found = cluster_of(str(spec.get("URL", "")))
+        if found is not None and spec.get("mount") is None:
             yield from _walk(connection, found[1], str(workspace.get("status", {}).get("phase", "")))
 
 

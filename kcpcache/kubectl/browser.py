@@ -91,7 +91,7 @@ def _look(session: Session, browser: Browser) -> Browser:
     while wanted := browser.wanted():
         specs = [child.get("spec", {}) for child in children(session, wanted[0])]
         # What is mounted belongs to another server, and has no workspace here to enter.
-        found = [cluster_of(str(spec.get("URL", ""))) for spec in specs if not spec.get("mount")]
+        found = [cluster_of(str(spec.get("URL", ""))) for spec in specs if spec.get("mount") is None]
         below = tuple(each[1] for each in found if each is not None)
         browser = replace(browser, known={**browser.known, wanted[0]: below})
     return browser

@@ -1,7 +1,7 @@
 """``kubectl ws tree``: the workspaces below the current one."""
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kcpcache.client.connection import ApiError
@@ -12,7 +12,7 @@ from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.meta.objects import Object
 
 _LINK, _FORK, _END = "│   ", "├── ", "└── "
-_MAX_DEPTH = 100
+_MAX_DEPTH, _GAP = 100, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ def tree(session: Session, command: commands.Tree) -> None:
         browse(session, path, full=command.full)
         return
     name = path if command.full else split(path)[1]
-    session.say("\n".join(lines(_branch(session, command, path, name, None))))
+    drawn = lines(_branch(session, command, path, name, None))
+    session.say("\n".join(aligned(drawn) if command.wide else drawn))
     session.say("")
 
 
@@ -50,6 +51,15 @@ def _below(branches: tuple[Branch, ...], indent: str) -> Iterator[str]:
         last = branch is branches[-1]
         yield f"{indent}{_END if last else _FORK}{branch.label}"
         yield from _below(branch.children, indent + ("    " if last else _LINK))
+
+
+def aligned(drawn: Iterable[str]) -> Iterator[str]:
+    """The lines with what stands between tabs set in columns."""
+    rows = [line.split("\t") for line in drawn]
+    count = max(len(row) for row in rows)
+    widths = [max(len(row[at]) for row in rows if len(row) > at) + _GAP for at in range(count)]
+    for row in rows:
+        yield "".join(text.ljust(widths[at]) for at, text in enumerate(row)).rstrip()
 
 
 def children(session: Session, path: str) -> list[Object]:
@@ -71,7 +81,7 @@ def _branch(session: Session, command: commands.Tree, path: str, name: str, work
         label = child["metadata"]["name"]
         label = f"{name}:{label}" if command.full else label
         spec = child.get("spec", {})
-        if spec.get("mount"):  # what is mounted belongs to another server, whose URL may lead back here
+        if spec.get("mount") is not None:  # what is mounted belongs to another server, whose URL may lead back here
             below.append(Branch(f"{label} [m]"))
             continue
         found = cluster_of(str(spec.get("URL", "")))
@@ -88,4 +98,4 @@ def _wide(session: Session, name: str, path: str, workspace: Object | None) -> s
         state = cluster.get("status", {}).get("phase") or "Unknown"
     except ApiError:
         state = "Unknown"
-    return f"{name}  ws={phase}  lc={state}"
+    return f"{name}\tws={phase}\tlc={state}"

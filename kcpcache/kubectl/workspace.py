@@ -91,14 +91,13 @@ def create(session: Session, command: commands.Create) -> None:
     path = f"{collection}/{quote(command.name, safe='')}"
     made, existed = _create_or_get(session, collection, path, wanted, ignore_existing=command.ignore_existing)
     reference = f'Workspace "{command.name}" (type {_type_path(made["spec"].get("type"))})'
-    verb = "already exists" if existed else "created"
     if existed:
         _check_type(command, made, wanted)
-    if _is_ready(made):
-        if existed:
-            session.say(f"{reference} already exists.")
-    else:
-        session.say(f"{reference} {verb}. Waiting for it to be ready...")
+    said = f"{reference} {'already exists' if existed else 'created'}."
+    if existed and _is_ready(made):
+        session.say(said)
+    if not _is_ready(made):
+        session.say(f"{said} Waiting for it to be ready...")
         made = session.wait(path, _is_ready, READY_SECONDS, f'workspace "{command.name}" is not ready')
     session.say(f"{reference} is ready to use.")
     _after_creation(session, command, parent, made)

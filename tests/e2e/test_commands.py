@@ -74,6 +74,19 @@ def test_the_demo_tells_the_whole_story_twice_and_cleans_up(server: Server):
     assert list(json.loads(kcpcache("status", "--json"))["workspaces"]) == ["root"]
 
 
+def test_a_watched_status_is_renewed_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch):
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("kcpcache.cli.status.time.sleep", sleep)
+    kcpcache("status", "--watch", "--interval", "5", code=130)
+    assert looks == [5.0, 5.0, 5.0]
+
+
 def test_the_demo_leaves_a_workspace_of_that_name_alone(server: Server):
     make_workspace(server, "demo")
     try:

@@ -103,7 +103,6 @@ def test_kcps_own_readme_works_command_by_command(shell: Shell):
         "Current workspace is 'root:provider' (type root:organization).",
     ]
     shell.kubectl(f"create -f {folder}/crd-instances.yaml")
-    shell.kubectl("wait --for=condition=Established crd/instances.machines.svm.io --timeout=10s")
     for name in ("apiresourceschema-instances", "instances", "cached-resource-identity", "cached-resource-instances"):
         shell.kubectl(f"create -f {folder}/{name}.yaml")
     shell.kubectl(f"create -f {folder}/apiresourceschema-virtualmachine.yaml")
@@ -114,7 +113,6 @@ def test_kcps_own_readme_works_command_by_command(shell: Shell):
         "apibinding virtualmachines created. Waiting to successfully bind ...",
         "virtualmachines created and bound.",
     ]
-    shell.kubectl("wait --for=condition=Ready apibinding/virtualmachines --timeout=10s")
     listed = shell.kubectl("get instances.machines.svm.io").splitlines()
     assert [line.split()[0] for line in listed] == ["NAME", *LABELLED]
 
@@ -142,7 +140,11 @@ def test_workspaces_are_entered_and_left_as_directories_are(shell: Shell):
     assert shell.config()["current-context"] == "root:up"
     assert shell("ws tree") == ".\n└── up\n    └── down\n\n"
     wide = shell("ws tree --full --wide -w :root:up").splitlines()
-    assert wide[:3] == [".", "└── root:up  ws=-  lc=Ready", "    └── root:up:down  ws=Ready  lc=Ready"]
+    assert wide[:3] == [
+        ".",
+        "└── root:up           ws=-      lc=Ready",
+        "    └── root:up:down  ws=Ready  lc=Ready",
+    ]
 
 
 def test_what_cannot_be_entered_or_made_is_told(shell: Shell):
