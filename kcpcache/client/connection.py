@@ -75,6 +75,7 @@ class Connection:
         self._headers = (*endpoint.headers, ("User-Agent", user_agent))
         self._environ, self._sleep = os.environ if environ is None else environ, sleep
         self._http: http.client.HTTPConnection | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @property
     def server(self) -> str:
@@ -212,8 +213,10 @@ class Connection:
             return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
         proxy = proxy_for(self._endpoint, self._environ)
         address, proxy_port = _host_and_port(proxy) if proxy else (host, port)
-        name, context = self._endpoint.tls_server_name or host, tls_context(self._endpoint)
-        connection = _Https(address, proxy_port, context=context, server_name=name, timeout=TIMEOUT_SECONDS)
+        if self._tls is None:
+            self._tls = tls_context(self._endpoint)
+        name = self._endpoint.tls_server_name or host
+        connection = _Https(address, proxy_port, context=self._tls, server_name=name, timeout=TIMEOUT_SECONDS)
         if proxy:
             pair = base64.b64encode(f"{proxy.username}:{proxy.password or ''}".encode()).decode()
             connection.set_tunnel(host, port, {"Proxy-Authorization": f"Basic {pair}"} if proxy.username else {})
