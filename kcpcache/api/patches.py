@@ -12,6 +12,7 @@ from kcpcache.api.json_body import decode_json, duplicate_fields
 from kcpcache.api.resources import authorize_create, respond_written
 from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import (
+    REDACTED,
     BadRequestError,
     InvalidError,
     UnsupportedMediaTypeError,
@@ -19,7 +20,7 @@ from kcpcache.meta.errors import (
     field_invalid,
     not_found,
 )
-from kcpcache.meta.names import api_version
+from kcpcache.meta.names import GroupResource, api_version
 from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
@@ -34,6 +35,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
+_SECRETS: Final = GroupResource("", "secrets")
 _OPERATION: Final = frozenset({"op", "path", "from", "value"})
 
 Patch: TypeAlias = Callable[[Object], Object]
@@ -76,7 +78,7 @@ async def patch(call: Call) -> None:
             create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
         )
     except UndecodableError as error:
-        raise _rejected_patch(data.decode(errors="replace"), error.why) from error
+        raise _rejected_patch(call, data.decode(errors="replace"), error.why) from error
     await respond_written(call, written)
 
 
@@ -136,11 +138,14 @@ def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
 def _refuse(call: Call, errors: list[str], patched: Object) -> None:
     """Raises InvalidError as kube-apiserver does: of a patch, what is wrong is the patched object."""
     if errors:
-        raise _rejected_patch(orjson.dumps(patched).decode(), f"strict decoding error: {', '.join(errors)}")
+        text = orjson.dumps(patched).decode()
+        raise _rejected_patch(call, text, f"strict decoding error: {', '.join(errors)}")
 
 
-def _rejected_patch(text: str, why: str) -> InvalidError:
-    return InvalidError("", "", "", [field_invalid("patch", text, why)])
+def _rejected_patch(call: Call, text: str, why: str) -> InvalidError:
+    """kube-apiserver's error, which quotes ``text``; not where that is a Secret, since errors go into logs."""
+    shown = REDACTED if call.definition.group_resource == _SECRETS else text
+    return InvalidError("", "", "", [field_invalid("patch", shown, why)])
 
 
 async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:

@@ -11,6 +11,7 @@ from kcpcache.audit.log import AuditLog
 from kcpcache.audit.policy import Level, Policy, Ruling, Stage
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import User
+from kcpcache.meta.errors import REDACTED
 
 DECISION: Final = "authorization.k8s.io/decision"
 REASON: Final = "authorization.k8s.io/reason"
@@ -20,9 +21,10 @@ WORKSPACE: Final = "tenancy.kcp.io/workspace"
 """The name that ``kcp.io/cluster`` had in kcp at first; kcp still writes both."""
 MOST_BODY_BYTES: Final = 3 * 1024 * 1024
 """Of an answer; a request's body is never larger."""
-_EARLY: Final = {"metadata": {}, "status": "Success", "message": "Connection closed early", "code": 200}
+_EARLY: Final[dict[str, Any]] = {"metadata": {}, "status": "Success", "message": "Connection closed early", "code": 200}
 _STATUS_FIELDS: Final = ("status", "message", "reason", "details", "code")
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
+_MAY_QUOTE: Final = {400, 422, 500}
 _CREDENTIALS: Final = {("", "serviceaccounts", "token"), ("authentication.k8s.io", "tokenreviews", "")}
 """Group, resource and subresource whose bodies are tokens: noted at level Metadata at the most, whatever is asked for.
 kube-apiserver leaves this to the policy."""
@@ -50,7 +52,7 @@ class Trail:
         self._ruling = Ruling(Level.NONE)
         self._bodies = Level.METADATA
         self._reference: dict[str, str] = {}
-        self._status: Mapping[str, Any] | None = None
+        self._status: dict[str, Any] | None = None
         self._request: Callable[[], Any] | None = None
         self._response: bytes | None = None
         self._body_bytes = 0
@@ -119,6 +121,11 @@ class Trail:
         if self._last == "Panic":
             return
         self._status = {"metadata": {}, **{key: status[key] for key in _STATUS_FIELDS if status.get(key)}}
+        quoted = self._reference.get("resource") == "secrets" and status.get("code") in _MAY_QUOTE
+        if quoted and not self.wants_request:
+            # Whatever refused it, a webhook or a policy too, may have quoted what it did not like.
+            self._status = {**self._status, "message": REDACTED}
+            self._status.pop("details", None)
 
     def panicked(self, error: BaseException) -> None:
         """Something of ours went wrong. Its text is not told: nobody knows what is in it."""

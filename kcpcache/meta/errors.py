@@ -16,6 +16,9 @@ from typing import Any, ClassVar
 
 import orjson
 
+REDACTED = "<secret contents redacted>"
+"""What errors say in place of what a Secret holds: they go into logs. The words are kube-apiserver's."""
+
 
 def qualified_resource(group: str, resource: str) -> str:
     """``cpuflavors.cloud.example.com``, or just ``configmaps`` for the core group."""

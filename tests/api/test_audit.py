@@ -151,8 +151,20 @@ async def test_at_level_metadata_no_body_is_told(audited: Audited) -> None:
     assert (await audited.client.get(f"{secrets}/s")).status_code == 200
     broken = {"metadata": {"name": "t"}, "data": {"password": "hunter2!"}, "type": 7, "hunter2": "hunter2"}
     assert (await audited.client.post(f"{secrets}?fieldValidation=Strict", json=broken)).status_code == 400
-    text = await audited.text()
-    assert b"hunter2!" not in text
+    applied = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"password": ["hunter2"]}}
+    for kind in ("merge-patch+json", "strategic-merge-patch+json", "apply-patch+yaml"):
+        answer = await audited.client.patch(
+            f"{secrets}/s?fieldManager=f", content=json.dumps(applied), headers={"Content-Type": f"application/{kind}"}
+        )
+        assert answer.is_client_error
+        assert "hunter2" not in answer.text
+    yaml_text = b"stringData:\n  password: *hunter2\n"
+    await audited.client.post(secrets, content=yaml_text, headers={"Content-Type": "application/yaml"})
+    events, text = await audited.events(), await audited.text()
+    refused = [event["responseStatus"] for event in events if event.get("responseStatus", {}).get("code") in {400, 422}]
+    assert len(refused) == 5
+    assert {status["message"] for status in refused} == {"<secret contents redacted>"}
+    assert b"hunter2" not in text
     assert b'"name":"s"' in text
     assert b"aHVudGVyMg" not in text
 

@@ -1,10 +1,11 @@
 """Server-side apply: merging a configuration into an object by who owns what (KEP-555)."""
 
+import re
 from typing import Any, Final
 
 import orjson
 
-from kcpcache.meta.errors import BadRequestError, ConflictError, StatusCause
+from kcpcache.meta.errors import REDACTED, BadRequestError, ConflictError, StatusCause
 from kcpcache.meta.managed_fields.compare import UNTRACKED_METADATA, object_changes
 from kcpcache.meta.managed_fields.configuration import ConfigurationError, field_set, merged, pruned, reconciled
 from kcpcache.meta.managed_fields.entries import Entry, Identity, arranged, entries_of, identity_of, new_entry
@@ -16,6 +17,8 @@ from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, na
 
 BEFORE_FIRST_APPLY: Final = "before-first-apply"
 _KUBECTL: Final = "kubectl"
+_SECRET: Final = ("v1", "Secret")
+_FOUND: Final = re.compile(", got .*")
 
 _Conflict = tuple[Identity, tuple[str, ...]]
 """The manager who is in the way, and the field he owns."""
@@ -75,7 +78,10 @@ def _configured_fields(live: Object | None, applied: Object, node: Node, api_ver
         return field_set(applied, node)
     except ConfigurationError as error:
         where = f"{namespace_of(applied)}/{name_of(applied)}; {_type_name(version, kind)}"
-        raise BadRequestError(f"failed to create typed patch object ({where}): {error}") from error
+        why = str(error)
+        if (version, kind) == _SECRET:
+            why = _FOUND.sub(f", got {REDACTED}", why)
+        raise BadRequestError(f"failed to create typed patch object ({where}): {why}") from None
 
 
 def _type_name(version: Any, kind: Any) -> str:

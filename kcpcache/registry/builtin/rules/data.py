@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from kcpcache.meta.errors import FieldError, field_invalid, field_required, field_too_long
+from kcpcache.meta.errors import REDACTED, FieldError, field_invalid, field_required, field_too_long
 from kcpcache.meta.objects import Object, annotations_of, metadata
 from kcpcache.registry.builtin.rules.rule import Rules, entries, frozen, immutable, invalid, section, text
 
@@ -18,7 +18,6 @@ _KEY_TEXT: Final = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
     "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
-_REDACTED: Final = "<secret contents redacted>"
 _REQUIRED_KEYS: Final = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
@@ -59,7 +58,7 @@ def _items(obj: Object, field: str) -> tuple[dict[str, bytes], list[FieldError]]
         errors += invalid(f"{field}[{key}]", key, key_errors(key))
         decoded = _decoded(value)
         if decoded is None:
-            errors.append(field_invalid(f"{field}[{key}]", _REDACTED, "illegal base64 data"))
+            errors.append(field_invalid(f"{field}[{key}]", REDACTED, "illegal base64 data"))
         else:
             found[key] = decoded
     return found, errors
@@ -128,8 +127,8 @@ def _json_errors(key: str, data: dict[str, bytes]) -> list[FieldError]:
     try:
         parsed = orjson.loads(data[key])
     except orjson.JSONDecodeError as error:
-        return [field_invalid(f"data[{key}]", _REDACTED, error.msg)]
-    return [] if isinstance(parsed, dict) else [field_invalid(f"data[{key}]", _REDACTED, "must be a JSON object")]
+        return [field_invalid(f"data[{key}]", REDACTED, error.msg)]
+    return [] if isinstance(parsed, dict) else [field_invalid(f"data[{key}]", REDACTED, "must be a JSON object")]
 
 
 def _update_secret(obj: Object, old: Object) -> list[FieldError]:
