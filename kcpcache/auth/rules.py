@@ -33,7 +33,7 @@ class Rule:
         self.names = frozenset(source.get("resourceNames") or ())
         paths = source.get("nonResourceURLs") or ()
         self.paths = frozenset(paths)
-        self.prefixes = tuple(path[:-1] for path in paths if path.endswith(_ALL))
+        self.prefixes = tuple(path.rstrip(_ALL) for path in paths if path.endswith(_ALL))
         self.all_verbs = _ALL in self.verbs
         self.all_groups = _ALL in self.groups
         self.all_resources = _ALL in self.resources

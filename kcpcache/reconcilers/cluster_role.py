@@ -14,7 +14,7 @@ from kcpcache.meta.selectors import label_selector_of
 from kcpcache.reconcilers.plan import NOTHING, Plan, Target, Update
 
 CLUSTER_ROLES = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterroles")
-MOST_RULES_BYTES = 1024 * 1024
+MOST_RULES_BYTES = 256 * 1024
 """Roles that gather roles that gather roles must not grow beyond what one object may be."""
 
 
@@ -32,7 +32,7 @@ def reconcile(state: State) -> Plan:
     if role is None or not is_aggregated(role):
         return NOTHING
     rules = aggregated_rules(role, state.all_roles)
-    if rules == (role.get("rules") or []) or len(orjson.dumps(rules)) > MOST_RULES_BYTES:
+    if rules is None or rules == (role.get("rules") or []):
         return NOTHING
     return Plan((Update(Target(CLUSTER_ROLES, cluster_of(role), name_of(role)), {**role, "rules": rules}),))
 
@@ -42,14 +42,22 @@ def is_aggregated(role: Object) -> bool:
     return role.get("aggregationRule") is not None
 
 
-def aggregated_rules(role: Object, all_roles: Iterable[Object]) -> list[Object]:
-    """The rules of all other roles that any selector matches: selector by selector, by name, each rule once."""
+def aggregated_rules(role: Object, all_roles: Iterable[Object]) -> list[Object] | None:
+    """The rules of all other roles that any selector matches: selector by selector, by name, each rule once.
+
+    None where they are too large.
+    """
     found: dict[bytes, Object] = {}
+    size = 0
     others = sorted((other for other in all_roles if name_of(other) != name_of(role)), key=name_of)
     for selector in nested(role, "aggregationRule", "clusterRoleSelectors", default=None) or ():
         wanted = label_selector_of(selector)
         for other in others:
             if wanted.matches(labels_of(other)):
                 for rule in other.get("rules") or ():
-                    found.setdefault(orjson.dumps(rule, option=orjson.OPT_SORT_KEYS), rule)
+                    key = orjson.dumps(rule, option=orjson.OPT_SORT_KEYS)
+                    size += 0 if key in found else len(key)
+                    if size > MOST_RULES_BYTES:
+                        return None
+                    found[key] = rule
     return list(found.values())

@@ -79,6 +79,10 @@ def test_rules_of_endless_combinations_are_refused_before_they_are_compared():
     with pytest.raises(TooManyRightsError):
         missing([rule(["get"], ["g"], ["x"])], [rule(["get"], ["g", *many], many)])
     assert missing([rule(["*"], ["*"], ["*"])], [rule(["get"], many, many)]) == []
+    each = [rule(["get"], [name], ["x"]) for name in many]
+    assert missing(each[:500], each[:500]) == []
+    with pytest.raises(TooManyRightsError):
+        missing(each, each)
 
 
 def test_a_long_list_of_what_is_missing_is_cut():

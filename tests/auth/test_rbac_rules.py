@@ -53,6 +53,7 @@ def test_a_rule_allows_the_resources_that_it_names(source, request_, allowed):
         (["/apis/*"], "/apis/x/v1", True),
         (["/apis/*"], "/apis/", True),
         (["/apis/*"], "/apis", False),
+        (["/a**"], "/ab", True),
         (["/a*b"], "/axb", False),
         ([], "/", False),
     ],
