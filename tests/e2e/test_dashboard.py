@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lively_world
@@ -108,8 +109,10 @@ def test_the_flow_of_a_cached_resource_is_live(page: Page, story: Kubectl) -> No
     expect(counts).to_have_text(["4", "4", "4"])
     expect(flow.locator("figcaption")).to_contain_text("1 change in 3 minutes")
     expect(flow.locator(".plot .dot")).to_have_count(1)
-    flow.get_by_role("button", name="Cache").click()
     panel = page.locator(".panel")
+    flow.get_by_role("button", name="Consumers").click()
+    expect(panel.locator("tbody tr").first).to_contain_text("in root:")
+    flow.get_by_role("button", name="Cache").click()
     expect(panel.get_by_role("button", name="cpu-new")).to_be_visible()
     panel.get_by_role("button", name="cpu-new").click()
     expect(panel.locator("pre")).to_contain_text("cores: 64")
@@ -120,6 +123,24 @@ def test_the_flow_of_a_cached_resource_is_live(page: Page, story: Kubectl) -> No
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(counts).to_have_text(["3", "3", "4"])
+
+
+def test_the_page_goes_on_after_the_server_was_started_again(browser: Browser, tmp_path: Path) -> None:
+    tokens = lively_world.write_tokens(tmp_path / "tokens.csv")
+    with start_server(tmp_path / "root", "--token-auth-file", tokens) as server:
+        kubectl = Kubectl(kubectl_binary(), server, tmp_path / "kubectl")
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        page.goto(f"{server.url}/dashboard")
+        sign_in(page, ADMIN)
+        kubectl.workspaces("before")
+        expect(page.get_by_role("button", name="before")).to_be_visible()
+        server.terminate()
+    with start_server(tmp_path / "root", "--token-auth-file", tokens, port=server.port) as server:
+        kubectl = Kubectl(kubectl_binary(), server, tmp_path / "again")
+        kubectl.workspaces("after")
+        expect(page.get_by_role("button", name="after")).to_be_visible(timeout=30_000)
+        context.close()
 
 
 def test_only_what_the_selector_takes_is_among_the_originals(page: Page) -> None:
@@ -137,6 +158,12 @@ def test_a_consumer_sees_its_bindings_and_new_workspaces_appear_by_themselves(pa
     expect(page.get_by_role("button", name="brand-new")).to_be_visible()
     story("root", "delete", "workspace", "brand-new")
     expect(page.get_by_role("button", name="brand-new")).to_be_hidden()
+    story.workspaces("below", parent="root:shop")
+    expect(page.get_by_role("tree").get_by_role("button", name="below")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="below").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("root : shop : below")
+    page.reload()
+    expect(page.get_by_role("tree").get_by_role("button", name="below")).to_have_attribute("aria-current", "page")
 
 
 def test_somebody_sees_the_workspaces_that_he_may_enter_and_no_others(page: Page, story: Kubectl) -> None:

@@ -42,13 +42,15 @@ def test_the_installed_program_has_the_version_of_the_package(package: Package, 
     assert package.wheel.name == f"{name}-{version}-py3-none-any.whl"
 
 
-def test_the_wheel_has_every_module_every_manifest_and_the_licence(package: Package):
+def test_the_wheel_has_every_module_every_manifest_the_page_and_the_licence(package: Package):
     names = {name for name in zipfile.ZipFile(package.wheel).namelist() if ".dist-info/" not in name}
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "kcpcache").rglob("*.py")}
     manifests = {f"kcpcache/openapi/crds/{path.name}" for path in (REPOSITORY / "openapi" / "crds").iterdir()}
     example = REPOSITORY / "docs" / "examples" / "cloud-co"
     manifests |= {f"kcpcache/examples/cloud-co/{path.relative_to(example)}" for path in example.rglob("*.yaml")}
-    assert modules | manifests <= names
+    static = REPOSITORY / "kcpcache" / "dashboard" / "static"
+    page = {path.relative_to(REPOSITORY).as_posix() for path in static.iterdir()}
+    assert modules | manifests | page <= names
     assert all(name.startswith("kcpcache/") for name in names)
     assert any(re.search(r"\.dist-info/licenses/LICENSE$", name) for name in zipfile.ZipFile(package.wheel).namelist())
 

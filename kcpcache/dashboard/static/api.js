@@ -104,9 +104,10 @@ export class Collection {
     return this.items.size + this.more;
   }
 
-  /** The objects by name. */
+  /** The objects by name, then by workspace. */
   sorted() {
-    return [...this.items.values()].sort((one, other) => one.metadata.name.localeCompare(other.metadata.name));
+    const order = ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name} ${metadata.annotations?.["kcp.io/cluster"] ?? ""}`;
+    return [...this.items.values()].sort((one, other) => order(one).localeCompare(order(other)));
   }
 
   stop() {

@@ -40,11 +40,12 @@ export class CachedResourceCard {
   constructor(context, object) {
     this.#context = context;
     this.update(object);
-    const show = (title, path, where, labels) => showObjects(context.panel, context.session, path, title, where, labels);
+    const show = (title, path, where, more) => showObjects(context.panel, context.session, path, title, where, more);
     const resource = () => this.#object.spec.resource;
-    this.#provider.onOpen = () => show(`${resource()}: originals`, resourcePath(context.cluster, this.#object.spec), "in the provider's workspace", this.#labels());
+    this.#provider.onOpen = () => show(`${resource()}: originals`, resourcePath(context.cluster, this.#object.spec), "in the provider's workspace", { labels: this.#labels() });
     this.#cache.onOpen = () => show(`${resource()}: copies`, this.#copiesPath(), "as consumers see them");
-    this.#consumers.onOpen = () => show("Consumers", context.bindingsPath(this.#object.metadata.name), "APIBindings, each in its workspace");
+    const facts = ({ metadata, status }) => `in ${context.nameOf(metadata.annotations["kcp.io/cluster"])} · ${status?.phase ?? "Binding"}`;
+    this.#consumers.onOpen = () => show("Consumers", context.bindingsPath(this.#object.metadata.name), "APIBindings, each in its workspace", { facts });
   }
 
   update(object) {
@@ -72,17 +73,17 @@ export class CachedResourceCard {
     say(this.#what, `${spec.resource}.${spec.group}/${spec.version ?? ""}${selector(spec.labelSelector)}${identity(status.identityHash)}`);
     this.#provider.show(local, true);
     this.#cache.show(cache, Boolean(this.#copiesPath()));
-    this.#consumers.show(consumers ? consumers.length : null, Boolean(consumers?.length));
+    this.#consumers.show(consumers ? consumers.clusters.length + consumers.more : null, Boolean(consumers?.clusters.length));
     this.#pipes[0].dataset.state = local === cache ? "level" : "moving";
-    this.#pipes[1].dataset.state = consumers?.length ? "level" : "idle";
-    replace(this.#named, this.#names(consumers ?? []));
+    this.#pipes[1].dataset.state = consumers?.clusters.length ? "level" : "idle";
+    replace(this.#named, consumers && this.#names(consumers));
     replace(this.#conditions, (status.conditions ?? []).map(condition));
     this.#follow();
   }
 
-  #names(consumers) {
-    const paths = consumers.map((cluster) => this.#context.nameOf(cluster)).sort();
-    const more = paths.length - MOST_NAMED;
+  #names({ clusters, more: unknown }) {
+    const paths = clusters.map((cluster) => this.#context.nameOf(cluster)).sort();
+    const more = Math.max(paths.length - MOST_NAMED, 0) + unknown;
     return [
       paths.slice(0, MOST_NAMED).map((path) => h("li", {}, path.includes(":") ? h("a", { href: `#/${path}` }, path) : path)),
       more > 0 && h("li", { class: "caption" }, `and ${plural(more, "more workspace", "more workspaces")}`),
@@ -92,7 +93,7 @@ export class CachedResourceCard {
   // The path of the copies, as the first consumer sees them; "" as long as there is none.
   #copiesPath() {
     const { spec, metadata } = this.#object;
-    const [first] = this.#context.consumers(metadata.name) ?? [];
+    const [first] = this.#context.consumers(metadata.name)?.clusters ?? [];
     if (!first || !spec.version) return "";
     return resourcePath(first, spec, `/services/replication/${this.#context.cluster}/${metadata.name}`);
   }

@@ -10,11 +10,15 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
-/** Give an element other children. Where they are the same elements as before, nothing changes (and focus stays). */
+/** Give an element other children. Those that were there before stay where they are, and so does the focus. */
 export function replace(element, ...children) {
   const wanted = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
-  const same = wanted.length === element.childNodes.length && wanted.every((child, at) => child === element.childNodes[at]);
-  if (!same) element.replaceChildren(...wanted.map((child) => (child instanceof Node ? child : String(child))));
+  const nodes = wanted.map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
+  const kept = new Set(nodes);
+  for (const child of [...element.childNodes]) if (!kept.has(child)) child.remove();
+  nodes.forEach((node, at) => {
+    if (element.childNodes[at] !== node) element.insertBefore(node, element.childNodes[at] ?? null);
+  });
   return element;
 }
 

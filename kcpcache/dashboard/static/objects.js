@@ -61,8 +61,8 @@ export class Panel {
   }
 }
 
-/** Show a collection in the panel. `where` says in words what it is; `labels` is a selector. */
-export function showObjects(panel, session, path, title, where, labels = "") {
+/** Show a collection in the panel. `where` says in words what it is; `facts(object)` what to say of each. */
+export function showObjects(panel, session, path, title, where, { labels = "", facts: factsOf = summary } = {}) {
   const filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter by name" });
   const body = h("tbody");
   const table = h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Name"), h("th", {}, "What it says"), h("th", {}, "Age"))), body);
@@ -103,7 +103,7 @@ export function showObjects(panel, session, path, title, where, labels = "") {
       update(object) {
         const { name: text, namespace, creationTimestamp } = object.metadata;
         say(name, namespace ? `${namespace}/${text}` : text);
-        say(facts, summary(object));
+        say(facts, factsOf(object));
         say(old, age(creationTimestamp));
         return element;
       },

@@ -45,9 +45,14 @@ export class Tree {
   select(path, { tell = true } = {}) {
     const before = this.#known.get(this.#selected);
     this.#selected = path;
-    before?.draw();
-    this.#known.get(path)?.draw();
+    before?.rest();
+    this.#known.get(path)?.look();
     if (tell) this.#onSelect(path);
+  }
+
+  /** Whether the workspace that is shown is this one or below it. */
+  leadsTo(path) {
+    return `${this.#selected}:`.startsWith(`${path}:`);
   }
 
   isSelected(path) {
@@ -133,6 +138,23 @@ class Node {
     this.draw();
   }
 
+  /** It is shown: whatever may have come below it by now is shown, too. */
+  look() {
+    this.#mayHaveChildren = true;
+    this.open();
+    this.draw();
+  }
+
+  /** It is no longer shown: where there is nothing below it, that is not watched any more. */
+  rest() {
+    if (this.parent && !this.#children.size) {
+      this.isOpen = false;
+      this.#collection?.stop();
+      this.#collection = null;
+    }
+    this.draw();
+  }
+
   stop() {
     this.#collection?.stop();
     this.#collection = null;
@@ -150,7 +172,8 @@ class Node {
     else this.element.removeAttribute("aria-expanded");
     this.#twisty.classList.toggle("none", !this.#mayHaveChildren);
     this.#group.hidden = !this.isOpen;
-    replace(this.#group, this.children.map((child) => child.element));
+    const more = this.#collection?.more ?? 0;
+    replace(this.#group, this.children.map((child) => child.element), more > 0 && h("p", { class: "caption" }, `and ${more.toLocaleString("en")} more that cannot be shown`));
     this.#tree.onChange();
   }
 
@@ -161,6 +184,7 @@ class Node {
   }
 
   #refresh() {
+    if (!this.#collection) return;
     const { items, error, loaded } = this.#collection;
     if (error && !loaded) this.#mayHaveChildren = false;
     const now = new Map([...items.values()].map((object) => [object.metadata.name, object]));
@@ -198,7 +222,7 @@ class Node {
     const child = new Node(this.#tree, path, name, this, object);
     child.#mayHaveChildren = hasChildren;
     this.#children.set(name, child);
-    if (hasChildren && this.#tree.isSelected(path)) child.open();
+    if (this.#tree.leadsTo(path)) child.look();
     child.draw();
     this.#draw();
   }

@@ -160,14 +160,14 @@ export class WorkspaceView {
     return `/services/apiexport/${this.#path}/${name}/clusters/*/apis/apis.kcp.io/v1alpha2/apibindings`;
   }
 
-  // The logical clusters that bind an export of the CachedResource; null where this user may not know.
+  // The logical clusters that bind an export of the CachedResource, and how many more; null where this user may not know.
   #consumersOf(cachedResource) {
     const exports = this.#exportsOf(cachedResource);
-    if (!exports.length) return [];
+    if (!exports.length) return { clusters: [], more: 0 };
     const lists = exports.map(({ metadata }) => this.#consumers.get(metadata.name)).filter((list) => list?.loaded);
     if (!lists.length) return null;
     const clusters = lists.flatMap((list) => list.sorted()).filter(({ status }) => status?.phase === "Bound").map(({ metadata }) => metadata.annotations["kcp.io/cluster"]);
-    return [...new Set(clusters)].sort();
+    return { clusters: [...new Set(clusters)].sort(), more: lists.reduce((sum, list) => sum + list.more, 0) };
   }
 
   // -- exports
