@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     max_requests_inflight_per_user: int = Field(100, ge=1, description="Those of one user.")
     max_requests_inflight_per_workspace: int = Field(200, ge=1, description="Those in one workspace.")
     max_watches_per_user: int = Field(10_000, ge=1, description="Watches that one user may have open.")
-    max_connections: int = Field(20_000, ge=1, description="Connections of clients; one more is cut.")
+    max_connections: int = Field(16_000, ge=1, description="Connections of clients; one more is cut.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error.")
 
     @field_validator("feature_gates", mode="before")

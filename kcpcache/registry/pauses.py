@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Final, TypeAlias
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 """How long one piece of work keeps the event loop to itself."""
 
 Pause: TypeAlias = Callable[[], Awaitable[None]]

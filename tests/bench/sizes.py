@@ -50,7 +50,7 @@ QUICK = Sizes(
     workspaces=100,
     cached_objects=4_000,
     scale=(5, 5, 20),
-    workload_seconds=60.0,
+    workload_seconds=90.0,
 )
 TINY = Sizes(
     rounds=2,
