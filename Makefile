@@ -46,6 +46,7 @@ test: install-dev  ## everything, end to end included
 	$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 bench: install-dev  ## measure; ARGS="--quick" for a short round
+	@command -v wrk >/dev/null || echo "wrk is missing (apt-get install wrk): requests come from Python, which may be the limit"
 	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: install-dev  ## the documentation as a site, in site/
