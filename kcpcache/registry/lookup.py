@@ -51,7 +51,7 @@ class Lookup:
         return tuple(self._object(resource, entry) for entry in entries)
 
     def decode(self, entry: Entry) -> Object:
-        """The shared decoded object of an entry."""
+        """The shared decoded object of a live entry; of one that was replaced it would be kept for nobody."""
         return self._shared(entry, _AS_STORED, entry)
 
     def _object(self, resource: GroupVersionResource, entry: Entry) -> Object:

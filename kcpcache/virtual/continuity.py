@@ -157,7 +157,7 @@ class Sources:
         """Of a CachedResource, most changes are of its counts."""
         if event.entry is None or event.previous is None:
             return True
-        before, after = self._lookup.decode(event.previous), self._lookup.decode(event.entry)
+        before, after = event.previous.object(), self._lookup.decode(event.entry)
         return after.get("kind") != "CachedResource" or source_of(before) != source_of(after)
 
 

@@ -6,6 +6,7 @@ import pytest
 from shard_world import BINDINGS, CACHED_RESOURCES, EXPORTS, FLAVORS, SLICES, Shard
 
 from kcpcache.meta.objects import Object
+from kcpcache.registry.view import ListOptions
 from kcpcache.runtime.indexes import SliceIndex, spellings
 
 
@@ -73,6 +74,20 @@ async def test_a_hundred_new_objects_write_the_counts_a_few_times_and_wake_no_co
     assert spent.pop("cached-resource") <= 6
     assert spent == {}
     assert shard.status(provider)["resourceCounts"] == {"local": 100, "cache": 100}
+
+
+async def test_what_was_replaced_is_not_kept_in_memory(shard: Shard) -> None:
+    provider = await shard.provider()
+    (consumer,) = await consumers(shard, provider, 1)
+    watch = await shard.view(consumer, FLAVORS).watch(ListOptions())
+    kept = len(shard.lookup._decoded)
+    for index in range(10):
+        await shard.flavor(provider, f"f{index}")
+        await shard.change(provider, CACHED_RESOURCES, "flavors", lambda obj: obj["spec"].update(labelSelector={}))
+        await shard.settled()
+    assert shard.status(provider)["resourceCounts"]["cache"] == 10
+    assert len(shard.lookup._decoded) <= kept
+    watch.close()
 
 
 # -- who is found

@@ -121,7 +121,7 @@ class CacheControllers:
 
     def _cached_resource_changed(self, event: CacheEvent) -> None:
         self._add(self._cached_resources, event)
-        mine = group_resource_of(self._env.lookup.decode(either(event)))
+        mine = group_resource_of(self._env.lookup.decode(event.entry) if event.entry else either(event).object())
         for obj in self._env.lookup.list(CACHED_RESOURCES, event.cluster):
             if group_resource_of(obj) == mine:  # a rival: which of them has the resource may have changed
                 self._cached_resources.add((event.cluster, name_of(obj)))
@@ -156,9 +156,8 @@ class CacheControllers:
 
     def _differs(self, event: CacheEvent, what: Callable[[Object], object]) -> bool:
         """Whether what others depend on has changed: of the rest, such as counts, they need not be told."""
-        decode = self._env.lookup.decode
-        before, after = (None if entry is None else what(decode(entry)) for entry in (event.previous, event.entry))
-        return before != after
+        before = None if event.previous is None else what(event.previous.object())
+        return before != (None if event.entry is None else what(self._env.lookup.decode(event.entry)))
 
     def _export_consumers_changed(self, export: Name) -> None:
         for binding in self.bindings.of_export(*export):
