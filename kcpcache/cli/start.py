@@ -84,8 +84,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _announce(url: str, kubeconfig: Path) -> None:
     """What to type next."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "kcpcache" else "kcpcache"
     typer.echo(f"kcpcache {__version__} is ready at {url}\n\n  export KUBECONFIG={kubeconfig.absolute()}")
-    typer.echo(
-        "  kubectl api-resources\n  kubectl get workspacetypes\n\nThe tutorial is docs/tutorial.md. Stop with Ctrl-C."
-    )
+    typer.echo(f"  kubectl api-resources\n  kubectl get workspacetypes\n  {program} demo")
+    typer.echo(f"\nWatch it in a browser: {url}/dashboard. Stop with Ctrl-C.")
     sys.stdout.flush()
