@@ -12,7 +12,7 @@ from kcpcache.api.body import ClientGoneError, Receive
 from kcpcache.api.call import OK, Call
 from kcpcache.api.deadlines import Deadlines
 from kcpcache.api.exchange import Exchange, Scope, Send
-from kcpcache.api.fairness import Fairness
+from kcpcache.api.fairness import Fairness, Seat
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
@@ -131,7 +131,7 @@ class KubernetesHandler:
         user, workspace, cluster = await self._enter(exchange, info)
         if not user.is_master and info.path not in PUBLIC_PATHS:
             place = cluster if info.service is None else info.service.arguments[0]
-            exchange.seat = self.fairness.enter(user, place) or await self.fairness.wait(user, place)
+            exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
             pausing.set(exchange.seat.pause)
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
@@ -151,6 +151,10 @@ class KubernetesHandler:
             await self._serve_resource(exchange, info, workspace, attributes, stream)
         else:
             await self._serve_path(exchange, info, workspace)
+
+    async def _wait(self, user: User, place: str) -> Seat:
+        with self.services.measures.queued():
+            return await self.fairness.wait(user, place)
 
     async def _enter(self, exchange: Exchange, info: RequestInfo) -> tuple[User, Workspace | None, str]:
         """Who asks, and the virtual workspace if it is one, and the logical cluster."""

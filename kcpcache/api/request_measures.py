@@ -1,12 +1,14 @@
 """What is counted of requests: as kube-apiserver does it, and never anything that a client can make grow."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.paths import RequestInfo
 from kcpcache.measure import Cap, Histogram
+from kcpcache.meta.errors import TooManyRequestsError
 from kcpcache.registry.resource import ResourceDefinition
 
 MOST_RESOURCES: Final = 100
@@ -90,6 +92,10 @@ class RequestMeasures:
         self.watches: dict[EventLabels, WatchCounts] = {}
         self.in_flight = [0, 0]
         """Requests being answered, watches not among them: those that read, and those that may change something."""
+        self.in_queue = self.rejected = 0
+        """Requests that stand in line for their turn, and those that did so in vain."""
+        self.waits = {True: Histogram(), False: Histogram()}
+        """How long requests stood in line, by whether they were served then."""
         self._recent: dict[int, _Known] = {}
         self._resource = Cap(MOST_RESOURCES, OTHER)
         self._kind = Cap(MOST_RESOURCES, OTHER)
@@ -99,6 +105,21 @@ class RequestMeasures:
         mutating = info.method not in _READS
         self.in_flight[mutating] += 1
         return mutating
+
+    @contextlib.contextmanager
+    def queued(self) -> Iterator[None]:
+        """A request stands in line as long as this is entered; it was rejected if TooManyRequestsError comes out."""
+        began, served = self.clock(), False
+        self.in_queue += 1
+        try:
+            yield
+            served = True
+        except TooManyRequestsError:
+            self.rejected += 1
+            raise
+        finally:
+            self.in_queue -= 1
+            self.waits[served].observe(self.clock() - began)
 
     def end(self, in_flight: int | None, exchange: Exchange, began: float) -> None:
         """A request came to its end, however it ended; ``in_flight`` None: it did not get as far as ``begin``."""

@@ -1,6 +1,6 @@
 """Every metric that ``/metrics`` has: the names and labels of Kubernetes and kcp where they have one for it.
 
-The page docs/reference/metrics.md is made of this, and the dashboard and alerts in docker/ are checked against it.
+The documentation's page of metrics is made of this, and the dashboard and alerts in docker/ are checked against it.
 """
 
 from collections.abc import Iterator
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
 
 
 _REQUEST: Final = ("verb", "group", "version", "resource", "subresource", "scope", "component")
+_FLOW: Final = ("flow_schema", "priority_level")
 _QUEUE: Final = ("name",)
 _REPLICATED: Final = ("group", "resource")
 _KIND: Final = ("group", "version", "kind")
@@ -113,6 +114,27 @@ STORE_HEALTHY: Final = Metric(
 )
 STORE_REVISION: Final = Metric(
     "kcpcache_store_revision", "gauge", "The newest revision that the caches show.", (), "kcpcache"
+)
+IN_QUEUE: Final = Metric(
+    "apiserver_flowcontrol_current_inqueue_requests",
+    "gauge",
+    "Requests that stand in line for their turn. There is one priority level: users and workspaces have equal shares.",
+    _FLOW,
+    "Kubernetes",
+)
+REJECTED: Final = Metric(
+    "apiserver_flowcontrol_rejected_requests_total",
+    "counter",
+    "Requests that were answered with 429 since they stood in line too long, or the line was too long.",
+    (*_FLOW, "reason"),
+    "Kubernetes",
+)
+WAIT_SECONDS: Final = Metric(
+    "apiserver_flowcontrol_request_wait_duration_seconds",
+    "histogram",
+    "Time that requests stood in line, for those that had to; execute tells whether they were served in the end.",
+    (*_FLOW, "execute"),
+    "Kubernetes",
 )
 AUDIT_EVENTS: Final = Metric(
     "apiserver_audit_event_total", "counter", "Audit events made, those that were lost among them.", (), "Kubernetes"

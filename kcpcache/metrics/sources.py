@@ -18,6 +18,7 @@ from kcpcache.storage.sqlite import SqliteStore
 
 MOST_STORED_RESOURCES: Final = 200
 _COMPONENT: Final = "apiserver"
+_FLOW: Final = ("global-default", "global-default")
 _DATABASE: Final = "sqlite-0"
 
 
@@ -32,6 +33,10 @@ def of_requests(measures: RequestMeasures) -> Iterator[Sample]:
             yield catalog.RESPONSE_BYTES.sample(counts.sizes.copy(), *shared, _COMPONENT)
     for kind, count in zip(("readOnly", "mutating"), measures.in_flight, strict=True):
         yield catalog.IN_FLIGHT.sample(count, kind)
+    yield catalog.IN_QUEUE.sample(measures.in_queue, *_FLOW)
+    yield catalog.REJECTED.sample(measures.rejected, *_FLOW, "time-out")
+    for served, seconds in measures.waits.items():
+        yield catalog.WAIT_SECONDS.sample(seconds.copy(), *_FLOW, str(served).lower())
     for event, watches in measures.watches.items():
         yield catalog.LONG_RUNNING.sample(watches.open, "WATCH", *event)
         yield catalog.WATCH_EVENTS.sample(watches.events, *event)

@@ -8,6 +8,7 @@ import pytest
 from kcpcache.api import request_measures
 from kcpcache.api.app import create_app
 from kcpcache.api.request_measures import EventLabels, RequestLabels
+from kcpcache.meta.errors import TooManyRequestsError
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -131,3 +132,14 @@ async def test_whoever_traces_is_told_of_every_request_s_end(world):
         (404, "configmaps"),
         (404, None),
     ]
+
+
+async def test_standing_in_line_is_measured_by_whether_it_helped(world):
+    measures, ticks = world.services.measures, iter(range(100))
+    measures.clock = lambda: float(next(ticks))
+    with measures.queued():
+        assert measures.in_queue == 1
+    with pytest.raises(TooManyRequestsError), measures.queued():
+        raise TooManyRequestsError("too many", retry_after_seconds=1)
+    assert (measures.in_queue, measures.rejected) == (0, 1)
+    assert {served: (wait.count, wait.sum) for served, wait in measures.waits.items()} == {True: (1, 1), False: (1, 1)}

@@ -1,12 +1,13 @@
 """What an operator's Prometheus gets of a running server."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from cloud_co import bind_catalogue, share_catalogue
 from prometheus_client.parser import text_string_to_metric_families
 from real_kubectl import Kubectl
-from real_server import Server
+from real_server import Server, start_server
 
 from kcpcache.metrics import catalog
 
@@ -26,6 +27,17 @@ def scraped(server: Server, **who: Any) -> dict[str, list[tuple[dict[str, str], 
 
 def value(samples: list[tuple[dict[str, str], float]], **labels: str) -> float:
     return sum(number for found, number in samples if labels.items() <= found.items())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that also has an audit log: its events are counted, too."""
+    folder = tmp_path_factory.mktemp("server")
+    policy = folder / "policy.yaml"
+    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")
+    flags = ("--audit-policy-file", policy, "--audit-log-path", folder / "audit.log")
+    with start_server(folder / "root", *flags) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
