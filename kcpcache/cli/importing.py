@@ -106,7 +106,7 @@ class Journal:
 
     def _digest(self, file: Path) -> str:
         if file not in self.digests:
-            self.digests[file] = hashlib.sha256(str(file).encode() + b"\0" + file.read_bytes()).hexdigest()
+            self.digests[file] = hashlib.sha256(str(file.resolve()).encode() + b"\0" + file.read_bytes()).hexdigest()
         return self.digests[file]
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kcpcache.client import yaml_text
 from kcpcache.meta.objects import Object
 from kcpcache.private_files import write_atomically
 
@@ -166,19 +165,19 @@ def _read(file: Path) -> Object | None:
     except OSError as error:
         raise KubeconfigError(f"{file} cannot be read: {error.strerror}") from None
     try:
-        document: Any = yaml.load(content, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KubeconfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document or {}, dict):
+        document: Any = next(iter(yaml_text.load_documents(content)), {})
+    except (yaml_text.YamlError, UnicodeDecodeError) as error:
+        raise KubeconfigError(f"{file} is not YAML: {yaml_text.one_line(error)}") from None
+    if not isinstance(document, dict):
         raise KubeconfigError(f"{file} is not a kubeconfig")
-    return document or {}
+    return document
 
 
 def _write(file: Path, document: Object) -> None:
     target = file.resolve()  # a link stays a link
     try:
         mode = target.stat().st_mode & 0o777 if target.exists() else _PRIVATE
-        write_atomically(target, yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False).encode(), mode)
+        write_atomically(target, yaml_text.dump(document).encode(), mode)
     except OSError as error:
         raise KubeconfigError(f"{file} cannot be written: {error.strerror}") from None
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kcpcache.client import yaml_text
 from kcpcache.meta.objects import Object
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -40,11 +39,11 @@ def read_manifests(file: Path, text: str | None = None) -> list[Manifest]:
     """The objects of a file, or of ``text`` in its place, those of lists included. Raises ManifestError."""
     try:
         content = file.read_text(encoding="utf-8") if text is None else text
-        documents = [each for each in yaml.load_all(content, Loader=yaml.CSafeLoader) if each is not None]
+        documents = yaml_text.load_documents(content)
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{file} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    except yaml_text.YamlError as error:
+        raise ManifestError(f"{file} is not YAML: {yaml_text.one_line(error)}") from None
     return [Manifest(obj, file, index) for index, obj in enumerate(_objects(documents, file))]
 
 

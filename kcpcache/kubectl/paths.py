@@ -53,6 +53,10 @@ def resolve(going: Destination, current: str, home: str = "") -> str:
     """The absolute path without dots; ``home`` is asked for only where it is needed. Raises PathError."""
     if going.kind == "top":
         return current.split(":", 1)[0]
+    if going.kind == "current":
+        return current
+    if going.kind == "previous":
+        raise PathError('"-" can be entered only')
     base = {"absolute": "", "relative": current, "home": home}[going.kind]
     parts: list[str] = []
     for part in f"{base}:{going.path}".strip(":").split(":"):

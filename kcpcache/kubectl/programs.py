@@ -24,7 +24,7 @@ _CREATE_FLAGS = (
 )
 _BIND_FLAGS = (
     Flag("name", "text", "Name of the APIBinding to create"),
-    Flag("timeout", "duration", "How long to wait for the APIBinding to be bound", default=_BIND_SECONDS),
+    Flag("timeout", "duration", "How long to wait for the APIBinding to be bound (default 30s)", default=_BIND_SECONDS),
     Flag("accept-permission-claim", "list", "Permission claims to accept, as resource.group"),
     Flag("reject-permission-claim", "list", "Permission claims to reject, as resource.group"),
     Flag("accept-all-permission-claims", "bool", "Accept all permission claims of the APIExport"),

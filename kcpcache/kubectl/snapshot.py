@@ -3,10 +3,8 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from kcpcache.client import yaml_text
 from kcpcache.kubectl import commands
 from kcpcache.kubectl.session import CommandError, Session
 from kcpcache.meta.names import dns1123_subdomain_errors
@@ -26,15 +24,15 @@ def snapshot(session: Session, command: commands.Snapshot) -> None:
         if command.output == "json":
             session.say(json.dumps(schema) + "\n---")
         else:
-            session.say(yaml.dump(schema, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True) + "\n---")
+            session.say(f"{yaml_text.dump(schema)}\n---")
 
 
 def definitions(text: str) -> Iterator[Object]:
     """The CustomResourceDefinitions in YAML or JSON, those of lists included. Raises CommandError for all else."""
     try:
-        documents: list[Any] = [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each]
-    except yaml.YAMLError as error:
-        raise CommandError(f"not YAML: {' '.join(str(error).split())}") from None
+        documents = yaml_text.load_documents(text)
+    except yaml_text.YamlError as error:
+        raise CommandError(f"not YAML: {yaml_text.one_line(error)}") from None
     while documents:
         document = documents.pop(0)
         kind = document.get("kind") if isinstance(document, dict) else type(document).__name__

@@ -26,6 +26,13 @@ items: [{apiVersion: v1, kind: Secret, metadata: {name: b}}, {apiVersion: v1, ki
     assert read_manifests(FILE, "") == []
 
 
+def test_what_looks_like_a_date_is_text_and_what_looks_like_a_sum_too():
+    text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: 2026-03-01}, data: {at: 2026-03-01T10:00:00Z, sum: =}}"
+    (found,) = read_manifests(FILE, text)
+    assert found.obj["metadata"]["name"] == "2026-03-01"
+    assert found.obj["data"] == {"at": "2026-03-01T10:00:00Z", "sum": "="}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

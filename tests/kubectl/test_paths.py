@@ -31,6 +31,7 @@ from kcpcache.kubectl.paths import Destination, PathError, destination, resolve,
         ("/home/me", "root:foo", "user:me"),
         ("/home/me/bar", "root:foo", "user:me:bar"),
         ("a/.", "root", "root:a"),
+        (".", "root:foo", "root:foo"),
     ],
 )
 def test_words_lead_to_workspaces(typed, current, path):
@@ -46,6 +47,7 @@ def test_words_lead_to_workspaces(typed, current, path):
         ("a::b", "invalid workspace path: a::b"),
         (":Root", "invalid workspace path: Root"),
         ("--", "invalid workspace path: --"),
+        ("-", '"-" can be entered only'),
     ],
 )
 def test_what_leads_nowhere_is_refused(typed, text):
