@@ -16,18 +16,18 @@ class ConditionsError(Exception):
 class MatchConditions:
     """The compiled conditions of one webhook or policy; ``broken`` says why they cannot be compiled."""
 
-    conditions: tuple[tuple[str, Expression], ...] = ()
+    conditions: tuple[Expression, ...] = ()
     broken: str = ""
 
     def hold(self, evaluation: Evaluation) -> bool:
         """Whether all do. One that says no outweighs those that fail. Raises ConditionsError."""
         failed = [self.broken] if self.broken else []
-        for name, expression in self.conditions:
+        for expression in self.conditions:
             try:
                 if evaluation.evaluate(expression) is not True:
                     return False
             except EvaluationError as error:
-                failed.append(f"{name}: {error}")
+                failed.append(f"expression '{expression.text}' resulted in error: {error}")
         if failed:
             raise ConditionsError(f"[{', '.join(failed)}]" if len(failed) > 1 else failed[0])
         return True
@@ -40,7 +40,7 @@ def conditions_of(holder: Mapping[str, Any], names: tuple[str, ...]) -> MatchCon
     """The conditions of a webhook or policy, which may use the variables ``names``. Never raises."""
     conditions: Iterable[Mapping[str, Any]] = holder.get("matchConditions") or ()
     try:
-        compiled = [(str(item["name"]), compile_admission(str(item["expression"]), names)) for item in conditions]
+        compiled = [compile_admission(str(item["expression"]), names) for item in conditions]
     except CompileError as error:
         return MatchConditions(broken=str(error))
     return MatchConditions(tuple(compiled))
