@@ -29,8 +29,12 @@ _WEBHOOK: Final = {
 
 def internal_paths(errors: Iterable[FieldError], crd: Object) -> Iterator[FieldError]:
     """The errors, whose paths are those of v1, with kube's; what is wrong with all versions alike is said once."""
-    versions = [version for _, version in sections(section(crd, "spec"), "versions")]
-    alike = {part for part in _TOP if all(version.get(part) == versions[0].get(part) for version in versions)}
+    versions = [version for _, version in sections(section(crd, "spec"), "versions")] or [{}]
+    alike = {
+        part
+        for part in _TOP
+        if all(version.get(part) == versions[0].get(part) for version in versions) and versions[0].get(part)
+    }
     for error in errors:
         found = _PART.match(error.path)
         if found and found[2] in alike:

@@ -178,7 +178,7 @@ def test_versions_have_different_names_that_are_labels():
 
 def test_a_version_needs_a_schema():
     bare = {"name": "v1", "served": True, "storage": True}
-    expected = ["spec.validation.openAPIV3Schema: Required value: schemas are required"]
+    expected = ["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"]
     assert messages(crd(bare)) == expected
     assert messages(crd(bare | {"schema": {}})) == expected
 
