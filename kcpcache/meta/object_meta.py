@@ -123,6 +123,21 @@ def drop_unknown(metadata: Object) -> list[str]:
     return paths
 
 
+def drop_repeated_owners(metadata: Object) -> list[str]:
+    """Keep, in place, the first of several references to one owner; the uids of the others."""
+    owners: dict[Any, Object] = {}
+    repeated: list[str] = []
+    for owner in metadata.get("ownerReferences") or ():
+        uid = owner.get("uid")
+        if uid in owners:
+            repeated.append(str(uid))
+        else:
+            owners[uid] = owner
+    if repeated:
+        metadata["ownerReferences"] = list(owners.values())
+    return repeated
+
+
 def _drop_unknown_of_owner(owner: Object, path: str) -> list[str]:
     unknown = [key for key in owner if key not in _OWNER_TYPES]
     for key in [*unknown, *(key for key, value in owner.items() if value is None)]:
@@ -201,18 +216,18 @@ def is_bare_finalizer(name: str) -> bool:
 def _owner_errors(owners: list[Object]) -> list[FieldError]:
     found: list[FieldError] = []
     controllers: list[str] = []
-    for index, owner in enumerate(owners):
-        path = f"metadata.ownerReferences[{index}]"
+    path = "metadata.ownerReferences"
+    for owner in owners:
         version = owner.get("apiVersion")
-        if not isinstance(version, str) or not split_api_version(version)[1]:
+        if not isinstance(version, str) or version.count("/") > 1 or not split_api_version(version)[1]:
             found.append(field_invalid(f"{path}.apiVersion", version or "", "version must not be empty"))
         found += [
-            field_invalid(f"{path}.{key}", owner.get(key) or "", "must not be empty")
+            field_invalid(f"{path}.{key}", owner.get(key) or "", f"{key} must not be empty")
             for key in ("kind", "name", "uid")
             if not isinstance(owner.get(key), str) or not owner[key]
         ]
         if (version, owner.get("kind")) == ("v1", "Event"):
-            found.append(field_invalid(path, owner, "v1, Kind=Event is disallowed from being an owner"))
+            found.append(field_invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
             controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
     if len(controllers) > 1:
@@ -220,7 +235,7 @@ def _owner_errors(owners: list[Object]) -> list[FieldError]:
             "Only one reference can have Controller set to true. "
             f'Found "true" in references for {controllers[0]} and {controllers[1]}'
         )
-        found.append(field_invalid("metadata.ownerReferences", owners, why))
+        found.append(field_invalid(path, owners, why))
     return found
 
 

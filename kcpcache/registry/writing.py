@@ -50,6 +50,10 @@ _WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "appro
 """The only part that a subresource writes."""
 _BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 """Built-in groups whose finalizers need no domain."""
+_REPEATED_OWNERS = (
+    ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
+    "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+)
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
@@ -114,7 +118,8 @@ class Writer:
         slices = Slices()  # objects may be large, and each step looks at every field
         errors = self._metadata_errors(obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
-        errors = errors or ([] if options.trusted else self.definition.rules.validate(obj))
+        if not options.trusted and _only_choices(errors):
+            errors += self.definition.rules.validate(obj)
         self._raise_invalid(obj, errors)
         await slices.pause_if_over()
         await admission.validate("CREATE", obj, None)
@@ -259,7 +264,8 @@ class Writer:
         errors = self._metadata_errors(meta)
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self._schema_errors(new, old, rules=rules) if not errors else []
-        errors = errors or [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
+        if _only_choices(errors):
+            errors += [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
         self._raise_invalid(new, errors)
 
     def _count_generation(self, new: Object, old: Object) -> None:
@@ -393,6 +399,8 @@ class Writer:
             del meta["annotations"]
 
     def _prune(self, obj: Object, options: WriteOptions) -> None:
+        if repeated := object_meta.drop_repeated_owners(obj["metadata"]):
+            warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
         unknown = drop_unknown(self.definition, self.version, obj)
         if not unknown or options.field_validation == "Ignore":
             return
@@ -494,6 +502,11 @@ class Writer:
     def _lost(self, entry: Entry, *, pinned: bool) -> None:
         if pinned:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
+
+
+def _only_choices(errors: list[FieldError]) -> bool:
+    """Whether all that is wrong so far, if anything, are values that are none of those allowed: rules can bear that."""
+    return all(error.reason == "FieldValueNotSupported" for error in errors)
 
 
 def _generated_name(meta: Object) -> str:

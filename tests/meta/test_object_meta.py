@@ -79,6 +79,13 @@ def test_labels_and_annotations_that_are_null_are_empty():
     assert meta == {"labels": {"a": "", "b": "x"}, "annotations": {"a": ""}}
 
 
+def test_of_several_references_to_one_owner_the_first_stays():
+    meta = {"ownerReferences": [OWNER, {**OWNER, "uid": "v"}, {**OWNER, "controller": True}]}
+    assert object_meta.drop_repeated_owners(meta) == [OWNER["uid"]]
+    assert meta == {"ownerReferences": [OWNER, {**OWNER, "uid": "v"}]}
+    assert object_meta.drop_repeated_owners(meta) == []
+
+
 def test_what_is_unknown_or_empty_goes_and_the_unknown_is_named():
     meta = {
         "name": "a",
@@ -125,15 +132,19 @@ def test_what_is_unknown_or_empty_goes_and_the_unknown_is_named():
         (
             {"name": "a", "ownerReferences": [{}]},
             [
-                'metadata.ownerReferences[0].apiVersion: Invalid value: "": version must not be empty',
-                'metadata.ownerReferences[0].kind: Invalid value: "": must not be empty',
-                'metadata.ownerReferences[0].name: Invalid value: "": must not be empty',
-                'metadata.ownerReferences[0].uid: Invalid value: "": must not be empty',
+                'metadata.ownerReferences.apiVersion: Invalid value: "": version must not be empty',
+                'metadata.ownerReferences.kind: Invalid value: "": kind must not be empty',
+                'metadata.ownerReferences.name: Invalid value: "": name must not be empty',
+                'metadata.ownerReferences.uid: Invalid value: "": uid must not be empty',
             ],
         ),
         (
+            {"name": "a", "ownerReferences": [{**OWNER, "apiVersion": "a/b/c"}]},
+            ['metadata.ownerReferences.apiVersion: Invalid value: "a/b/c": version must not be empty'],
+        ),
+        (
             {"name": "a", "ownerReferences": [{**OWNER, "kind": "Event"}]},
-            ["metadata.ownerReferences[0]: Invalid value: "],
+            ["metadata.ownerReferences: Invalid value: "],
         ),
         (
             {

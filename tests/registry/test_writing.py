@@ -218,6 +218,29 @@ async def test_unknown_fields_are_dropped_warned_of_or_refused(world, mode):
     assert options.warnings == expected
 
 
+WEBHOOKS = builtin_definitions()["admissionregistration.k8s.io", "validatingwebhookconfigurations"]
+
+
+async def test_a_value_that_is_no_choice_hides_nothing_that_rules_say(world):
+    hook = {"name": "x", "failurePolicy": "Perhaps"}
+    obj = {"metadata": {"name": "a"}, "webhooks": [hook]}
+    with pytest.raises(InvalidError) as refused:
+        await world.create(obj, WEBHOOKS)
+    assert {"webhooks[0].failurePolicy", "webhooks[0].name"} <= {error.path for error in refused.value.errors}
+
+
+async def test_an_owner_named_twice_is_kept_once_with_a_warning(world):
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u1"}
+    options = WriteOptions(field_validation="Ignore")
+    obj = thing()
+    obj["metadata"]["ownerReferences"] = [owner, owner]
+    created = (await world.view().create("", obj, options, FREE)).item.object()
+    assert created["metadata"]["ownerReferences"] == [owner]
+    (warning,) = options.warnings
+    assert warning.startswith(".metadata.ownerReferences contains duplicate entries; ")
+    assert warning.endswith("duplicate UID(s) observed: u1")
+
+
 async def test_a_warning_is_given_once_however_many_attempts_a_write_takes(world):
     await world.create(thing())
     options, attempts = WriteOptions(field_validation="Warn"), count(1)
