@@ -79,11 +79,20 @@ class ContinuousView(ReadOnlyView):
 
     async def watch(self, options: ListOptions) -> Watch:
         """See ``view.View``."""
+        before = self._origin.now()
         if not options.send_initial_events and options.resource_version not in {"", "0"}:
             await self._require_same(int(options.resource_version))
         watch = await self._inner.watch(options)
+        if not self._is_still(before):
+            watch.close()
         self._origin.guard(watch)
         return watch
+
+    def _is_still(self, before: object) -> bool:
+        try:
+            return self._origin.now() == before
+        except ServiceUnavailableError:
+            return False
 
     async def _require_same(self, revision: int) -> None:
         """Raises ExpiredError."""

@@ -73,6 +73,6 @@ async def stored_copies(*names):
         await copies.store.close()
 
 
-def projected_view(copies, cluster=CONSUMER, **more):
+def projected_view(copies, cluster=CONSUMER, of=ProjectedView, **more):
     given = {"resolve": lambda: Source(PROVIDER, THINGS, IDENTITY, "x"), "origin": "APIExport root:p:e", **more}
-    return ProjectedView(copies.caches, DEFINITION, DEFINITION.versions[0], cluster, shard=SHARD, **given)
+    return of(copies.caches, DEFINITION, DEFINITION.versions[0], cluster, shard=SHARD, **given)

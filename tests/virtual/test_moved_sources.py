@@ -6,6 +6,7 @@ The provider has two CachedResources of flavors, one for each version, and point
 import orjson
 import pytest
 from export_world import EXPORT, FLAVORS_PATH, ExportWorld, accepted, claim, place, told
+from registry_objects import projected_view, stored_copies
 from shard_http import Http
 from shard_world import (
     BINDINGS,
@@ -21,6 +22,10 @@ from shard_world import (
     schema_spec,
     virtual_entry,
 )
+
+from kcpcache.registry.view import ListOptions, Watch
+from kcpcache.virtual.continuity import ContinuousView, Origin
+from kcpcache.virtual.projection import ProjectedView
 
 FLAVORS_OF = f"/clusters/{{}}/{FLAVORS_PATH}"
 GOLD = {"matchLabels": {"tier": "gold"}}
@@ -100,6 +105,26 @@ async def test_whoever_resumes_from_before_that_lists_anew(shard: Shard, http: H
     assert await resumed(http, path, after) == 410
     # Then it came from where it comes from now.
     assert await resumed(http, path, before) == [("MODIFIED", "gold")]
+
+
+async def test_a_watch_ends_at_once_if_the_objects_move_while_it_is_opened() -> None:
+    async with stored_copies("a") as copies:
+        shown = ["here"]
+
+        class Slow(ProjectedView):
+            async def watch(self, options: ListOptions) -> Watch:
+                watch = await super().watch(options)
+                shown.append("elsewhere")
+                return watch
+
+        async def then(_revision: int) -> str:
+            return shown[0]
+
+        inner = projected_view(copies, of=Slow)
+        view = ContinuousView(inner, Origin(lambda: shown[-1], then, lambda _watch: None))
+        watch = await view.watch(ListOptions(resource_version=str(copies.caches.revision)))
+        with pytest.raises(StopAsyncIteration):
+            await watch.next(0)
 
 
 async def test_a_page_of_what_was_shown_before_is_410(shard: Shard, http: Http) -> None:
