@@ -4,9 +4,10 @@ Documentation: "Dynamic Admission Control". Errors' texts are kube-apiserver's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Final
 
+import orjson
 import structlog
 
 from kcpcache.admission.authorizer_library import Deciding
@@ -35,6 +36,10 @@ _KEPT: Final = (
     "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields",
 )  # fmt: skip
 """Metadata that a webhook cannot change."""
+_MUTATION: Final = "mutation.webhook.admission.k8s.io/"
+_VALIDATING: Final = "validating.webhook.admission.k8s.io/"
+_FAILED_OPEN: Final = "failed-open."
+"""What kube-apiserver begins the names of its audit annotations with."""
 
 
 class WebhookDispatcher:
@@ -115,27 +120,37 @@ class MutatingWebhooks:
         if request.operation == "CREATE":
             subject.namespace()  # nobody is asked about what cannot be
         _default(subject)
-        first = _Round()
+        first = _Round(0)
         await self._round(webhooks, subject, first)
         if not first.changed:
             return
         before = copy(request.new)
         await again()
         reinvoked = first.outdated | (first.reinvocable if request.new != before else set())
-        second = _Round()
-        await self._round([hook for hook in webhooks if hook.key in reinvoked], subject, second)
+        second = _Round(1)
+        await self._round(webhooks, subject, second, only=reinvoked)
         if second.changed:
             await again()
 
-    async def _round(self, webhooks: "list[Webhook] | tuple[Webhook, ...]", subject: Subject, found: "_Round") -> None:
-        for webhook in webhooks:
+    async def _round(
+        self, webhooks: tuple[Webhook, ...], subject: Subject, found: "_Round", only: Container[tuple[str, str]] = ()
+    ) -> None:
+        for index, webhook in enumerate(webhooks):
+            if found.number and webhook.key not in only:
+                continue
             version = await self._dispatcher.wanted(webhook, subject)
             if version is None:
                 continue
-            verdict = await self._dispatcher.ask(webhook, subject, version, may_patch=True)
-            if verdict is not None and verdict.patch:
-                await self._patch(webhook, subject, version, verdict, found)
-            if verdict is not None and webhook.reinvoke:
+            changes = found.changes
+            try:
+                verdict = await self._dispatcher.ask(webhook, subject, version, may_patch=True)
+                if verdict is not None and verdict.patch:
+                    await self._patch(webhook, subject, version, verdict, found)
+            finally:
+                found.note_call(index, webhook, mutated=found.changes > changes)
+            if verdict is None:
+                annotate(f"{_FAILED_OPEN}{_MUTATION}{found.place(index)}", webhook.name)
+            elif webhook.reinvoke:
                 found.reinvocable.add(webhook.key)
 
     @staticmethod
@@ -180,14 +195,28 @@ class MutatingWebhooks:
 class _Round:
     """One round of calls: who changed something, and who was asked before somebody else did."""
 
-    def __init__(self) -> None:
-        self.changed = False
+    def __init__(self, number: int) -> None:
+        self.number, self.changes = number, 0
         self.reinvocable: set[tuple[str, str]] = set()
         self.outdated: set[tuple[str, str]] = set()
 
+    @property
+    def changed(self) -> bool:
+        """Whether anybody has changed something."""
+        return self.changes > 0
+
+    def place(self, index: int) -> str:
+        """How the audit log names the call of the ``index``-th webhook."""
+        return f"round_{self.number}_index_{index}"
+
+    def note_call(self, index: int, webhook: Webhook, *, mutated: bool) -> None:
+        """Tell the audit log that a webhook was called, and whether it changed the object."""
+        call = {"configuration": webhook.key[0], "webhook": webhook.name, "mutated": mutated}
+        annotate(f"{_MUTATION}{self.place(index)}", orjson.dumps(call).decode())
+
     def note_change(self, webhook: Webhook) -> None:
         """All who were asked before ``webhook`` have seen something else."""
-        self.changed = True
+        self.changes += 1
         self.outdated |= self.reinvocable
         self.reinvocable.clear()
 
@@ -206,16 +235,16 @@ class ValidatingWebhooks(MutateNothing):
         if not webhooks or subject is None:
             return
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._refusal(webhook, subject)) for webhook in webhooks]
+            asked = [tasks.create_task(self._refusal(*found, subject)) for found in enumerate(webhooks)]
         for task in asked:
             if (error := task.result()) is not None:
                 raise error
 
-    async def _refusal(self, webhook: Webhook, subject: Subject) -> StatusError | None:
+    async def _refusal(self, index: int, webhook: Webhook, subject: Subject) -> StatusError | None:
         try:
             version = await self._dispatcher.wanted(webhook, subject)
-            if version is not None:
-                await self._dispatcher.ask(webhook, subject, version, may_patch=False)
+            if version is not None and await self._dispatcher.ask(webhook, subject, version, may_patch=False) is None:
+                annotate(f"{_FAILED_OPEN}{_VALIDATING}round_0_index_{index}", webhook.name)
         except StatusError as error:
             return error
         return None

@@ -1,5 +1,6 @@
 """What policies and webhooks have to say to the audit log."""
 
+import base64
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from kcpcache.meta.errors import StatusError
 
 POLICIES = "validatingadmissionpolicies.v1.admissionregistration.k8s.io"
 BINDINGS = "validatingadmissionpolicybindings.v1.admissionregistration.k8s.io"
+MUTATING = "mutatingwebhookconfigurations.v1.admissionregistration.k8s.io"
 VALIDATING = "validatingwebhookconfigurations.v1.admissionregistration.k8s.io"
 RULES = [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -84,19 +86,66 @@ async def test_an_expression_that_fails_may_be_ignored(world):
     assert await noted(world) == {}
 
 
-async def test_what_a_webhook_notes_is_noted_under_its_name(world):
-    async with WebhookServer().running() as server:
-        server.answer = lambda review: {
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "response": {"uid": review["request"]["uid"], "allowed": True, "auditAnnotations": {"seen": "yes"}},
-        }
-        hook = {
-            "name": "hook.example.com",
+def hooks(server, *names, **more):
+    return [
+        {
+            "name": name,
             "rules": RULES,
-            "clientConfig": server.client_config(),
+            "clientConfig": server.client_config(f"/{name}"),
             "sideEffects": "None",
             "admissionReviewVersions": ["v1"],
+            **more,
         }
-        await world.create(VALIDATING, {"metadata": {"name": "w"}, "webhooks": [hook]})
-        assert await noted(world) == {"hook.example.com/seen": "yes"}
+        for name in names
+    ]
+
+
+def allowed(review, **more):
+    response = {"uid": review["request"]["uid"], "allowed": True, **more}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+
+
+@pytest.fixture
+async def server():
+    async with WebhookServer().running() as found:
+        found.answer = allowed
+        yield found
+
+
+async def test_what_a_webhook_notes_is_noted_under_its_name(world, server):
+    server.answer = lambda review: allowed(review, auditAnnotations={"seen": "yes"})
+    await world.create(VALIDATING, {"metadata": {"name": "w"}, "webhooks": hooks(server, "hook.example.com")})
+    assert await noted(world) == {"hook.example.com/seen": "yes"}
+
+
+async def test_which_webhooks_were_called_and_which_changed_the_object_is_noted_for_each_round(world, server):
+    """``a`` is called again, since ``b`` changed what it saw."""
+
+    def answer(review):
+        if server.heads[-1].startswith("POST /b") and not review["request"]["object"].get("data"):
+            patch = base64.b64encode(b'[{"op": "add", "path": "/data", "value": {"k": "v"}}]').decode()
+            return allowed(review, patch=patch, patchType="JSONPatch")
+        return allowed(review)
+
+    server.answer = answer
+    webhooks = hooks(server, "a.example.com", "b.example.com", reinvocationPolicy="IfNeeded")
+    await world.create(MUTATING, {"metadata": {"name": "w"}, "webhooks": webhooks})
+    prefix = "mutation.webhook.admission.k8s.io"
+    assert await noted(world) == {
+        f"{prefix}/round_0_index_0": '{"configuration":"w","webhook":"a.example.com","mutated":false}',
+        f"{prefix}/round_0_index_1": '{"configuration":"w","webhook":"b.example.com","mutated":true}',
+        f"{prefix}/round_1_index_0": '{"configuration":"w","webhook":"a.example.com","mutated":false}',
+    }
+
+
+async def test_a_webhook_that_failed_and_was_let_pass_is_noted(world, server):
+    server.answer = lambda _review: {}
+    for kind, name in ((MUTATING, "m"), (VALIDATING, "v")):
+        webhooks = hooks(server, f"{name}.example.com", failurePolicy="Ignore")
+        await world.create(kind, {"metadata": {"name": name}, "webhooks": webhooks})
+    called = '{"configuration":"m","webhook":"m.example.com","mutated":false}'
+    assert await noted(world) == {
+        "mutation.webhook.admission.k8s.io/round_0_index_0": called,
+        "failed-open.mutation.webhook.admission.k8s.io/round_0_index_0": "m.example.com",
+        "failed-open.validating.webhook.admission.k8s.io/round_0_index_0": "v.example.com",
+    }
