@@ -169,7 +169,7 @@ class Fairness:
             async with asyncio.timeout(QUEUE_SECONDS):
                 await self._stand((ticket, True), mine, place)
         except BaseException as error:
-            if not ticket.cancelled():
+            if ticket.done() and not ticket.cancelled():
                 self._end(mine, place)  # its turn came at the moment of its end
             if isinstance(error, TimeoutError):
                 raise _too_many() from None

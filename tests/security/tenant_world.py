@@ -51,7 +51,6 @@ async def tenant_world(folder: Path) -> AsyncIterator[World]:
             await make_administrator(admin, tenant.path, user)
         await fill(admin, alpha)
         resources = await fill(admin, bravo)
-        await make_administrator(admin, f"{alpha.path}:{alpha.marker}", "mallory")
         bravo.secrets -= alpha.secrets  # what both have is the provider's
         like_bravo = Tenant("brave", "z9brave", victor, cluster="".join(reversed(bravo.cluster)))
         yield World(admin, nobody, alpha, bravo, like_bravo, resources)

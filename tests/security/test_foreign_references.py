@@ -4,14 +4,16 @@ Each is made twice, naming what bravo has and what nobody has: what comes of it 
 """
 
 import base64
+import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 import pytest
 from attacks import APPLY
-from server_in_process import Answer, Http
-from tenant_world import World
+from server_in_process import MERGE_PATCH, Answer, Http
+from tenant_world import World, make_workspace
 from tenants import UNIVERSAL, Tenant, crd_spec, is_established, phase_is, schema_spec, virtual_storage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 APIS, CACHE = "/apis/apis.kcp.io", "/apis/cache.kcp.io/v1alpha1"
 TENANCY, CORE = "/apis/tenancy.kcp.io/v1alpha1", "/apis/core.kcp.io/v1alpha1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+NAMED, NUMBERS = re.compile(rb"\bc\d+\b"), itertools.count()
+PATCH = {"content-type": MERGE_PATCH}
 Body = dict[str, Any]
 
 
@@ -86,19 +90,22 @@ async def test_p11_a_slice_of_another_tenant_s_cached_resource_leads_nowhere_whe
             spec = {"cachedResource": {"path": path, "name": victim.marker}}
             slices = f"{base}{CACHE}/cachedresourceendpointslices"
             await user.must("POST", slices, {"metadata": {"name": name}, "spec": spec})
-            answer = await virtual_things(world, name, await identity_of(world), name)
+            answer = await virtual_things(world, await identity_of(world), name, group=victim.group)
             found = await user.ask("GET", f"{slices}/{name}")
-            told.append((path == victim.path, unnamed(answer, victim).replace(name.encode(), b"?"), status_of(found)))
+            said = NAMED.sub(b"?", unnamed(answer, victim).replace(name.encode(), b"?"))
+            told.append((path == victim.path, said, status_of(found)))
+            assert answer.status == 503
             assert answer.status == 503
     assert told[:2] == told[2:]
 
 
 async def test_p11_an_export_that_names_another_tenant_s_public_identity_shows_nothing(world: World):
     """The hash proves nothing: neither with the name of the other's slice, nor with one of the exporter's own."""
-    for name, endpoint_slice in (("hash-alone", world.bravo.marker), ("hash-and-own-slice", world.alpha.marker)):
-        answer = await virtual_things(world, name, await identity_of(world), endpoint_slice)
-        assert answer.status == 503
-        assert_nothing_of_bravo(world, answer, endpoint_slice)
+    for endpoint_slice in (world.bravo.marker, world.alpha.marker):
+        for group in (world.alpha.group, world.bravo.group):
+            answer = await virtual_things(world, await identity_of(world), endpoint_slice, group=group)
+            assert answer.status == 503
+            assert_nothing_of_bravo(world, answer, endpoint_slice + group + await identity_of(world))
 
 
 async def test_p11_two_owners_of_one_identity_key_share_no_objects(world: World):
@@ -117,7 +124,7 @@ async def test_p11_two_owners_of_one_identity_key_share_no_objects(world: World)
     assert found["status"]["identityHash"] == await identity_of(world)
     await user.must("POST", f"{base}/apis/{group}/v1/things", {"metadata": {"name": "own"}})
     await user.until(f"{cached}/stolen", lambda found: found["status"]["resourceCounts"] == {"local": 1, "cache": 1})
-    answer = await virtual_things(world, "stolen", await identity_of(world), "stolen", exported=group)
+    answer = await virtual_things(world, await identity_of(world), "stolen", group=group)
     assert [item["metadata"]["name"] for item in answer.json()["items"]] == ["own"]
     assert_nothing_of_bravo(world, answer, group)
     place = f"/services/replication/{world.alpha.cluster}/stolen/clusters/*/apis/{group}/v1/things"
@@ -148,9 +155,9 @@ async def test_p11_an_endpoint_slice_of_a_foreign_kind_opens_nothing_that_its_re
         status = {"endpoints": [{"url": f"{url}{path}"}]}
         await user.must("POST", routes, {"metadata": {"name": name}, "status": status})
         slice_of = ("routes.example.com", "Route")
-        answer = await virtual_things(world, name, await identity_of(world), name, slice_of=slice_of)
+        answer = await virtual_things(world, await identity_of(world), name, slice_of=slice_of, group=world.bravo.group)
         assert answer.status in {403, 404, 503}, answer
-        assert_nothing_of_bravo(world, answer, path)
+        assert_nothing_of_bravo(world, answer, path + world.bravo.group)
 
 
 async def test_p11_a_claim_on_another_tenant_s_resource_shows_only_what_its_own_consumers_have(world: World):
@@ -174,7 +181,7 @@ async def test_p11_nobody_moves_his_workspace_to_another_s_path_or_has_another_s
     user, base, bravo = world.alpha.user, world.alpha.base, world.bravo
     forged = {"kcp.io/path": bravo.path, "experimental.tenancy.kcp.io/owner": '{"username":"victor"}'}
     one, body = f"{base}{CORE}/logicalclusters/cluster", {"metadata": {"annotations": forged}}
-    await user.ask("PATCH", one, body, {"content-type": "application/merge-patch+json"})
+    await user.ask("PATCH", one, body, PATCH)
     apply = {"apiVersion": "core.kcp.io/v1alpha1", "kind": "LogicalCluster", **body}
     await user.ask("PATCH", f"{one}?fieldManager=thief&force=true", apply, {"content-type": APPLY})
     await user.ask("PUT", one, {**(await user.must("GET", one)), **body})
@@ -188,6 +195,34 @@ async def test_p11_nobody_moves_his_workspace_to_another_s_path_or_has_another_s
     workspace = {"metadata": {"name": "owned", "annotations": forged}, "spec": {"type": UNIVERSAL}}
     made = await user.must("POST", f"{base}{TENANCY}/workspaces", workspace)
     assert "mallory" in made["metadata"]["annotations"]["experimental.tenancy.kcp.io/owner"]
+
+
+@pytest.mark.parametrize("annotation", ["kcp.io/cluster", "kcp.io/path", "internal.cache.kcp.io/reference-allowed"])
+async def test_p11_no_annotation_makes_an_object_another_tenant_s(world: World, annotation: str):
+    """Which workspace an object is in decides about much; it is never what the object says of itself."""
+    user, marker, forged = world.alpha.user, world.alpha.marker, f"forged-{annotation.replace('/', '-')}"
+    lies = {
+        annotation: f"{world.bravo.cluster}/{world.bravo.marker}" if "reference" in annotation else world.bravo.cluster
+    }
+    spec = {"cachedResource": {"path": world.bravo.path, "name": world.bravo.marker}}
+    slices = f"{world.alpha.base}{CACHE}/cachedresourceendpointslices"
+    made = {"metadata": {"name": forged, "annotations": lies}, "spec": spec}
+    await user.ask("POST", slices, made)
+    await user.ask("PATCH", f"{slices}/{marker}", {"metadata": {"annotations": lies}}, PATCH)
+    cached = f"{world.alpha.base}{CACHE}/cachedresources/{marker}"
+    status = {"status": {"identityHash": await identity_of(world)}, "metadata": {"annotations": lies}}
+    await user.ask("PATCH", f"{cached}/status", status, PATCH)
+    await user.ask("PATCH", cached, {"metadata": {"annotations": lies}}, PATCH)
+    for endpoint_slice in (forged, marker):
+        for group in (world.alpha.group, world.bravo.group):
+            answer = await virtual_things(world, await identity_of(world), endpoint_slice, group=group)
+            assert_nothing_of_bravo(world, answer, f"{world.bravo.marker} {await identity_of(world)}")
+        for at in ("*", world.alpha.cluster):
+            place = f"/services/replication/{world.alpha.cluster}/{marker}/clusters/{at}"
+            answer = await user.ask("GET", f"{place}/apis/{world.bravo.group}/v1/things")
+            assert_nothing_of_bravo(world, answer, place + world.bravo.group)
+    here = (await user.must("GET", cached))["metadata"]["annotations"]
+    assert here["kcp.io/cluster"] == world.alpha.cluster
 
 
 async def test_p11_an_impersonated_user_is_nobody_in_other_workspaces(world: World):
@@ -261,23 +296,23 @@ async def identity_of(world: World) -> str:
 
 async def virtual_things(
     world: World,
-    name: str,
     identity_hash: str,
     endpoint_slice: str,
     *,
     slice_of: tuple[str, str] = ("cache.kcp.io", "CachedResourceEndpointSlice"),
-    exported: str = "",
+    group: str,
 ) -> Answer:
-    """What mallory reads in a workspace of hers that binds an export of hers of things that are behind a slice."""
-    user, base, group = world.alpha.user, f"{world.alpha.base}{APIS}", exported or f"{name}.example.com"
+    """What mallory reads in a new workspace of hers that binds an export of hers of things that are behind a slice."""
+    user, base, name = world.alpha.user, f"{world.alpha.base}{APIS}", f"c{next(NUMBERS)}"
     schema = f"v1.things.{group}"
     body = {"metadata": {"name": schema}, "spec": schema_spec(group, "things")}
-    await user.must("POST", f"{base}/v1alpha1/apiresourceschemas", body)
+    assert (await user.ask("POST", f"{base}/v1alpha1/apiresourceschemas", body)).status in {201, 409}
     storage = virtual_storage(identity_hash, endpoint_slice, *slice_of)
     entry = {"group": group, "name": "things", "schema": schema, "storage": storage}
     body = {"metadata": {"name": name}, "spec": {"resources": [entry]}}
     await user.must("POST", f"{base}/v1alpha2/apiexports", body)
-    consumer = f"/clusters/{world.alpha.path}:{world.alpha.marker}"
+    await make_workspace(user, f"{world.alpha.path}:{name}")
+    consumer = f"/clusters/{world.alpha.path}:{name}"
     bindings = f"{consumer}{APIS}/v1alpha2/apibindings"
     reference = {"reference": {"export": {"path": world.alpha.path, "name": name}}}
     await user.must("POST", bindings, {"metadata": {"name": name}, "spec": reference})
