@@ -17,6 +17,8 @@ def rewrite_secrets(
     """Encrypt all Secrets with the first key of the key file, while the server is stopped.
 
     For a key file that is new, or has a new first line. Afterwards keys below the first are needed no more.
+
+    Example: kcpcache rewrite-secrets --encryption-key-file /etc/kcpcache/keys
     """
     settings = settings_of({"root_dir": root_dir, "encryption_key_file": encryption_key_file})
 

@@ -17,7 +17,10 @@ from kcpcache.config import Settings
 
 
 def start(**flags: Any) -> None:
-    """Start the server. Every flag can also be given as KCPCACHE_<FLAG> in the environment."""
+    """Start the server. Every flag can also be given as KCPCACHE_<FLAG> in the environment.
+
+    Example: kcpcache start --root-dir /var/lib/kcpcache --port 6443
+    """
     try:
         _start(settings_of(flags))
     except KeyboardInterrupt:

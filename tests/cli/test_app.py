@@ -1,0 +1,26 @@
+import pytest
+from typer.main import get_group
+from typer.testing import CliRunner
+
+from kcpcache.cli.app import app
+
+COMMANDS = sorted(get_group(app).commands)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "version"])
+def test_every_command_shows_an_example_of_itself(name: str):
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert f"Example: kcpcache {name}" in shown.output
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("re", ["restore", "rewrite-secrets"]), ("d", ["demo", "doctor"])])
+def test_commands_are_completed_in_the_shell(typed: str, offered: list[str]):
+    env = {"_KCPCACHE_COMPLETE": "complete_bash", "COMP_WORDS": f"kcpcache {typed}", "COMP_CWORD": "1"}
+    completed = CliRunner().invoke(app, [], env=env, prog_name="kcpcache")
+    assert completed.output.split() == offered
+
+
+def test_a_mistake_ends_with_an_error():
+    assert CliRunner().invoke(app, ["restor"]).exit_code == 2
+    assert CliRunner().invoke(app, ["backup"]).exit_code == 2
