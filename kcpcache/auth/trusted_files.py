@@ -102,13 +102,14 @@ def _authorities(paths: tuple[Path, ...]) -> tuple[x509.Certificate, ...]:
 def _tls_context(chain: Path, key: Path, authorities: tuple[x509.Certificate, ...]) -> ssl.SSLContext:
     """TLS 1.2 and later; a client certificate is asked for and may be left out.
 
-    No sessions are resumed: one would carry a client past the check of his certificate against today's authorities.
+    There are no tickets: a session that is resumed by one has lost the authorities between the client's certificate
+    and ours.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_TICKET
-    context.num_tickets = 0
+    context.num_tickets = 0  # TLS 1.3 would keep sessions in memory instead
     try:
         context.load_cert_chain(chain, key)
     except (OSError, ssl.SSLError) as error:

@@ -17,8 +17,8 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 class Signer:
     """Somebody with a key, whatever his certificate says he may do with it."""
 
-    def __init__(self, name, issuer=None, *, ca=True, path_length=None, days=30, usages=(), key_usage=None):
-        self.key, self.name = ec.generate_private_key(ec.SECP256R1()), name
+    def __init__(self, name, issuer=None, *, key=None, ca=True, path_length=None, days=30, usages=(), key_usage=None):
+        self.key, self.name = key or ec.generate_private_key(ec.SECP256R1()), name
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         by = issuer or self
         builder = (
@@ -74,6 +74,15 @@ def test_authorities_between_may_come_in_any_order_and_with_others(root):
     assert not good(root, alice, one)
     assert not good(root, alice)
     assert not good(Signer("root"), alice, two, one)
+
+
+def test_an_authority_that_another_one_signed_too_may_be_shown_in_both_forms(root):
+    own = Signer("cross")
+    signed = Signer("cross", root, key=own.key)
+    alice = Signer("alice", own, ca=False)
+    assert good(root, alice, own, signed)
+    assert good(root, alice, signed, own)
+    assert not good(root, alice, own)
 
 
 @pytest.mark.parametrize(

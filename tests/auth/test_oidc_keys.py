@@ -10,7 +10,7 @@ import trustme
 import uvicorn
 from oidc_issuer import URL, Issuer, ec_key
 
-from kcpcache.auth.oidc_keys import MOST_ANSWER_BYTES, RETRY_SECONDS, IssuerKeys
+from kcpcache.auth.oidc_keys import MOST_ANSWER_BYTES, REFRESH_SECONDS, RETRY_SECONDS, IssuerKeys
 
 DISCOVERY, KEYS = "/.well-known/openid-configuration", "/keys"
 
@@ -114,3 +114,25 @@ async def test_the_issuer_s_own_authority_is_trusted_where_a_file_names_it(tmp_p
     assert list(await IssuerKeys(issuer.url, tmp_path / "none.crt").current()) == []
     running.should_exit = True
     await task
+
+
+async def test_whoever_comes_while_stale_keys_are_fetched_anew_is_not_kept_waiting(issuer):
+    asked, clock = asyncio.Event(), [0.0]
+
+    class SilentLater(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if clock[0]:
+                asked.set()
+                await asyncio.Event().wait()
+            status, _, body = issuer.answer(str(request.url).removeprefix(URL))
+            return httpx.Response(status, stream=httpx.ByteStream(body))
+
+    keys = IssuerKeys(URL, transport=SilentLater(), clock=lambda: clock[0])
+    before = await keys.current()
+    clock[0] = REFRESH_SECONDS
+    first = asyncio.create_task(keys.current())
+    await asked.wait()
+    assert await asyncio.wait_for(keys.current(), 1) is before
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first

@@ -57,6 +57,35 @@ async def test_a_handshake_takes_certificates_of_the_authorities_and_asks_for_no
     assert await site.handshake(trusted, trustme.CA()) == "refused"
 
 
+async def test_an_authority_for_clients_need_not_be_the_root_of_all(site):
+    team = site.clients.create_child_ca()
+    site.files.client_authorities[0].write_bytes(team.cert_pem.bytes())
+    trusted = TrustedFiles(site.files)
+    assert await site.handshake(trusted, team) == "known"
+    assert await site.handshake(trusted, site.clients) == "refused"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed_by_a_ticket_which_holds_but_one_certificate(site, version):
+    trusted, client = TrustedFiles(site.files), ssl.create_default_context()
+    client.maximum_version = version
+    site.serving.configure_trust(client)
+
+    def session_after(earlier):
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ours = client.wrap_bio(back, there, server_hostname="127.0.0.1", session=earlier)
+        theirs = trusted.context.wrap_bio(there, back, server_side=True)
+        for side in (ours, theirs, ours, theirs):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+        theirs.write(b"x")
+        assert ours.read(1) == b"x"
+        return ours
+
+    first = session_after(None)
+    assert not session_after(first.session).session_reused
+
+
 async def test_a_changed_authority_is_taken_over_without_a_restart(site):
     trusted, told = TrustedFiles(site.files), []
     trusted.listeners.append(told.append)

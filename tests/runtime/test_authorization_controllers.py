@@ -48,3 +48,14 @@ async def test_aggregated_roles_are_kept_up_after_a_restart(shard: Shard) -> Non
     await shard.restart()
     await shard.settled()
     assert rules(shard, "root", "sum") == [READ]
+
+
+async def test_a_role_that_gathers_no_more_is_not_looked_at_any_more(shard: Shard) -> None:
+    controller = next(found for found in shard.controllers if found.name == "cluster-role-aggregation")
+    await shard.create("root", CLUSTER_ROLES, "sum", aggregationRule=GATHER, rules=[])
+    await shard.change("root", CLUSTER_ROLES, "sum", lambda role: role.pop("aggregationRule"))
+    await shard.settled()
+    before = controller.counts.reconciled
+    await shard.create("root", CLUSTER_ROLES, "part", labels={"to": "sum"}, rules=[READ])
+    await shard.settled()
+    assert controller.counts.reconciled == before

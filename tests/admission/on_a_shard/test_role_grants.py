@@ -114,6 +114,18 @@ async def test_the_verbs_escalate_and_bind_lift_the_limit_where_they_are_given(r
     assert (await roles.write("POST", "rolebindings", **to("edit")))[0] == 403
 
 
+async def test_a_right_to_bind_in_one_namespace_is_none_elsewhere(shard: Shard, roles: Roles) -> None:
+    binder = {"rules": [rule(GROUP, "clusterroles", "bind", names=("edit",))]}
+    await roles.http.request("POST", roles.path("roles"), {"metadata": {"name": "binder"}, **binder})
+    eve = {"kind": "User", "apiGroup": GROUP, "name": "eve"}
+    await roles.write("POST", "rolebindings", user="master", **{**to("binder", "Role"), "subjects": [eve]})
+    response = await roles.http.request(
+        "POST", roles.path("rolebindings"), {"metadata": {"name": "second"}, **to("edit")}, user="eve"
+    )
+    assert response.status_code == 201, response.text
+    assert (await roles.write("POST", "clusterrolebindings", **to("edit")))[0] == 403
+
+
 async def test_an_aggregation_rule_is_for_those_who_may_do_everything(roles: Roles) -> None:
     gather = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
     code, message = await roles.write("POST", "clusterroles", rules=[], **gather)
