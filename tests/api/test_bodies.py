@@ -99,6 +99,12 @@ def test_what_is_not_exact_json_is_a_bad_request(body):
         decode_json(body)
 
 
+def test_a_number_without_a_fraction_is_an_integer():
+    body = b'{"a":1.0,"b":[2.0,{"c":-3.000}],"d":1.5,"e":"4.0","f":1.0e30}'
+    assert orjson.dumps(decode_json(body)) == b'{"a":1,"b":[2,{"c":-3}],"d":1.5,"e":"4.0","f":1e+30}'
+    assert orjson.dumps(decode_json(b"5.0")) == b"5"
+
+
 def test_the_deepest_allowed_json_can_be_encoded_again():
     body = b'{"a":' * MOST_NESTING + b"1" + b"}" * MOST_NESTING
     assert orjson.dumps(decode_json(body)) == body
