@@ -41,7 +41,8 @@ export class Session {
     const url = new URL(path, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const protocols = [PROTOCOL];
-    if (this.#token) protocols.unshift(BEARER + btoa(this.#token).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, ""));
+    if (this.#token)
+      protocols.unshift(BEARER + btoa(this.#token).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, ""));
     return new WebSocket(url, protocols);
   }
 
@@ -106,7 +107,8 @@ export class Collection {
 
   /** The objects by name, then by workspace. */
   sorted() {
-    const order = ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name} ${metadata.annotations?.["kcp.io/cluster"] ?? ""}`;
+    const order = ({ metadata }) =>
+      `${metadata.namespace ?? ""}/${metadata.name} ${metadata.annotations?.["kcp.io/cluster"] ?? ""}`;
     return [...this.items.values()].sort((one, other) => order(one).localeCompare(order(other)));
   }
 
@@ -123,7 +125,12 @@ export class Collection {
     try {
       const list = await this.#session.get(`${this.#path}?limit=${PAGE}${this.#selection}`);
       if (this.#stopped) return;
-      this.items = new Map(list.items.map((object) => [keyOf(object), { apiVersion: list.apiVersion, kind: list.kind.replace(/List$/, ""), ...object }]));
+      this.items = new Map(
+        list.items.map((object) => [
+          keyOf(object),
+          { apiVersion: list.apiVersion, kind: list.kind.replace(/List$/, ""), ...object },
+        ]),
+      );
       this.more = list.metadata.remainingItemCount ?? 0;
       this.#version = list.metadata.resourceVersion;
       this.loaded = true;
@@ -190,7 +197,9 @@ export function resourcePath(cluster, { group, version, resource }, base = "") {
 export async function discover(session, cluster) {
   const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
   const found = [];
-  const documents = await Promise.all(["api", "apis"].map((path) => session.get(`/clusters/${cluster}/${path}`, accept)));
+  const documents = await Promise.all(
+    ["api", "apis"].map((path) => session.get(`/clusters/${cluster}/${path}`, accept)),
+  );
   for (const group of documents.flatMap((document) => document.items ?? [])) {
     const preferred = new Set();
     for (const { version, resources = [] } of group.versions ?? []) {
@@ -198,7 +207,14 @@ export async function discover(session, cluster) {
         if (!verbs.includes("list") || preferred.has(resource)) continue;
         preferred.add(resource);
         const readOnly = !verbs.includes("create");
-        found.push({ group: group.metadata?.name ?? "", version, resource, kind: responseKind?.kind ?? resource, scope, readOnly });
+        found.push({
+          group: group.metadata?.name ?? "",
+          version,
+          resource,
+          kind: responseKind?.kind ?? resource,
+          scope,
+          readOnly,
+        });
       }
     }
   }

@@ -95,9 +95,15 @@ export class LagPlot {
     replace(
       this.#plot,
       ticks.map((lag) => [line(lag), label(duration(lag), LEFT - 8, y(lag) + 4, "end")]),
-      minutes.map((ago) => label(`${ago} min ago`, x(now - ago * 60000), HEIGHT - 2, ago === MINUTES ? "start" : "middle")),
+      minutes.map((ago) =>
+        label(`${ago} min ago`, x(now - ago * 60000), HEIGHT - 2, ago === MINUTES ? "start" : "middle"),
+      ),
       label("now", width - RIGHT, HEIGHT - 2, "end"),
-      samples.length > 1 && svg("polyline", { class: "trace", points: samples.map(({ at, lag }) => `${x(at).toFixed(1)},${y(lag).toFixed(1)}`).join(" ") }),
+      samples.length > 1 &&
+        svg("polyline", {
+          class: "trace",
+          points: samples.map(({ at, lag }) => `${x(at).toFixed(1)},${y(lag).toFixed(1)}`).join(" "),
+        }),
       samples.map(({ at, lag }) => svg("circle", { cx: x(at).toFixed(1), cy: y(lag).toFixed(1), r: 3, class: "dot" })),
     );
   }
@@ -105,6 +111,10 @@ export class LagPlot {
 
 function summary(lags) {
   if (!lags.length) return `No change in the last ${MINUTES} minutes: lag is measured here while changes happen.`;
-  const [changes, half, slowest] = [plural(lags.length, "change"), duration(quantile(lags, 0.5)), duration(Math.max(...lags))];
+  const [changes, half, slowest] = [
+    plural(lags.length, "change"),
+    duration(quantile(lags, 0.5)),
+    duration(Math.max(...lags)),
+  ];
   return `${changes} in ${MINUTES} minutes: half of them reached consumers within ${half}, the slowest in ${slowest}.`;
 }

@@ -15,7 +15,12 @@ function signIn(message = "") {
   leave();
   leave = () => {};
   const token = h("input", { type: "password", autocomplete: "off", spellcheck: "false", id: "token" });
-  const start = h("input", { type: "text", id: "start", value: sessionStorage.getItem(START) ?? "root", spellcheck: "false" });
+  const start = h("input", {
+    type: "text",
+    id: "start",
+    value: sessionStorage.getItem(START) ?? "root",
+    spellcheck: "false",
+  });
   const alert = h("p", { class: "notice", role: "alert", hidden: !message }, message);
   const withToken = h("button", { type: "submit", class: "primary" }, "Sign in");
   const withCertificate = h("button", { type: "button", onclick: () => enter("") }, "Use my browser's certificate");
@@ -67,7 +72,12 @@ async function whoAmI(token, root) {
     return status.userInfo.username;
   } catch (error) {
     if (error.code === 401) throw new Error("The server does not know this token.");
-    if (error.code === 403) throw new Error(token ? "You may not enter this workspace." : "The server does not know you: your browser showed no certificate that it accepts, or you may not enter this workspace.");
+    if (error.code === 403)
+      throw new Error(
+        token
+          ? "You may not enter this workspace."
+          : "The server does not know you: your browser showed no certificate that it accepts, or you may not enter this workspace.",
+      );
     throw error;
   }
 }
@@ -81,7 +91,12 @@ function show(token, root, user) {
   const header = h(
     "header",
     { class: "top" },
-    h("a", { class: "brand", href: `#/${root}` }, h("img", { src: "dashboard/icon.svg", alt: "", width: "24", height: "24" }), "kcpcache"),
+    h(
+      "a",
+      { class: "brand", href: `#/${root}` },
+      h("img", { src: "dashboard/icon.svg", alt: "", width: "24", height: "24" }),
+      "kcpcache",
+    ),
     h("span", { class: "user", title: "You" }, user),
     h("button", { type: "button", class: "quiet", onclick: () => signOut() }, "Sign out"),
   );
@@ -106,7 +121,11 @@ function show(token, root, user) {
     panel.close();
     tree.stop();
   };
-  replace(app, header, h("div", { class: "columns" }, h("nav", { "aria-label": "Workspaces" }, tree.element), main, panel.element));
+  replace(
+    app,
+    header,
+    h("div", { class: "columns" }, h("nav", { "aria-label": "Workspaces" }, tree.element), main, panel.element),
+  );
   route();
 }
 

@@ -19,7 +19,13 @@ export class Panel {
   element = h(
     "aside",
     { class: "panel", hidden: true, "aria-label": "Objects" },
-    h("header", {}, this.#back, this.#title, h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => this.close() }, "✕")),
+    h(
+      "header",
+      {},
+      this.#back,
+      this.#title,
+      h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => this.close() }, "✕"),
+    ),
     this.#note,
     this.#content,
   );
@@ -65,7 +71,12 @@ export class Panel {
 export function showObjects(panel, session, path, title, where, { labels = "", facts: factsOf = summary } = {}) {
   const filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter by name" });
   const body = h("tbody");
-  const table = h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Name"), h("th", {}, "What it says"), h("th", {}, "Age"))), body);
+  const table = h(
+    "table",
+    {},
+    h("thead", {}, h("tr", {}, h("th", {}, "Name"), h("th", {}, "What it says"), h("th", {}, "Age"))),
+    body,
+  );
   const empty = h("p", { class: "caption" });
   const rows = new Map();
   let open = null;
@@ -84,7 +95,10 @@ export function showObjects(panel, session, path, title, where, { labels = "", f
     for (const key of rows.keys()) if (!live.has(key)) rows.delete(key);
     replace(body, shown);
     table.hidden = !shown.length;
-    say(empty, objects.error ? objects.error.message : !objects.loaded ? "Loading …" : shown.length ? "" : "There is none.");
+    say(
+      empty,
+      objects.error ? objects.error.message : !objects.loaded ? "Loading …" : shown.length ? "" : "There is none.",
+    );
     if (!open) panel.note(note());
     open?.();
   });
@@ -118,13 +132,22 @@ export function showObjects(panel, session, path, title, where, { labels = "", f
       const object = objects.items.get(key);
       text.classList.toggle("gone", !object);
       if (object) say(text, toYaml(object, { bookkeeping: bookkeeping.checked }));
-      panel.note(object ? `${where} · resourceVersion ${object.metadata.resourceVersion}` : `${where} · deleted; this was its last state`);
+      panel.note(
+        object
+          ? `${where} · resourceVersion ${object.metadata.resourceVersion}`
+          : `${where} · deleted; this was its last state`,
+      );
     };
-    panel.turn(name, "", [h("label", { class: "check" }, bookkeeping, "with managed fields and the last applied configuration"), text], () => {
-      open = null;
-      panel.turn(title, "", list);
-      draw();
-    });
+    panel.turn(
+      name,
+      "",
+      [h("label", { class: "check" }, bookkeeping, "with managed fields and the last applied configuration"), text],
+      () => {
+        open = null;
+        panel.turn(title, "", list);
+        draw();
+      },
+    );
     open();
   }
 

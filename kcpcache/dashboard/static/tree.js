@@ -100,7 +100,13 @@ class Node {
     this.#twisty = h("span", { class: "twisty", "aria-hidden": "true", onclick: (event) => this.#toggle(event) }, "▸");
     this.#label = h("span", { class: "name" }, name);
     this.#phase = h("span", { class: "phase" });
-    this.row = h("button", { type: "button", class: "row", onclick: () => tree.select(path) }, this.#twisty, this.#label, this.#phase);
+    this.row = h(
+      "button",
+      { type: "button", class: "row", onclick: () => tree.select(path) },
+      this.#twisty,
+      this.#label,
+      this.#phase,
+    );
     this.row.node = this;
     this.#group = h("div", { role: "group", hidden: true });
     this.element = h("div", { role: "treeitem" }, this.row, this.#group);
@@ -129,7 +135,9 @@ class Node {
   open() {
     if (this.isOpen || !this.#mayHaveChildren) return;
     this.isOpen = true;
-    this.#collection ??= new Collection(this.#tree.session, `/clusters/${this.path}/${WORKSPACES}`, { onChange: () => this.#refresh() });
+    this.#collection ??= new Collection(this.#tree.session, `/clusters/${this.path}/${WORKSPACES}`, {
+      onChange: () => this.#refresh(),
+    });
     this.draw();
   }
 
@@ -173,7 +181,11 @@ class Node {
     this.#twisty.classList.toggle("none", !this.#mayHaveChildren);
     this.#group.hidden = !this.isOpen;
     const more = this.#collection?.more ?? 0;
-    replace(this.#group, this.children.map((child) => child.element), more > 0 && h("p", { class: "caption" }, `and ${more.toLocaleString("en")} more that cannot be shown`));
+    replace(
+      this.#group,
+      this.children.map((child) => child.element),
+      more > 0 && h("p", { class: "caption" }, `and ${more.toLocaleString("en")} more that cannot be shown`),
+    );
     this.#tree.onChange();
   }
 
