@@ -13,7 +13,7 @@ from kcpcache.registry.virtual_sources import API_EXPORTS
 
 
 class MayBind(MutateNothing):
-    """Creating an APIBinding needs the verb ``bind`` on the APIExport, in the export's workspace."""
+    """Creating an APIBinding, or an APIExportEndpointSlice, needs the verb ``bind`` on the APIExport, where that is."""
 
     def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
         self._lookup, self._authorizer = lookup, authorizer
@@ -22,7 +22,7 @@ class MayBind(MutateNothing):
         """Raises ForbiddenError: the same one where the export does not exist, so that nobody can probe for it."""
         if request.operation != "CREATE" or request.new is None:
             return
-        path, name = _reference_of_binding(request.new)
+        path, name = _reference(request.new)
         cluster = self._lookup.cluster_at(path, beside=request.attributes.cluster)
         exists = cluster is not None and self._lookup.get(API_EXPORTS, cluster, name) is not None
         if not exists or not _may_bind(self._lookup, self._authorizer, request, path, name):
@@ -30,10 +30,9 @@ class MayBind(MutateNothing):
 
 
 class MayBindWhatIsNamed(MutateNothing):
-    """Whoever names APIExports that others bind by it, or find by it, needs the verb ``bind`` on each.
+    """Whoever names APIExports that others bind by it needs the verb ``bind`` on each: for WorkspaceTypes.
 
-    For WorkspaceTypes (``defaultAPIBindings``: else a type would bind what its author may not) and
-    APIExportEndpointSlices, both as in kcp. The exports need not exist yet.
+    Else a type's ``defaultAPIBindings`` would bind what its author may not. As in kcp, they need not exist yet.
     """
 
     def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
@@ -50,17 +49,16 @@ class MayBindWhatIsNamed(MutateNothing):
                 raise _no_permission(self._lookup, request, path, name)
 
 
-def _reference_of_binding(obj: Object) -> tuple[str, str]:
-    reference = nested(obj, "spec", "reference", "export", default={})
+def _reference(obj: Object) -> tuple[str, str]:
+    """Path and name of the APIExport of an APIBinding or an APIExportEndpointSlice."""
+    reference = nested(obj, "spec", "reference", "export") or nested(obj, "spec", "export") or {}
     return str(reference.get("path") or ""), str(reference.get("name") or "")
 
 
 def _named_exports(obj: Object) -> list[tuple[str, str]]:
-    """Path and name of each APIExport in a WorkspaceType or an APIExportEndpointSlice."""
-    found = [(one.get("path"), one.get("export")) for one in nested(obj, "spec", "defaultAPIBindings") or ()]
-    if of_slice := nested(obj, "spec", "export"):
-        found.append((of_slice.get("path"), of_slice.get("name")))
-    return [(str(path or ""), str(name or "")) for path, name in found]
+    """Path and name of each APIExport in a WorkspaceType."""
+    found = nested(obj, "spec", "defaultAPIBindings") or ()
+    return [(str(one.get("path") or ""), str(one.get("export") or "")) for one in found]
 
 
 def _may_bind(lookup: Lookup, authorizer: Authorizer, request: Request, path: str, name: str) -> bool:

@@ -35,7 +35,7 @@ def default_chain(
     view: ViewOf | None = None,
 ) -> Chain:
     """All plugins of a server. ``webhooks`` calls them; ``view`` shows policies' parameters (None: stored ones)."""
-    claims, named = ClaimsNeedIdentity(), MayBindWhatIsNamed(lookup, authorizer)
+    claims, may_bind = ClaimsNeedIdentity(), MayBind(lookup, authorizer)
     subjects = Subjects(lookup, serving)
     view = view or partial(_stored_view, lookup)
     roles, bindings = RolesWithinOwnRights(authorizer), BindingsWithinOwnRights(authorizer)
@@ -54,11 +54,11 @@ def default_chain(
                 claims,
                 ReservedStatus(),
             ],
-            GroupResource("apis.kcp.io", "apibindings"): [MayBind(lookup, authorizer), claims, ReservedStatus()],
+            GroupResource("apis.kcp.io", "apibindings"): [may_bind, claims, ReservedStatus()],
             GroupResource("cache.kcp.io", "cachedresources"): [OneCachedResource(lookup, serving)],
             GroupResource("cache.kcp.io", "cachedresourceendpointslices"): [ReferenceAllowed(lookup, authorizer)],
-            GroupResource("apis.kcp.io", "apiexportendpointslices"): [named],
-            GroupResource("tenancy.kcp.io", "workspacetypes"): [named],
+            GroupResource("apis.kcp.io", "apiexportendpointslices"): [may_bind],
+            GroupResource("tenancy.kcp.io", "workspacetypes"): [MayBindWhatIsNamed(lookup, authorizer)],
             GroupResource("tenancy.kcp.io", "workspaces"): [WorkspaceTypeAllowed(lookup, authorizer)],
             GroupResource("core.kcp.io", "logicalclusters"): [LogicalClustersAreMade()],
         },

@@ -53,6 +53,24 @@ async def test_binding_needs_the_verb_bind_and_a_missing_export_answers_the_same
     assert (await http.refused("POST", at, binding("root:provider", "missing"), user="bob"))[0] == 403
 
 
+async def test_a_slice_of_an_export_needs_the_verb_bind_on_an_export_that_is_there(
+    shard: Shard, http: Http, bobs: str
+) -> None:
+    provider = await shard.provider()
+    slices = f"/clusters/{bobs}/apis/apis.kcp.io/v1alpha1/apiexportendpointslices"
+
+    def of(name: str) -> Object:
+        return {"metadata": {"name": "mine"}, "spec": {"export": {"path": "root:provider", "name": name}}}
+
+    for name in ("cloud", "missing"):
+        code, message = await http.refused("POST", slices, of(name), user="bob")
+        why = f"unable to create APIExportEndpointSlice: no permission to bind to export root:provider:{name}"
+        assert (code, why in message) == (403, True)
+    assert (await http.refused("POST", slices, of("missing")))[0] == 403
+    await http.grant(provider, "bob", [rule("apis.kcp.io", "apiexports", "bind", names=("cloud",))])
+    assert (await http.request("POST", slices, of("cloud"), user="bob")).status_code == 201
+
+
 async def test_a_type_that_binds_needs_the_verb_bind_of_whoever_adds_an_export_to_it(
     shard: Shard, http: Http, bobs: str
 ) -> None:
