@@ -101,7 +101,11 @@ class IssuerKeys:
 
     async def _published(self) -> Keys:
         """What the issuer publishes. Raises IssuerError."""
-        async with _told(), asyncio.timeout(ANSWER_SECONDS), await asyncio.to_thread(self._client) as client:
+        try:
+            made = await asyncio.to_thread(self._client)
+        except OSError as error:
+            raise IssuerError(f"the authorities to be trusted cannot be read: {error}") from None
+        async with _told(), asyncio.timeout(ANSWER_SECONDS), made as client:
             document = await _get(client, self._issuer.removesuffix("/") + _DISCOVERY)
             if document.get("issuer") != self._issuer:
                 raise IssuerError("its configuration names another issuer")
@@ -111,7 +115,10 @@ class IssuerKeys:
             return _keys(await _get(client, url))
 
     def _client(self) -> "httpx.AsyncClient":
+        """Takes a while the first time, and so has a thread of its own: what a token needs is imported, joserfc too."""
         import httpx
+        import joserfc.jwk
+        import joserfc.jws  # noqa: F401 -- for oidc.py
 
         return httpx.AsyncClient(
             verify=ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None),
