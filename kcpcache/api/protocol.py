@@ -229,7 +229,9 @@ class KubernetesProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Answer at once, without a task, what the application knows already; let other answers leave in one piece."""
         method = cycle.scope["method"]
-        if method == "GET" and not self.flow.write_paused and (at_once := getattr(app, "at_once", None)) is not None:
+        # What was sent ahead is begun by the end of the one before: answered at once, each would be inside that one.
+        newest = cycle is self.cycle and not self.flow.write_paused
+        if method == "GET" and newest and (at_once := getattr(app, "at_once", None)) is not None:
             body = at_once(cycle.scope)
             if body is not None:
                 send_whole(cycle, self.transport, PLAIN_HEADS[_OK], body)

@@ -1,5 +1,6 @@
 """What the second GET of a kind on one connection may leave out, and what it may not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -152,3 +153,20 @@ async def test_a_view_that_would_have_to_wait_says_nothing(world, caller):
     world.caches.revision -= 1  # as if a write had been acknowledged that the caches do not show yet
     assert view.at_once("default", "a") is None
     world.caches.revision += 1
+
+
+async def test_thousands_of_gets_sent_ahead_are_all_answered(world, server):
+    await world.create("a")
+    host, port = server.removeprefix("http://").split(":")
+    get, slow = (f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for path in (f"{CM}/a", CM))
+    reader, writer = await asyncio.open_connection(host, int(port))
+    answers, count = bytearray(), 1500
+    writer.write(get)
+    await reader.read(65536)
+    writer.write(slow + get * count)
+    async with asyncio.timeout(20):
+        while answers.count(b"HTTP/1.1 200") <= count:
+            more = await reader.read(1 << 20)
+            assert more, "the connection was cut"
+            answers += more
+    writer.close()
