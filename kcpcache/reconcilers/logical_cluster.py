@@ -52,7 +52,7 @@ class State:
 
 
 def reconcile(state: State) -> Plan:
-    """One write to the LogicalCluster at a time: finalizer, status, then the label that mirrors the phase.
+    """One write to the LogicalCluster at a time: the finalizer, then the status with the label that mirrors the phase.
 
     The bootstrap objects of a logical cluster that a Workspace owns are the Workspace's to create; for any other
     (home workspaces, ``root``) they are created here. Ready waits for them in any case.
@@ -127,7 +127,7 @@ def _written(
 ) -> Plan:
     changes = tuple(before)
     if draft["status"] != (obj.get("status") or {}):
-        changes += (UpdateStatus(target, draft),)
+        changes += (UpdateStatus(target, with_phase_label(draft)),)
     elif labels_of(obj).get(PHASE_LABEL) != phase_label(obj):
         changes += (Update(target, with_phase_label(obj)),)
     return Plan(changes, wait)

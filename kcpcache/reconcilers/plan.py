@@ -52,7 +52,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class UpdateStatus:
-    """Write ``status`` (and nothing else); ``object`` carries the resourceVersion that was decided on."""
+    """Write ``status``, and labels that mirror it; ``object`` carries the resourceVersion that was decided on."""
 
     target: Target
     object: Object

@@ -221,9 +221,9 @@ def _mirror(target: Target, workspace: Object, logical_cluster: Object | None, s
 
 
 def _status_then_label(target: Target, workspace: Object, draft: Object) -> Plan:
-    """One write to the Workspace at a time: the label follows the status that was written."""
+    """The status and the label that mirrors it in one write; the label alone where a user has changed that."""
     if draft["status"] != (workspace.get("status") or {}):
-        return Plan((UpdateStatus(target, draft),))
+        return Plan((UpdateStatus(target, with_phase_label(draft)),))
     if labels_of(workspace).get(PHASE_LABEL) != phase_label(workspace):
         return Plan((Update(target, with_phase_label(workspace)),))
     return NOTHING

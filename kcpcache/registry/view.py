@@ -129,7 +129,8 @@ class WriteOptions:
     """How to write; names follow ``metav1.CreateOptions``. ``warnings`` is filled by the write.
 
     ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
-    creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge.
+    creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge,
+    with the labels that mirror it.
     """
 
     dry_run: bool = False

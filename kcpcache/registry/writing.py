@@ -205,13 +205,13 @@ class Writer:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {entry.uid}"
             raise conflict(self.definition.group, self.definition.plural, entry.name, why)
         self._prune(new, options)
-        new = self._kept_by_server(new, old, subresource)
+        new = self._kept_by_server(new, old, subresource, labels=options.trusted)
         if not subresource:
             self.definition.rules.prepare_update(new, old)
         await admission.mutate("UPDATE", new, old)
         self._default(new)
         if subresource in _WRITTEN_BY:
-            new = self._kept_by_server(new, old, subresource)
+            new = self._kept_by_server(new, old, subresource, labels=options.trusted)
         await slices.pause_if_over()
         self._validate_update(new, old, rules=not options.trusted)
         await slices.pause_if_over()
@@ -239,14 +239,14 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
         return bool(asked)
 
-    def _kept_by_server(self, new: Object, old: Object, subresource: str) -> Object:
+    def _kept_by_server(self, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
         """``new`` with what this way of writing may not change put back from ``old``."""
         path = _WRITTEN_BY.get(subresource)
         if path is not None:
             kept = copy(old)
             put_nested(kept, path, nested(new, *path))
-            if "managedFields" in new["metadata"]:
-                kept["metadata"]["managedFields"] = new["metadata"]["managedFields"]
+            taken = ("managedFields", "labels") if labels else ("managedFields",)
+            kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
             new = kept
         elif self.version.has_status:
             put_nested(new, ("status",), copy(old.get("status")))

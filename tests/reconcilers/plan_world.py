@@ -65,7 +65,8 @@ class World:
         old = self.objects[change.target]
         assert change.object["metadata"]["resourceVersion"] == old["metadata"]["resourceVersion"], "conflict"
         if isinstance(change, UpdateStatus):
-            new = {**old, "status": change.object["status"]}
+            labels = {key: change.object["metadata"][key] for key in ("labels",) if key in change.object["metadata"]}
+            new = {**old, "status": change.object["status"], "metadata": {**old["metadata"], **labels}}
         elif isinstance(change.target, CacheTarget):
             new = change.object
         else:

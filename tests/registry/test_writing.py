@@ -73,6 +73,21 @@ async def test_what_the_server_makes_itself_is_not_judged_by_the_rules_of_its_ty
         await world.create(thing("b", size="large"), definition=refusing, trusted=True)
 
 
+async def test_a_status_takes_labels_along_only_where_the_server_reports_it(world):
+    def mirrored(live):
+        live["status"] = {"phase": "Big"}
+        live["metadata"]["labels"] = {"phase": "Big"}
+        return live
+
+    for trusted, labels in ((False, None), (True, {"phase": "Big"})):
+        name = f"a-{trusted}".lower()
+        await world.create(thing(name))
+        options = WriteOptions(trusted=trusted)
+        written = await world.view().update("", name, mirrored, options, FREE, subresource="status")
+        assert written.item.object()["status"] == {"phase": "Big"}
+        assert written.item.object()["metadata"].get("labels") == labels
+
+
 async def test_status_is_kept_where_it_is_no_subresource(world):
     created = await world.create({"metadata": {"name": "a"}, "status": {"phase": "Own"}}, PLAIN)
     assert created["status"] == {"phase": "Own"}

@@ -136,4 +136,4 @@ async def test_a_workspace_costs_a_known_number_of_writes(shard: Shard):
     await shard.delete("root", WORKSPACES, "one")
     await shard.settled()
     gone = await shard.store.revision()
-    assert (ready - before, gone - ready) == (23, 21)
+    assert (ready - before, gone - ready) == (19, 18)
