@@ -37,6 +37,18 @@ class TestEncryptedMemoryStore(StoreContract):
         return opened
 
 
+class TestEncryptedSqliteStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path):
+        async def opened(**options):
+            below = await SqliteStore.open(tmp_path / "store.db", synchronous="normal", **options)
+            store = EncryptedStore(below, ring(1), "/")
+            store._broadcast = below._broadcast
+            return store
+
+        return opened
+
+
 @pytest.fixture
 async def below():
     opened = MemoryStore()
