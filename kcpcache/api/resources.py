@@ -5,6 +5,7 @@ from typing import Final
 from kcpcache.api.call import CREATED, OK, Call
 from kcpcache.api.decoding import decode_body
 from kcpcache.api.options import delete_options, list_options, resource_version
+from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.authorize import forbid
 from kcpcache.meta.errors import FieldError, InvalidError, method_not_allowed
 from kcpcache.meta.names import GroupResource
@@ -93,10 +94,10 @@ async def update(call: Call) -> None:
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
-        elif not pinned and needs_version(call.definition):
+        elif not pinned and needs_version(call.definition) and _is_addressed(body, info):
             why = "must be specified for an update"
             error = FieldError("FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0x0: {why}")
-            raise InvalidError(call.definition.group, call.definition.kind, info.name, [error])
+            raise InvalidError(info.group, info.resource, info.name, [error])
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
         return body if pinned else copy(body)
 
@@ -110,6 +111,12 @@ async def update(call: Call) -> None:
         create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
     )
     await respond_written(call, written)
+
+
+def _is_addressed(body: Object, info: RequestInfo) -> bool:
+    """Whether it is the URL's object; another's name or namespace is what is said first."""
+    meta = metadata(body)
+    return meta.get("name") == info.name and meta.get("namespace") in {None, "", info.namespace}
 
 
 def authorize_create(call: Call) -> None:

@@ -368,7 +368,11 @@ class Writer:
         """apiVersion, kind, name and namespace agree with the URL; the metadata's types are right."""
         kind, wanted = self.definition.kind, self._api_version
         given = obj.setdefault("apiVersion", wanted), obj.setdefault("kind", kind)
-        if given != (wanted, kind):
+        if given[0] != wanted:
+            raise BadRequestError(
+                f"the API version in the data ({given[0]}) does not match the expected API version ({wanted})"
+            )
+        if given[1] != kind:
             raise BadRequestError(
                 f"the object provided is unrecognized (must be of type {kind}): its apiVersion and kind are "
                 f'"{given[0]}", "{given[1]}", and this URL takes "{wanted}", "{kind}"'
@@ -389,7 +393,9 @@ class Writer:
             meta.pop("namespace", None)
         if name:
             if not meta.get("name"):
-                raise BadRequestError("name must be provided")
+                raise BadRequestError(
+                    f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+                )
             if meta["name"] != name:
                 raise BadRequestError(
                     f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"

@@ -459,6 +459,10 @@ async def test_a_custom_object_is_only_replaced_over_a_version_that_is_named(wor
     answer = await world.client.put(path, json=made)
     assert answer.status_code == 422
     assert "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update" in answer.json()["message"]
+    assert answer.json()["details"]["kind"] == "crontabs"
+    for metadata in ({"name": "b"}, {"namespace": "other"}, {"name": ""}):
+        elsewhere = await world.client.put(path, json={**made, "metadata": {**made["metadata"], **metadata}})
+        assert elsewhere.status_code == 400, "whose object it is comes first"
 
 
 async def test_a_config_map_may_be_replaced_whatever_its_version(world):
