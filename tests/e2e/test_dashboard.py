@@ -178,6 +178,9 @@ def test_somebody_sees_the_workspaces_that_he_may_enter_and_no_others(page: Page
     expect(page.get_by_role("alert")).to_have_text("There is no such workspace, or you may not enter it.")
     tree.get_by_role("button", name="shop").click()
     expect(page.get_by_role("heading", name="All resources")).to_be_visible()
+    story("root:billing", "create", *access)
+    tree.get_by_role("button", name="root", exact=True).click()
+    expect(tree.get_by_role("button", name="billing")).to_be_visible()
 
 
 def test_markup_in_an_object_is_shown_and_never_run(page: Page, story: Kubectl) -> None:

@@ -3,6 +3,7 @@
 import { ApiError, Collection } from "./api.js";
 import { coalesced, h, replace, say } from "./dom.js";
 
+const ASK_AGAIN = 60 * 1000;
 const WORKSPACES = "apis/tenancy.kcp.io/v1alpha1/workspaces";
 
 export class Tree {
@@ -17,7 +18,7 @@ export class Tree {
   constructor(session, root, onSelect) {
     this.#session = session;
     this.#onSelect = onSelect;
-    this.#top = new Node(this, root, root, null);
+    this.#top = new Branch(this, root, root, null);
     this.element.append(this.#top.element);
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.#top.open();
@@ -82,13 +83,19 @@ export class Tree {
   }
 }
 
-class Node {
+// One workspace, and what is below it.
+class Branch {
   isOpen = false;
   #tree;
   #children = new Map();
   #collection = null;
   #object;
-  #mayHaveChildren = true;
+  #mayHaveChildren = true; // as long as it has not been looked at
+  #asked = new Map(); // when it was asked which of them this user may enter
+  #twisty;
+  #label;
+  #phase;
+  #group;
   #draw = coalesced(() => this.draw());
 
   constructor(tree, path, name, parent, object = null) {
@@ -114,11 +121,6 @@ class Node {
     this.draw();
   }
 
-  #twisty;
-  #label;
-  #phase;
-  #group;
-
   get cluster() {
     return this.#object?.spec?.cluster ?? "";
   }
@@ -132,8 +134,12 @@ class Node {
     return [...this.#children.values()].sort((one, other) => one.name.localeCompare(other.name));
   }
 
+  get #canOpen() {
+    return this.#collection?.loaded ? this.#children.size > 0 : this.#mayHaveChildren;
+  }
+
   open() {
-    if (this.isOpen || !this.#mayHaveChildren) return;
+    if (this.isOpen || !this.#canOpen) return;
     this.isOpen = true;
     this.#collection ??= new Collection(this.#tree.session, `/clusters/${this.path}/${WORKSPACES}`, {
       onChange: () => this.#refresh(),
@@ -149,7 +155,9 @@ class Node {
   /** It is shown: whatever may have come below it by now is shown, too. */
   look() {
     this.#mayHaveChildren = true;
+    this.#asked.clear();
     this.open();
+    this.#refresh();
     this.draw();
   }
 
@@ -176,9 +184,9 @@ class Node {
     say(this.#phase, phase === "Ready" ? "" : phase);
     this.row.setAttribute("aria-current", this.#tree.isSelected(this.path) ? "page" : "false");
     this.element.setAttribute("aria-selected", String(this.#tree.isSelected(this.path)));
-    if (this.#mayHaveChildren) this.element.setAttribute("aria-expanded", String(this.isOpen));
+    if (this.#canOpen) this.element.setAttribute("aria-expanded", String(this.isOpen));
     else this.element.removeAttribute("aria-expanded");
-    this.#twisty.classList.toggle("none", !this.#mayHaveChildren);
+    this.#twisty.classList.toggle("none", !this.#canOpen);
     this.#group.hidden = !this.isOpen;
     const more = this.#collection?.more ?? 0;
     replace(
@@ -197,8 +205,8 @@ class Node {
 
   #refresh() {
     if (!this.#collection) return;
-    const { items, error, loaded } = this.#collection;
-    if (error && !loaded) this.#mayHaveChildren = false;
+    const { items, error } = this.#collection;
+    if (error) this.#mayHaveChildren = false;
     const now = new Map([...items.values()].map((object) => [object.metadata.name, object]));
     for (const [name, child] of this.#children) {
       if (now.has(name)) continue;
@@ -210,7 +218,7 @@ class Node {
       if (child) child.#update(object);
       else if (object.status?.phase === "Ready") this.#admit(name, object);
     }
-    if (loaded && this.parent) this.#mayHaveChildren = items.size > 0;
+    for (const name of this.#asked.keys()) if (!now.has(name)) this.#asked.delete(name);
     this.#draw();
   }
 
@@ -222,16 +230,19 @@ class Node {
 
   // A workspace that this user may not enter is not shown, though its parent lists it.
   async #admit(name, object) {
+    if (Date.now() - this.#asked.get(name) < ASK_AGAIN) return;
+    this.#asked.set(name, Date.now());
     const path = `${this.path}:${name}`;
     let hasChildren = false;
     try {
       const found = await this.#tree.session.get(`/clusters/${path}/${WORKSPACES}?limit=1`);
       hasChildren = found.items.length > 0;
     } catch (error) {
+      if (!(error instanceof ApiError)) this.#asked.delete(name);
       if (!(error instanceof ApiError) || error.message.includes("access denied")) return;
     }
-    if (this.#children.has(name) || !this.#collection?.items.size) return;
-    const child = new Node(this.#tree, path, name, this, object);
+    if (this.#children.has(name) || !this.#asked.has(name)) return; // it may have gone meanwhile
+    const child = new Branch(this.#tree, path, name, this, object);
     child.#mayHaveChildren = hasChildren;
     this.#children.set(name, child);
     if (this.#tree.leadsTo(path)) child.look();
