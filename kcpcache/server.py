@@ -394,6 +394,7 @@ class Server:
                 settings.tls_private_key_file or ours.key_path,
                 (certificates.client_authority.certificate_path, *([more] if more else [])),
                 (proxies,) if proxies else (),
+                proxies_have_names=bool(settings.requestheader_allowed_names),
             )
         )
 

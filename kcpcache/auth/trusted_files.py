@@ -25,13 +25,15 @@ LOOK_EVERY_SECONDS = 5.0
 class TlsFiles:
     """PEM files: the serving certificate with its chain and key, and bundles of authorities.
 
-    ``client_authorities`` vouch for users, ``proxy_authorities`` for front proxies.
+    ``client_authorities`` vouch for users, ``proxy_authorities`` for front proxies; ``proxies_have_names`` says that of
+    these only some are believed.
     """
 
     certificate: Path
     key: Path
     client_authorities: tuple[Path, ...]
     proxy_authorities: tuple[Path, ...] = ()
+    proxies_have_names: bool = False
 
     def all(self) -> tuple[Path, ...]:
         """Every file."""
@@ -89,9 +91,14 @@ class TrustedFiles:
 
 
 def load_trust(files: TlsFiles) -> Trust:
-    """What the files say now. Raises CertificateError."""
+    """What the files say now. Raises CertificateError, also where every user would be a front proxy."""
     clients = _authorities(files.client_authorities)
     proxies = _authorities(files.proxy_authorities)
+    if not files.proxies_have_names and not set(clients).isdisjoint(proxies):
+        raise CertificateError(
+            "an authority for front proxies is one for users, too: give --requestheader-allowed-names, "
+            "so that users cannot speak for others"
+        )
     return Trust(_tls_context(files.certificate, files.key, (*clients, *proxies)), clients, proxies)
 
 

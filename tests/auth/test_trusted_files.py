@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import ssl
 
 import pytest
@@ -127,6 +128,13 @@ async def test_files_that_cannot_be_used_leave_the_old_ones_in_force(site, damag
     site.write()
     await trusted.look()
     assert len(told) == 1
+
+
+def test_an_authority_of_users_vouches_for_front_proxies_of_certain_names_only(site):
+    files = dataclasses.replace(site.files, proxy_authorities=site.files.client_authorities)
+    with pytest.raises(CertificateError, match="give --requestheader-allowed-names"):
+        TrustedFiles(files)
+    assert TrustedFiles(dataclasses.replace(files, proxies_have_names=True)).current.proxy_authorities
 
 
 def test_files_that_cannot_be_used_at_the_start_are_one_clear_error(site):
