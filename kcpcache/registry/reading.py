@@ -26,10 +26,11 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription, key_of
+from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shelf import key_of
 from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
 

@@ -9,7 +9,7 @@ import orjson
 
 from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.objects import Object, timestamp
+from kcpcache.meta.objects import Object, copy, nested, timestamp
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WriteOptions
@@ -23,6 +23,12 @@ class UndecodableError(BadRequestError):
         self.why = why
 
 
+WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
+"""The only part that a subresource writes."""
+SERVER_FIELDS = (
+    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
+)  # fmt: skip
+"""Of the metadata: what only the server writes."""
 _timestamp = lru_cache(maxsize=16)(timestamp)
 
 
@@ -82,3 +88,24 @@ def put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
         obj.pop(last, None)
     else:
         obj[last] = value
+
+
+def kept_by_server(version: ServedVersion, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
+    """``new`` with what this way of writing may not change put back from ``old``."""
+    path = WRITTEN_BY.get(subresource)
+    if path is not None:
+        kept = copy(old)
+        put_nested(kept, path, nested(new, *path))
+        taken = ("managedFields", "labels") if labels else ("managedFields",)
+        kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
+        new = kept
+    elif version.has_status:
+        put_nested(new, ("status",), copy(old.get("status")))
+    meta = new["metadata"]
+    for key in ("name", "namespace", *SERVER_FIELDS):
+        if key in old["metadata"]:
+            meta[key] = old["metadata"][key]
+        elif key != "deletionTimestamp":  # one that a client makes up is refused with the other errors
+            meta.pop(key, None)
+    meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+    return new

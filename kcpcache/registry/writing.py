@@ -20,7 +20,7 @@ from kcpcache.meta.errors import (
     conflict,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, nested, new_uid, random_suffix
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid, random_suffix
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
@@ -28,10 +28,12 @@ from kcpcache.registry.pauses import Slices
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
+    SERVER_FIELDS,
+    WRITTEN_BY,
     UndecodableError,
     drop_unknown,
     encoded,
-    put_nested,
+    kept_by_server,
     same_object,
     strict_decoding_error,
     timestamp_of,
@@ -43,11 +45,6 @@ _ATTEMPTS = 100
 """Of a write that names no resourceVersion: each lost one means that another writer won."""
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
-_SERVER_FIELDS = (
-    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
-)  # fmt: skip
-_WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
-"""The only part that a subresource writes."""
 _BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 """Built-in groups whose finalizers need no domain."""
 _REPEATED_OWNERS = (
@@ -89,7 +86,7 @@ class Writer:
         generated = ""
         if not meta.get("name") and meta.get("generateName"):
             generated = meta["name"] = _generated_name(meta)
-        for key in _SERVER_FIELDS:
+        for key in SERVER_FIELDS:
             meta.pop(key, None)
         if self.version.has_status:
             obj.pop("status", None)
@@ -205,13 +202,13 @@ class Writer:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {entry.uid}"
             raise conflict(self.definition.group, self.definition.plural, entry.name, why)
         self._prune(new, options)
-        new = self._kept_by_server(new, old, subresource, labels=options.trusted)
+        new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
         if not subresource:
             self.definition.rules.prepare_update(new, old)
         await admission.mutate("UPDATE", new, old)
         self._default(new)
-        if subresource in _WRITTEN_BY:
-            new = self._kept_by_server(new, old, subresource, labels=options.trusted)
+        if subresource in WRITTEN_BY:
+            new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
         await slices.pause_if_over()
         self._validate_update(new, old, rules=not options.trusted)
         await slices.pause_if_over()
@@ -238,26 +235,6 @@ class Writer:
         if asked and asked != str(entry.revision):
             raise conflict(self.definition.group, self.definition.plural, entry.name)
         return bool(asked)
-
-    def _kept_by_server(self, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
-        """``new`` with what this way of writing may not change put back from ``old``."""
-        path = _WRITTEN_BY.get(subresource)
-        if path is not None:
-            kept = copy(old)
-            put_nested(kept, path, nested(new, *path))
-            taken = ("managedFields", "labels") if labels else ("managedFields",)
-            kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
-            new = kept
-        elif self.version.has_status:
-            put_nested(new, ("status",), copy(old.get("status")))
-        meta = new["metadata"]
-        for key in ("name", "namespace", *_SERVER_FIELDS):
-            if key in old["metadata"]:
-                meta[key] = old["metadata"][key]
-            elif key != "deletionTimestamp":  # one that a client makes up is refused with the other errors
-                meta.pop(key, None)
-        meta["resourceVersion"] = old["metadata"]["resourceVersion"]
-        return new
 
     def _validate_update(self, new: Object, old: Object, *, rules: bool) -> None:
         meta = new["metadata"]

@@ -12,10 +12,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription, key_of
+from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Entries, Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shelf import key_of
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, WatchEvent
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding
 from kcpcache.virtual.api_export_grants import ALL, Grant, Name, Scope, Sight, admits

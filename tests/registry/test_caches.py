@@ -8,8 +8,9 @@ from registry_world import CLUSTER, PLAIN, THINGS, opened, pending, seen, thing
 
 from kcpcache.meta.errors import ExpiredError, ServiceUnavailableError
 from kcpcache.registry import caches as caches_module
-from kcpcache.registry.caches import Caches, Shelf, Subscription, key_of, split_key
+from kcpcache.registry.caches import Caches, Subscription, split_key
 from kcpcache.registry.entry import encode, entry_of
+from kcpcache.registry.shelf import Shelf, key_of
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
 from kcpcache.storage.store import StoreUnavailableError
