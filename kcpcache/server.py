@@ -86,6 +86,8 @@ GC_THRESHOLDS = (10_000, 20, 50)
 GRACE_SECONDS = 8
 _BACKLOG = 2048
 _HANDSHAKE_SECONDS = 10.0
+_MOST_MESSAGE_BYTES = 4096
+"""Of what comes over a WebSocket, which nobody reads."""
 _OTHER_FILES = 200
 """Files and sockets that the server needs besides its clients' connections."""
 
@@ -417,6 +419,8 @@ class Server:
             application,
             http=partial(KubernetesProtocol, most_connections=self._most_connections()),  # type: ignore[arg-type]
             ws="websockets-sansio",
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # its buffers would be most of what a watch takes
             loop="none",
             lifespan="on",
             access_log=False,

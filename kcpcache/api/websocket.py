@@ -12,6 +12,9 @@ from kcpcache.meta.errors import BadRequestError, ForbiddenError
 
 BEARER_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
 _NORMAL: Final = 1000
+_OVER: Final = (OSError, RuntimeError)
+"""What sending raises when the client has gone, and when uvicorn has closed the socket: for a ping that had no answer,
+for a message that is too large or breaks the protocol."""
 _AS_HTTP: Final = {
     "http.response.start": "websocket.http.response.start",
     "http.response.body": "websocket.http.response.body",
@@ -62,13 +65,13 @@ class WebSocketStream:
 
     async def write(self, frames: bytes) -> None:
         """One message per line: JSON has no newline of its own. A client that has gone is noticed elsewhere."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_OVER):
             for line in frames.decode().split("\n")[:-1]:
                 await self._send({"type": "websocket.send", "text": line})
 
     async def finish(self) -> None:
         """Close cleanly."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_OVER):
             await self._send({"type": "websocket.close", "code": _NORMAL})
 
     async def disconnected(self) -> None:

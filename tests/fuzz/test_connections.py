@@ -9,6 +9,8 @@ import httpx
 import pytest
 from hostile import MAPS, forget_peak, memory_mib, raw_connection
 from real_server import Server, eventually, start_server
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 LIMIT = 60
 ROOM_MIB = 30.0
@@ -48,6 +50,19 @@ def test_idle_connections_are_bounded_and_leave_others_served(server: Server):
             return False
 
         eventually(served)
+
+
+def test_a_web_socket_takes_no_large_messages_and_no_compression(server: Server):
+    context = ssl.create_default_context(cadata=server.authority())
+    context.load_cert_chain(server.user_pem("kcp-admin"))
+    url = f"{server.url.replace('https', 'wss', 1)}{MAPS}?watch=1"
+    with connect(url, ssl=context, compression="deflate", proxy=None) as socket:
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+        socket.send("x" * 2**20)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                socket.recv(timeout=10)
+        assert socket.close_code == 1009
 
 
 def test_connections_that_begin_no_tls_are_in_nobody_s_way(server: Server):
