@@ -16,6 +16,7 @@ from kcpcache.api.fairness import Fairness, Seat
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import negotiate
+from kcpcache.api.origin import SAFE_METHODS, has_bearer, require_own_page
 from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
@@ -107,6 +108,8 @@ class KubernetesHandler:
                 await self._serve(exchange, info, stream)
                 return
             stream.require_watch()
+            if exchange.method not in SAFE_METHODS:
+                require_own_page(exchange.headers, with_token=has_bearer(exchange.headers))
             in_flight = measures.begin(info)
             await self.deadlines.bound(self._serve(exchange, info, stream))
         except ClientGoneError:

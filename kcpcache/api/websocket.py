@@ -8,7 +8,8 @@ from typing import Final
 
 from kcpcache.api.body import Receive
 from kcpcache.api.exchange import Message, Scope, Send
-from kcpcache.meta.errors import BadRequestError, ForbiddenError
+from kcpcache.api.origin import require_own_page
+from kcpcache.meta.errors import BadRequestError
 
 BEARER_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
 _NORMAL: Final = 1000
@@ -42,16 +43,10 @@ class WebSocketStream:
         self._scope, self._receive, self._send = scope, receive, send
 
     def require_own_page(self) -> None:
-        """Raises ForbiddenError.
-
-        Browsers let any site's page open a WebSocket, and show their user's certificate for it. A token is another
-        matter: a page that has one was given it.
-        """
-        headers = dict(self._scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        with_token = any(offered.startswith(BEARER_PREFIX) for offered in self._scope.get("subprotocols") or ())
-        if origin and not with_token and origin.partition("://")[2] != headers.get(b"host", b"").decode("latin-1"):
-            raise ForbiddenError("pages of other sites may only watch with a token of their own")
+        """See ``Stream``. A token among the sub-protocols counts as one."""
+        offered = self._scope.get("subprotocols") or ()
+        with_token = any(protocol.startswith(BEARER_PREFIX) for protocol in offered)
+        require_own_page(dict(self._scope["headers"]), with_token=with_token)
 
     def require_watch(self) -> None:
         """Raises BadRequestError."""
