@@ -151,6 +151,8 @@ class ResourceDefinition:
     """Turns accepted other spellings into the schema's, in place, before unknown fields are looked for."""
     normalize_patch: Callable[[Object], None] | None = None
     """The same for the document of a merge patch, whose nulls say what is to go."""
+    always: Object = field(default_factory=dict)
+    """The objects in every object of the type, empty or not, each with those in it (Go: structs, not pointers)."""
     drop_nested: Callable[[Object], list[str]] | None = None
     """Removes, in place, unknown fields where the schema cannot tell them; their paths."""
     decoding_error: Callable[[Object], str] = _metadata_error

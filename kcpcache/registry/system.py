@@ -15,7 +15,7 @@ from kcpcache.registry.builtin.decoding import decoding_error, fill_in_nulls
 from kcpcache.registry.builtin.events import to_core_form, to_events_form
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES, BuiltinResource
 from kcpcache.registry.builtin.rules import RULES
-from kcpcache.registry.builtin.schema import structural_schema
+from kcpcache.registry.builtin.schema import embedded_structs, structural_schema
 from kcpcache.registry.crd import CRD_RULES
 from kcpcache.registry.crd_keywords import drop_unknown_keywords
 from kcpcache.registry.definitions import definition_of_crd
@@ -103,6 +103,7 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         name_errors=found.name_errors,
         normalize=partial(fill_in_nulls, found.schema),
         decoding_error=partial(decoding_error, found.schema),
+        always=embedded_structs(found.schema),
         drop_nested=drop_unknown_keywords if found.schema is CUSTOM_RESOURCE_DEFINITION else None,
     )
 

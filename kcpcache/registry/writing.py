@@ -437,6 +437,7 @@ class Writer:
             api_version=self._api_version,
             now=timestamp_of(self.clock()),
             subresource=subresource,
+            always=self.definition.always,
         )
 
     async def _to_storage(self, obj: Object) -> Object:

@@ -7,7 +7,7 @@ from kcpcache.registry.builtin import admissionregistration, apiextensions, core
 from kcpcache.registry.builtin.events import EVENTS_EVENT, to_core_form, to_events_form
 from kcpcache.registry.builtin.meta import OBJECT_META
 from kcpcache.registry.builtin.resources import BUILTIN_RESOURCES
-from kcpcache.registry.builtin.schema import openapi_components, structural_schema
+from kcpcache.registry.builtin.schema import embedded_structs, openapi_components, structural_schema
 from kcpcache.registry.builtin.types import ListOf, walk
 from kcpcache.registry.builtin.wire import protobuf_types
 from kcpcache.schema.compiled import compile_schema
@@ -216,3 +216,11 @@ def test_an_event_has_two_forms_that_convert_into_each_other():
     }
     assert to_core_form(converted) == event
     assert {*converted} - {"apiVersion", "kind"} <= {field.name for field in EVENTS_EVENT.fields}
+
+
+def test_structs_of_go_are_always_there_and_pointers_and_lists_are_not():
+    assert embedded_structs(apiextensions.CUSTOM_RESOURCE_DEFINITION) == {
+        "spec": {"names": {}},
+        "status": {"acceptedNames": {}},
+    }
+    assert embedded_structs(core.CONFIG_MAP) == {}

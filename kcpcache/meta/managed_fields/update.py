@@ -31,6 +31,7 @@ def update(
     api_version: str,
     now: str,
     subresource: str = "",
+    always: Object | None = None,
 ) -> None:
     """Set ``new``'s managedFields in place, for a write by ``manager`` (not an apply) that made it from ``old``.
 
@@ -48,13 +49,24 @@ def update(
     try:
         entries = known if subresource or (not sent and sent != []) or sent == known else _sent(sent, known)
         if entries or old is None:
-            changed, removed = object_changes(old or {}, new, compile_schema(schema))
+            changed, removed = object_changes(_filled(old or {}, always), _filled(new, always), compile_schema(schema))
             identity: Identity = (manager or "unknown", "Update", api_version, subresource)
             entries = after_changes(entries, changed, removed, identity, now)
     except RecursionError:
         raise BadRequestError(TOO_DEEP) from None
     if entries:
         metadata["managedFields"] = entries
+
+
+def _filled(obj: Object, always: Object | None) -> Object:
+    if not always:
+        return obj
+    parts = {name: _filled(obj.get(name) or {}, below) for name, below in always.items() if _may_hold(obj.get(name))}
+    return {**obj, **parts}
+
+
+def _may_hold(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 def _sent(sent: Any, known: list[Entry]) -> list[Entry]:

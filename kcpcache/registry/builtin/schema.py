@@ -105,6 +105,15 @@ def _property(field: Field, value: Callable[[ValueType], Object]) -> Object:
     return schema
 
 
+def embedded_structs(message: Message) -> Object:
+    """The fields that Go holds as structs, not as pointers, each with those in it; ``metadata`` is not among them."""
+    return {
+        field.name: embedded_structs(field.type)
+        for field in json_fields(message)
+        if isinstance(field.type, Message) and not field.pointer and field.name != "metadata"
+    }
+
+
 @cache
 def openapi_components() -> Mapping[str, Object]:
     """``components.schemas`` of all built-in types, by their OpenAPI names, with ``$ref`` between them.

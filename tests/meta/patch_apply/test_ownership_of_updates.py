@@ -46,6 +46,15 @@ def test_a_creator_owns_every_field_and_every_object_around_them():
     ]
 
 
+def test_objects_that_are_always_there_are_nobodys_and_what_is_in_them_is_its_writers():
+    new = thing({"replicas": 1, "nested": {"a": "x"}})
+    always = {"spec": {"nested": {}, "selector": {}}, "status": {}}
+    update(None, new, manager="u", schema=SCHEMA, api_version=VERSION, now="2026-01-01T00:00:00Z", always=always)
+    (made,) = new["metadata"]["managedFields"]
+    assert made["fieldsV1"] == {"f:spec": {"f:nested": {"f:a": {}}, "f:replicas": {}}}
+    assert new["spec"] == {"replicas": 1, "nested": {"a": "x"}}
+
+
 def test_a_writer_without_a_name_is_unknown():
     assert World().update("", {"replicas": 1}).owners() == {"unknown"}
 
