@@ -271,3 +271,24 @@ async def test_a_claim_on_service_accounts_gives_no_tokens_away(world: ExportWor
     path = world.url(one, "api/v1/namespaces/default/serviceaccounts/default")
     code, _ = await world.http.refused("POST", path + "/token", {"spec": {}})
     assert code == 404
+
+
+async def test_a_claim_on_roles_lets_the_provider_hand_on_nothing_that_it_does_not_hold_there(
+    world: ExportWorld,
+) -> None:
+    """Else a consumer that accepts a claim on bindings would have given away the whole workspace."""
+    group = "rbac.authorization.k8s.io"
+    resources = ("clusterroles", "clusterrolebindings")
+    await world.begin(*(claim(resource, "*", group=group) for resource in resources))
+    one = await world.consumer("one", *(accepted(resource, "*", group=group) for resource in resources))
+    await world.allow("bob", "*")
+    roles, bindings = (world.url(one, f"apis/{group}/v1/{resource}") for resource in resources)
+    role = {"metadata": {"name": "r"}, "rules": [rule("", "secrets", "get")]}
+    subject = {"kind": "User", "apiGroup": group, "name": "bob"}
+    reference = {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"}
+    binding = {"metadata": {"name": "b"}, "roleRef": reference, "subjects": [subject]}
+    for path, obj in ((roles, role), (bindings, binding)):
+        code, message = await world.http.refused("POST", path, obj, user="bob")
+        assert (code, "permissions not currently held" in message) == (403, True)
+    assert (await world.http.request("POST", roles, {**role, "rules": []}, user="bob")).status_code == 201
+    assert (await world.http.request("POST", bindings, binding)).status_code == 201
