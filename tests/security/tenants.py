@@ -6,7 +6,7 @@ telling (logical clusters, UIDs, identity hashes) is in ``Tenant.secrets``.
 
 import base64
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,10 +18,8 @@ from server_in_process import Http
 
 PROVIDER, ORG = "root:org:provider", "root:org"
 NAMESPACE = "default"
-KCP = {"apis.kcp.io", "cache.kcp.io", "core.kcp.io", "tenancy.kcp.io", "topology.kcp.io"}
 UNIVERSAL = {"name": "universal", "path": "root"}
 _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_IDENTITIES = ("identityHash",)
 
 
 class Resource(NamedTuple):
@@ -198,12 +196,12 @@ def name_of(resource: Resource, tenant: Tenant) -> str:
     return name(tenant)
 
 
-def an_object(resource: Resource, tenant: Tenant, name: str = "") -> dict[str, Any]:
+def an_object(resource: Resource, tenant: Tenant) -> dict[str, Any]:
     """A valid one. A resource that needs more than metadata has its line in ``REST_OF``."""
     rest = REST_OF.get(resource.group) or REST_OF.get(resource.name) or (lambda t: {"spec": {"value": t.marker}})
     found = {"apiVersion": resource.api_version, "kind": resource.kind, **rest(tenant)}
     labels = {"marker": tenant.marker}
-    return {**found, "metadata": {"name": name or name_of(resource, tenant), "labels": labels}}
+    return {**found, "metadata": {"name": name_of(resource, tenant), "labels": labels}}
 
 
 # -- discovery, and filling a tenant
@@ -286,14 +284,9 @@ async def _collect(admin: Http, tenant: Tenant) -> list[Resource]:
     for resource in resources:
         if "list" in resource.verbs:
             for obj in (await admin.must("GET", tenant.base + resource.path(namespace="")))["items"]:
-                tenant.secrets |= set(_telling(obj))
+                identity = (obj.get("status") or {}).get("identityHash")
+                tenant.secrets |= {obj["metadata"]["uid"], *([identity] if identity else [])}
     return resources
-
-
-def _telling(obj: Mapping[str, Any]) -> Iterable[str]:
-    yield obj["metadata"]["uid"]
-    status = obj.get("status") or {}
-    yield from (str(status[key]) for key in _IDENTITIES if status.get(key))
 
 
 def phase_is(phase: str) -> Callable[[Mapping[str, Any]], bool]:

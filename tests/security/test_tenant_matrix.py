@@ -27,11 +27,15 @@ async def test_every_resource_shows_its_marker_to_who_may_see_it(world: World):
 
 async def test_p11_nothing_of_a_tenant_is_in_any_answer_to_another(world: World):
     attacks = [attack for attack in _reading(world, world.bravo) if attack.kind == "http"]
-    assert len(attacks) > 10_000
-    found = [(attack, await _send(world.alpha.user, attack)) for attack in attacks]
-    assert sum(answer.status == 200 for _, answer in found) > 1000
-    leaks = [(str(attack), answer) for attack, answer in found if _tells(world, attack, answer)]
+    leaks, allowed = [], 0
+    for attack in attacks:
+        answer = await _send(world.alpha.user, attack)
+        allowed += answer.status == 200
+        if _tells(world, attack, answer):
+            leaks.append((str(attack), answer))
     assert not leaks, leaks[:3]
+    assert len(attacks) > 10_000
+    assert allowed > 1000  # of what is her own
 
 
 async def test_p11_no_answer_tells_whether_a_workspace_an_export_or_an_object_is_there(world: World):
