@@ -81,7 +81,9 @@ class ContinuousView(ReadOnlyView):
         """See ``view.View``."""
         before = self._origin.now()
         if not options.send_initial_events and options.resource_version not in {"", "0"}:
-            await self._require_same(int(options.resource_version))
+            revision = int(options.resource_version)
+            if not await self._is_version_of_an_object(revision):
+                await self._require_same(revision)
         watch = await self._inner.watch(options)
         if not self._is_still(before):
             watch.close()
@@ -93,6 +95,13 @@ class ContinuousView(ReadOnlyView):
             return self._origin.now() == before
         except ServiceUnavailableError:
             return False
+
+    async def _is_version_of_an_object(self, revision: int) -> bool:
+        """Whether it is an object's own, from before anything led to it here: nobody was shown other objects then."""
+        if await self._origin.then(revision) is not None:
+            return False
+        found = await self._inner.list(ListOptions(resource_version=str(revision), resource_version_match="Exact"))
+        return any(item.entry.revision == revision for item in found.items())
 
     async def _require_same(self, revision: int) -> None:
         """Raises ExpiredError."""

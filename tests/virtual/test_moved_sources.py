@@ -168,6 +168,16 @@ async def test_a_binding_to_another_export_is_another_thing(shard: Shard, http: 
     assert (await listed(http, path))[0] == ["gold"]
 
 
+async def test_an_objects_own_version_may_be_older_than_the_binding_that_shows_it(shard: Shard, http: Http) -> None:
+    at = await provider(shard)
+    path = FLAVORS_OF.format(await consumer(shard, at))
+    items = (await http.request("GET", path)).json()["items"]
+    for item in items:
+        assert await resumed(http, path, item["metadata"]["resourceVersion"]) != 410
+    oldest = min(int(item["metadata"]["resourceVersion"]) for item in items)
+    assert await resumed(http, path, str(oldest - 1)) == 410
+
+
 async def test_a_broken_reference_ends_watches_and_is_told_to_who_comes_back(shard: Shard, http: Http) -> None:
     at = await provider(shard)
     path = FLAVORS_OF.format(await consumer(shard, at))
