@@ -132,10 +132,6 @@ class KubernetesHandler:
         if info.verb == "options":
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
         user, workspace, cluster = await self._enter(exchange, info)
-        if not user.is_master and info.path not in PUBLIC_PATHS:
-            place = cluster if info.service is None else info.service.arguments[0]
-            exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
-            pausing.set(exchange.seat.pause)
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
         authorize = self.services.authorize if workspace is None else workspace.authorize
@@ -160,7 +156,7 @@ class KubernetesHandler:
             return await self.fairness.wait(user, place)
 
     async def _enter(self, exchange: Exchange, info: RequestInfo) -> tuple[User, Workspace | None, str]:
-        """Who asks, and the virtual workspace if it is one, and the logical cluster."""
+        """Who asks, and the virtual workspace if it is one, and the logical cluster; when it is the user's turn."""
         resolve = self.services.resolve_cluster
         cluster = info.cluster if info.cluster == WILDCARD else resolve(info.cluster) or info.cluster
         connection = connection_of(exchange.scope)
@@ -169,16 +165,20 @@ class KubernetesHandler:
             trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
         told = None if trail is None else trail.authenticated
         facts = RequestFacts(exchange.scope["headers"], connection.certificates, cluster, told)
-        user = await self.services.authenticate(facts)
-        if info.service is not None:
-            handler = self.services.service_handlers.get(info.service.name)
-            if handler is None:
-                raise path_not_found()
-            workspace = await handler.enter(info, user)
-            return user, workspace, workspace.cluster
-        if not info.explicit_cluster and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
+        user, service = await self.services.authenticate(facts), info.service
+        if not info.explicit_cluster and service is None and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
             cluster = resolve(own[0]) or own[0]  # a ServiceAccount without a cluster in the URL is at home
-        return user, None, cluster
+        if not user.is_master and info.path not in PUBLIC_PATHS:
+            place = cluster if service is None else service.arguments[0]
+            exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
+            pausing.set(exchange.seat.pause)
+        if service is None:
+            return user, None, cluster
+        handler = self.services.service_handlers.get(service.name)
+        if handler is None:
+            raise path_not_found()
+        workspace = await handler.enter(info, user)
+        return user, workspace, workspace.cluster
 
     def _workspace(self, info: RequestInfo, cluster: str, user: User) -> Workspace:
         """An ordinary workspace, or all of them. Raises NotFoundError for one that is not there."""

@@ -267,6 +267,18 @@ async def test_over_the_limit_the_answer_is_429_with_retry_after_and_others_are_
     assert served._running == 0
 
 
+async def test_what_a_virtual_workspace_finds_out_about_its_caller_waits_for_the_turn_too(world, monkeypatch):
+    monkeypatch.setattr(fairness, "MOST_QUEUED", 0)
+    served = world.app.kubernetes.fairness = Fairness(Limits(per_user=1))
+    seat = served.enter(ALICE, "root")
+    path = "/services/apiexport/root/x/clusters/*/api/v1/configmaps"
+    assert (await world.client.get(path, headers={"x-user": "alice"})).status_code == 429
+    assert seat is not None
+    seat.leave()
+    await turn()
+    assert (await world.client.get(path, headers={"x-user": "alice"})).status_code == 404
+
+
 async def test_a_request_that_waits_for_its_turn_is_answered_in_the_end(world):
     world.app.kubernetes.fairness = together()
     async with asyncio.TaskGroup() as tasks:
