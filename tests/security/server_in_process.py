@@ -15,7 +15,7 @@ from kcpcache.config import Settings
 from kcpcache.server import Server
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 Asked: TypeAlias = tuple[str, str, Mapping[str, str]]
