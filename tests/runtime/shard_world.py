@@ -139,11 +139,12 @@ class Shard:
         namespace: str = "",
         subresource: str = "",
     ) -> Object:
-        """Change an object in place with ``edit``."""
+        """Change an object in place with ``edit``, again where a controller was faster."""
 
         def edited(live: Object | None) -> Object:
             assert live is not None
             edit(live)
+            live["metadata"].pop("resourceVersion", None)
             return live
 
         view = self.env.apply.view(Target(resource, cluster, name, namespace))

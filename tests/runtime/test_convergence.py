@@ -8,7 +8,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from informer import ALL, Informer, held_in
 from shard_world import (
@@ -82,7 +82,7 @@ class History:
         await shard.settled()
         await shard.export_flavors(self.provider)
         await shard.settled()
-        self.entry = virtual_entry(shard.status(self.provider)["identityHash"])
+        self.identity = self.identity_hash()
         self.informers = [Informer(view) for view in (self.everywhere, *map(self.seen_by, self.consumers))]
 
     async def take(self, step: tuple[object, ...]) -> None:
@@ -92,15 +92,23 @@ class History:
     async def heal(self) -> None:
         """Put right whatever only people can: the resource, the CachedResource, its identity, the export."""
         await self.shard.settled()  # what is being deleted is not made again before it is gone
+        await self.rekey("right")
+        if self.identity_hash() not in {"", self.identity}:  # recorded of the wrong key, for good
+            await self.cached(False)
+            await self.shard.settled()
         await self.define(True)
         await self.cached(True)
         await self.refer("mine")
-        await self.rekey("right")
         await self.point(True)
         await self.shard.settled()
 
+    def identity_hash(self) -> str:
+        """What the CachedResource has recorded; "" where there is nothing, or no CachedResource."""
+        found = self.shard.get(self.provider, CACHED_RESOURCES, "flavors")
+        return str((found or {}).get("status", {}).get("identityHash") or "")
+
     async def originals(self) -> list[Object]:
-        """None while the resource is not served."""
+        """Nothing while the resource is not served."""
         if self.shard.serving.snapshot(self.provider).find(*FLAVORS) is None:
             return []
         return await self.shard.objects(self.provider, FLAVORS)
@@ -153,7 +161,7 @@ class History:
 
     async def point(self, right: bool) -> None:
         """The export names the identity hash, or one that nobody has."""
-        entry = self.entry if right else virtual_entry("0" * 64)
+        entry = virtual_entry(self.identity if right else "0" * 64)
         await self.shard.change(
             self.provider, EXPORTS, "cloud", lambda obj: obj["spec"].update(resources=[entry])
         )  # fmt: skip
@@ -241,6 +249,7 @@ class History:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEP, max_size=30))
+@example(steps=[("rekey", "wrong"), ("cached", False), ("pause", 1.0), ("cached", True), ("pause", 1.0)])
 def test_whatever_happened_the_cache_and_every_consumer_converge(steps: list[tuple[object, ...]]) -> None:
     async def story() -> None:
         async with running() as shard:
