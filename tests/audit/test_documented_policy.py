@@ -23,6 +23,7 @@ PAGE = Path(__file__).parents[2] / "docs/how-to/encrypt-and-audit.md"
     ],
 )
 def test_the_documented_policy_keeps_secrets_out(asked, level):
-    found = re.search(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    found = re.search(r"^cat > \S+audit-policy\.yaml <<EOF\n(.*?)^EOF$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
     policy = parse_policy(found[1].encode())
     assert policy.ruling(Attributes(user=User("a"), cluster="root", **asked)).level is level

@@ -99,7 +99,7 @@ async def test_one_copy_of_each_object_for_each_consumer(story: Story) -> None:
 
 async def test_an_object_is_the_original_in_the_consumers_workspace_at_the_cache_stores_revision(story: Story) -> None:
     original = await story.http.get(f"/clusters/{story.provider}/{RESOURCE}/a")
-    [key] = await story.shard.keys("/a", "/cache/")
+    [key] = [key for key in await story.shard.keys("/a", "/cache/") if key.endswith("/a")]  # clusters may begin with it
     entry = (await story.shard.store.get(key)).entry
     assert entry is not None
     for path in (story.url(story.one) + "/a", f"/clusters/{story.one}/{RESOURCE}/a"):
