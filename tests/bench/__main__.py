@@ -114,7 +114,10 @@ def main() -> int:
     watches.raise_file_limit()
     report.notes.append(f"machine at the start: {machine()}")
     with tempfile.TemporaryDirectory(prefix="kcpcache-bench-") as folder:
-        uvloop.run(measure(options, sizes, report, Path(folder)))
+        try:
+            uvloop.run(measure(options, sizes, report, Path(folder)))
+        except KeyboardInterrupt:
+            report.failures.append("interrupted: what is missing was not measured")
     if options.plots is not None and (why := report.plot(options.plots)):
         report.notes.append(why)
     print(report.table())
