@@ -83,6 +83,8 @@ log = structlog.get_logger(__name__)
 
 GC_THRESHOLDS = (10_000, 20, 50)
 """Requests leave hardly any cycles behind: with Python's own thresholds, looking for them takes a tenth of the time."""
+UNREADY_SECONDS = 0.3
+"""How long /readyz says no before idle connections are closed: whoever asks on one is to hear it first."""
 GRACE_SECONDS = 8
 _BACKLOG = 2048
 _HANDSHAKE_SECONDS = 10.0
@@ -295,6 +297,7 @@ class Server:
             log.info("shutting down")
             ready.cancel()
             caches.end_subscriptions()
+            await asyncio.sleep(UNREADY_SECONDS)
             http.should_exit = True
             await serving
 
