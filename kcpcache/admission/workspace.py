@@ -5,7 +5,8 @@ import orjson
 from kcpcache.admission.chain import MutateNothing, Request
 from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import Authorizer
-from kcpcache.auth.user import User
+from kcpcache.auth.subjects import subjects_in
+from kcpcache.auth.user import SYSTEM_KCP_ADMIN, User
 from kcpcache.meta.errors import ForbiddenError, forbidden
 from kcpcache.meta.objects import REQUIRED_GROUPS_ANNOTATION, Object, annotations_of, cluster_of, name_of, nested
 from kcpcache.registry import workspace_types
@@ -139,7 +140,11 @@ class WorkspaceTypeAllowed:
 
 
 class LogicalClustersAreMade(MutateNothing):
-    """LogicalClusters come and go with their Workspaces; users may only read them (and delete what says so)."""
+    """LogicalClusters come and go with their Workspaces; users may only read them (and delete what says so).
+
+    Administrators of all workspaces may take initializers off, as in kcp: else a workspace whose initializer nobody
+    serves any more would wait for ever. Its owner may not, or what his workspace's type demands would bind nobody.
+    """
 
     async def validate(self, request: Request) -> None:
         """Raises ForbiddenError."""
@@ -151,12 +156,23 @@ class LogicalClustersAreMade(MutateNothing):
             if nested(request.old, "spec", "directlyDeletable"):
                 return
             why = "LogicalCluster goes with its Workspace; this one cannot be deleted directly"
-        elif request.operation == "UPDATE" and not attributes.subresource:
+        elif attributes.subresource == "status":
+            groups = subjects_in(attributes.user, attributes.cluster).groups
+            if SYSTEM_KCP_ADMIN in groups and _only_initializers_go(request.old or {}, request.new or {}):
+                return
+            why = "the status is written by the server; initializers go through the virtual workspace of their type"
+        elif request.operation == "UPDATE":
             _check_finalizer(request)
             before, now = (nested(obj, "spec", default={}) for obj in (request.old, request.new))
             if before == now:
                 return
         raise forbidden("core.kcp.io", "logicalclusters", attributes.name, why)
+
+
+def _only_initializers_go(old: Object, new: Object) -> bool:
+    before, after = (dict(nested(obj, "status", default={})) for obj in (old, new))
+    had, has = (set(status.pop("initializers", None) or ()) for status in (before, after))
+    return before == after and has <= had
 
 
 def _check_server_fields(old: Object | None, new: Object) -> None:

@@ -34,6 +34,7 @@ from kcpcache.meta.errors import (
     StatusError,
     TimeoutStatusError,
     method_not_allowed,
+    not_found,
     path_not_found,
 )
 from kcpcache.registry.catalog import ProjectedResource, Resource
@@ -184,7 +185,8 @@ class KubernetesHandler:
         """An ordinary workspace, or all of them. Raises NotFoundError for one that is not there."""
         services = self.services
         if cluster != WILDCARD and services.resolve_cluster(cluster) is None:
-            raise path_not_found()
+            # Only system:masters get as far as this. An empty list would hide that it is gone, and so would a create.
+            raise not_found("core.kcp.io", "logicalclusters", info.cluster)
         snapshot = services.snapshot(cluster)
 
         def find(asked: RequestInfo, metadata_only: bool) -> tuple[Resource, ServedVersion] | None:

@@ -64,8 +64,10 @@ def reconcile(state: State) -> Plan:
     path: str | None = None
     own = cached_resource is not None and cluster_of(cached_resource) == cluster_of(endpoint_slice)
     if cached_resource is None or not (own or state.reference_allowed):
+        # The same words whether or not it is there: nobody learns by a slice what other workspaces hold.
         at, name = cached_resource_reference(endpoint_slice)
-        message = f"{CACHED_RESOURCE} {name!r} does not exist in {f'workspace {at}' if at else 'this workspace'}"
+        where = f"workspace {at}, or the creator of this slice could not read it there" if at else "this workspace"
+        message = f"{CACHED_RESOURCE} {name!r} does not exist in {where}"
         conditions.mark_false(obj, RESOURCE_VALID, "CachedResourceNotFound", "Error", message, now=state.now)
     else:
         conditions.mark_true(obj, RESOURCE_VALID, now=state.now)

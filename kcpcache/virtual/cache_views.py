@@ -75,13 +75,17 @@ class SharedReader(Reader):
 
 
 class SharedView(ReadOnlyView):
-    """See ``view.View``. What is shown lies in the workspaces, and is written there."""
-
-    origin = "the shard's own workspaces: write it there"
+    """See ``view.View``. What is shown lies in the workspaces, and is written there (ADR 15)."""
 
     def __init__(self, reader: SharedReader) -> None:
         self.definition, self.version, self.cluster = reader.definition, reader.version, reader.scope
         self._reader = reader
+        cluster = "<logical cluster>" if reader.scope == WILDCARD else reader.scope
+        path = f"/clusters/{cluster}/apis/{api_version(self.definition.group, self.version.name)}"
+        self.origin = (
+            "the workspaces themselves, since a cache store inside the server keeps no copies of them: they are at"
+            f" {path}/{self.definition.plural}"
+        )
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """See ``view.View``."""

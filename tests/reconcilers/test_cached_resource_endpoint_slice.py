@@ -98,8 +98,12 @@ def test_with_nothing_else_there_it_still_says_what_is_wrong():
 def test_p11_a_foreign_cached_resource_is_as_good_as_none_unless_the_creator_could_read_it():
     foreign = a_cached_resource(cluster="stranger")
     workspace = Workspace(a_slice(path="root:stranger"), cached_resource=foreign)
-    assert "endpoints" not in workspace.settle()
+    hidden = workspace.settle()
+    assert "endpoints" not in hidden
     assert workspace.condition("ResourceValid") == ("False", "CachedResourceNotFound")
+    assert hidden == Workspace(a_slice(path="root:stranger"), cached_resource=None).settle()
+    message = conditions.get(workspace.world.get(SLICE), "ResourceValid")["message"]
+    assert "does not exist in workspace root:stranger, or the creator of this slice could not read it" in message
     allowed = workspace.settle(reference_allowed=True)
     assert allowed["endpoints"] == [{"url": "https://shard:6443/services/replication/stranger/flavors-v1"}]
 

@@ -137,12 +137,23 @@ async def test_the_kcp_types_are_served_with_the_annotations_of_copies(world: Se
     assert "kcp.io/shard" not in stored["metadata"]["annotations"]
 
 
-async def test_the_kcp_types_cannot_be_written_there(world: ServiceWorld) -> None:
+@pytest.mark.parametrize("verb", ["POST", "PUT", "PATCH", "DELETE", "DELETE all"])
+async def test_the_kcp_types_cannot_be_written_there_and_the_answer_says_where_they_can(
+    world: ServiceWorld, verb: str
+) -> None:
     url, _ = await catalogue(world)
-    export = f"/services/cache/shards/root/clusters/{cluster_in(url)}/apis/apis.kcp.io/v1alpha2/apiexports/cloud"
-    code, message = await world.refused("DELETE", export)
+    method, everything = verb.split(maxsplit=1)[0], verb in {"POST", "DELETE all"}
+    exports = f"/clusters/{cluster_in(url)}/apis/apis.kcp.io/v1alpha2/apiexports"
+    found = await world.get(f"{exports}/cloud")
+    before = await world.shard.store.revision()
+    at = f"/services/cache/shards/root{exports}" + ("" if everything else "/cloud")
+    headers = {"content-type": "application/merge-patch+json"} if method == "PATCH" else {}
+    body = {**found, "metadata": {"name": "other"}} if method == "POST" else {**found, "spec": {}}
+    more = {} if method == "DELETE" else {"headers": headers, "json": body}
+    code, message = await world.refused(method, at, **more)
     assert code == 405
-    assert "workspaces" in message
+    assert f"keeps no copies of them: they are at {exports}" in message
+    assert await world.shard.store.revision() == before
 
 
 async def test_discovery_lists_the_kcp_types_and_what_there_are_copies_of(world: ServiceWorld) -> None:
@@ -163,7 +174,9 @@ async def test_nobody_but_system_masters_gets_in(world: ServiceWorld, user: str 
         ("GET", f"{ALL}/apis"),
         ("GET", f"{ALL}/apis/core.kcp.io/v1alpha1/shards"),
         ("DELETE", f"{url}/small"),
+        ("DELETE", url),
         ("PUT", f"{url}/small"),
+        ("PATCH", f"{url}/small"),
         ("POST", url),
         ("GET", f"{ALL}/version"),
     ):
@@ -269,6 +282,26 @@ async def test_what_cannot_be_stored_is_refused(
     obj = {"kind": "Flavor", "metadata": {"name": "x"}, **body}
     found, message = await world.refused("POST", path, MASTER, json=obj)
     assert found == code, message
+
+
+@pytest.mark.parametrize(
+    ("shard", "cluster", "identity", "code"),
+    [("*", "{cluster}", ":{identity}", 405), ("root", "*", ":{identity}", 405), ("*", "*", "", 405),
+     ("root", "{cluster}", "", 400), ("mars", "{cluster}", ":{identity}", 403)],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_no_write_leaves_open_which_copy_it_means(
+    world: ServiceWorld, method: str, shard: str, cluster: str, identity: str, code: int
+) -> None:
+    url, hash_ = await catalogue(world, "small")
+    place = f"/services/cache/shards/{shard}/clusters/{cluster}{GROUP}/flavors{identity}"
+    place = place.format(cluster=cluster_in(url), identity=hash_) + ("" if method == "POST" else "/small")
+    before = await world.shard.store.revision()
+    headers = {"content-type": "application/merge-patch+json"} if method == "PATCH" else {}
+    obj = {"kind": "Flavor", "metadata": {"name": "new" if method == "POST" else "small"}, "spec": {"cpu": 9}}
+    more = {} if method == "DELETE" else {"headers": headers, "json": obj}
+    assert (await world.refused(method, place, **more))[0] == code
+    assert await world.shard.store.revision() == before
 
 
 async def test_what_nobody_has_copies_of_is_not_found(world: ServiceWorld) -> None:

@@ -109,6 +109,25 @@ async def test_nothing_else_in_the_status_can_be_changed(
     assert world.shard.need(waiting, LOGICAL_CLUSTERS, "cluster")["status"] == before
 
 
+async def test_an_administrator_takes_an_initializer_off_where_nobody_serves_it_and_the_owner_does_not(
+    world: ServiceWorld, waiting: str
+) -> None:
+    url = f"/clusters/{waiting}{CLUSTERS}/cluster"
+    status = world.shard.need(waiting, LOGICAL_CLUSTERS, "cluster")["status"]
+    done = {"status": {"initializers": []}}
+    code, message = await world.refused("PATCH", f"{url}/status", "alice", json=done, headers=MERGE)
+    assert (code, "initializers go through the virtual workspace" in message) == (403, True)
+    for more in ({"phase": "Ready"}, {"URL": "https://elsewhere"}, {"initializers": ["root:special", "root:more"]}):
+        wrong = {"status": {**done["status"], **more}}
+        code, _ = await world.refused("PATCH", f"{url}/status", ADMIN, json=wrong, headers=MERGE)
+        assert code in {403, 422}, more  # 422: initializers do not come back, whoever writes them
+    assert world.shard.need(waiting, LOGICAL_CLUSTERS, "cluster")["status"] == status
+    answer = await world.request("PATCH", f"{url}/status", ADMIN, json=done, headers=MERGE)
+    assert answer.is_success, answer.text
+    await world.shard.settled()
+    assert world.shard.need("root", WORKSPACES, "work")["status"]["phase"] == "Ready"
+
+
 async def test_of_the_logical_cluster_nothing_but_the_status_can_be_written(world: ServiceWorld, waiting: str) -> None:
     url = f"{SERVICE}/clusters/{waiting}{CLUSTERS}"
     label = {"metadata": {"labels": {"a": "b"}}}

@@ -50,7 +50,26 @@ async def test_an_unknown_workspace_is_forbidden_and_not_said_to_be_missing(
     for cluster in ("root:no-such", "2vozxm5e0hmkj4vb", "user:nobody", "nonsense"):
         for path in ("/api/v1/namespaces", "/apis", PATH):
             assert (await world.refused("GET", f"/clusters/{cluster}{path}", user))[0] in {401, 403}
-    assert (await world.refused("GET", "/clusters/root:no-such/apis", MASTER))[0] == httpx.codes.NOT_FOUND
+
+
+@pytest.mark.parametrize("named", ["by path", "by name"])
+async def test_to_masters_a_deleted_workspace_is_not_there_and_not_an_empty_one(
+    world: ServiceWorld, named: str
+) -> None:
+    gone = await world.shard.workspace("gone")
+    await world.shard.delete("root", WORKSPACES, "gone")
+    await world.shard.settled()
+    at = "root:gone" if named == "by path" else gone
+    maps = "/api/v1/namespaces/default/configmaps"
+    for method, path in (
+        ("GET", maps), ("GET", f"{maps}?watch=1"), ("POST", maps), ("DELETE", maps), ("GET", f"{maps}/a"),
+        ("GET", "/apis/core.kcp.io/v1alpha1/logicalclusters/cluster"), ("GET", "/apis"), ("GET", "/openapi/v3"),
+    ):  # fmt: skip
+        body = {"json": {"metadata": {"name": "a"}}} if method == "POST" else {}
+        code, message = await world.refused(method, f"/clusters/{at}{path}", MASTER, **body)
+        assert (code, message) == (404, f'logicalclusters.core.kcp.io "{at}" not found'), path
+        assert (await world.refused(method, f"/clusters/{at}{path}", ADMIN, **body))[0] == 403, path
+    assert await world.shard.keys(f"/{gone}/") == []
 
 
 @pytest.mark.parametrize(("phase", "code"), [("Unavailable", 403), ("Scheduling", 403), ("Initializing", 200)])
