@@ -39,9 +39,10 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.pauses import pausing
+from kcpcache.registry.read_only import read_only
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.virtual import asking
-from kcpcache.virtual.projection import origin_of, read_only
+from kcpcache.virtual.projection import origin_of
 
 log = structlog.get_logger(__name__)
 

@@ -27,9 +27,9 @@ from kcpcache.registry import workspace_types
 from kcpcache.registry.entry import encode, entry_of
 from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS, ROOT
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, Item, Listing, ListOptions, View, Watch, WriteOptions
-from kcpcache.virtual.projection import ReadOnlyView
 
 HOME: Final = "~"
 HOME_TYPE: Final = workspace_types.TypeReference(ROOT, "home")

@@ -4,28 +4,18 @@ Objects of CRDs and of each APIExport's resources lie in caches of their own; to
 """
 
 from collections.abc import Iterator
+from typing import NoReturn
 from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import MethodNotAllowedError
 from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import CacheWatch, Entries, Events, Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.view import (
-    WILDCARD,
-    Admission,
-    Change,
-    DeleteOptions,
-    Item,
-    Listing,
-    ListOptions,
-    Watch,
-    WriteOptions,
-    Written,
-)
+from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Watch
 from kcpcache.storage.keys import REGISTRY
 
 
@@ -160,7 +150,7 @@ class AnyIdentityWatch(CacheWatch):
         self._subscription.attach(cache, WILDCARD)
 
 
-class AnyIdentityView:
+class AnyIdentityView(ReadOnlyView):
     """See ``view.View``. There is only list and watch."""
 
     cluster = WILDCARD
@@ -171,7 +161,7 @@ class AnyIdentityView:
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
         """Raises MethodNotAllowedError."""
-        raise _refusal("get")
+        self._refuse("get")
 
     async def list(self, options: ListOptions) -> Listing:
         """See ``view.View``."""
@@ -181,32 +171,5 @@ class AnyIdentityView:
         """See ``view.View``."""
         return await self._reader.watch(options)
 
-    async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
-        """Raises MethodNotAllowedError."""
-        raise _refusal("create")
-
-    async def update(
-        self,
-        namespace: str,
-        name: str,
-        change: Change,
-        options: WriteOptions,
-        admission: Admission,
-        *,
-        subresource: str = "",
-        create_if_missing: bool = False,
-    ) -> Written:
-        """Raises MethodNotAllowedError."""
-        raise _refusal("update")
-
-    async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
-        """Raises MethodNotAllowedError."""
-        raise _refusal("delete")
-
-    async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
-        """Raises MethodNotAllowedError."""
-        raise _refusal("deletecollection")
-
-
-def _refusal(verb: str) -> MethodNotAllowedError:
-    return MethodNotAllowedError(f"{verb} needs a workspace: over all of them there is only list and watch")
+    def _refuse(self, verb: str) -> NoReturn:
+        raise MethodNotAllowedError(f"{verb} needs a workspace: over all of them there is only list and watch")

@@ -11,6 +11,7 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, labels_of, name_of
 from kcpcache.meta.selectors import LabelSelector
 from kcpcache.registry.conversion_webhook import ConvertedWatch, listing_in
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import (
     Admission,
@@ -28,7 +29,6 @@ from kcpcache.registry.view import (
 )
 from kcpcache.virtual.api_export_grants import admits
 from kcpcache.virtual.api_export_reading import ExportReader
-from kcpcache.virtual.projection import ReadOnlyView
 
 
 class ApiExportView:

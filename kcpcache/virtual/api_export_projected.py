@@ -4,20 +4,20 @@ Seen are the copies, once for each workspace that is bound to the owner and has 
 claim's selector goes. What a workspace lets be seen changes with its APIBindings; see ``api_export_reading``.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
+from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Match, Reader, decode_continue, encode_continue
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding
 from kcpcache.virtual.api_export_grants import Grant, Name, Scope, Sight, admits
-from kcpcache.virtual.projection import ReadOnlyView
+from kcpcache.virtual.stepwise_watch import StepwiseWatch, Told
 
 
 class ClaimedProjectionView(ReadOnlyView):
@@ -148,69 +148,20 @@ class Sees:
         return self._sight.scope(mine) if bound else ()
 
 
-class ClaimedProjectionWatch(Subscription):
-    """See ``view.Watch``. It keeps copies and grants as of the last change that it has seen."""
+class ClaimedProjectionWatch(StepwiseWatch):
+    """A watch over all workspaces. Its state is which copies and which grants there are."""
 
     def __init__(self, view: ClaimedProjectionView, match: Match | None, *, replaying: bool) -> None:
-        super().__init__(SUBSCRIPTION_EVENTS)
+        super().__init__(view.caches, replaying=replaying)
         self._view, self._match = view, match
-        self._held: list[CacheEvent] | None = [] if replaying else None
-        self._ready: deque[WatchEvent | Bookmark] = deque()
         self._copies = {entry.name: entry for entry in view.copies.cache.entries(view.copies.scope)}
         self._grants = view.sees.now()
-        self._sent = view.caches.revision
         self.attach(view.copies.cache, view.copies.scope)
         self.attach(view.sees.consumers.cache, WILDCARD)
 
-    def begin(self, *, bookmark: bool) -> None:
-        """Deliver what is there as ADDED, then (``bookmark``) the mark that it was all."""
+    def _present(self) -> Told:
         for cluster in sorted(self._grants):
-            self._ready += self._batch(cluster, (), self._scope(cluster))
-        if bookmark:
-            self._ready.append(Bookmark(self._sent, initial=True))
-
-    def replay(self, events: Sequence[CacheEvent], *, told: int) -> None:
-        """Deliver these past events: go back to the state before them, then forth again.
-
-        The one at ``told`` has been told before, at least in part: where it is but one event, in full.
-        """
-        held, self._held = self._held or [], None  # later than the state that this watch has kept
-        for event in reversed(events):
-            self._step(event, event.previous)
-        for event in (*events, *held):
-            seen = list(self._seen(event))
-            self._ready += seen if event.revision != told or len(seen) > 1 else ()
-
-    def push(self, event: CacheEvent) -> None:
-        """Called by the caches; what comes before the past has been replayed is held back."""
-        if self._held is not None:
-            self._held.append(event)
-            return
-        waiting = len(self._ready)
-        self._ready += self._seen(event)
-        if waiting > SUBSCRIPTION_EVENTS:
-            self.overrun = True
-            self.close()
-        self._wake()
-
-    async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
-        """See ``view.Watch``."""
-        if not self._ready:
-            await self.drain(timeout_seconds)
-        if self.overrun:
-            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
-        if not self._ready and self.closed:
-            raise StopAsyncIteration
-        ready = list(self._ready)
-        self._ready.clear()
-        self._sent = self._view.caches.revision
-        return ready
-
-    def bookmark(self) -> Bookmark:
-        """See ``view.Watch``."""
-        if not self._ready and not self.closed:
-            self._sent = self._view.caches.revision
-        return Bookmark(self._sent)
+            yield from self._batch(cluster, (), self._scope(cluster))
 
     def _scope(self, cluster: str) -> Scope:
         return self._view.sees.scope(self._grants.get(cluster, {}).values())
@@ -224,7 +175,7 @@ class ClaimedProjectionWatch(Subscription):
         else:
             self._copies[one.name] = now
 
-    def _seen(self, event: CacheEvent) -> Iterable[WatchEvent | Bookmark]:
+    def _seen(self, event: CacheEvent) -> Told:
         if not is_binding(either(event)):
             self._step(event, event.entry)
             return self._copy_seen(event)

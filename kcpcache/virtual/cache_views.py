@@ -27,6 +27,7 @@ from kcpcache.meta.virtual_resources import (
 from kcpcache.registry.caches import ResourceCache
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import (
@@ -45,7 +46,6 @@ from kcpcache.registry.view import (
 from kcpcache.storage.keys import cache_prefix, object_key
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 from kcpcache.virtual.cache_server import CacheIndex, CopiesReader, Place
-from kcpcache.virtual.projection import ReadOnlyView
 
 _ATTEMPTS = 8
 

@@ -24,6 +24,7 @@ from kcpcache.meta.virtual_resources import (
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ExportReference
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.serving import bound_resources
 from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import Item, Listing, ListOptions, View, Watch
@@ -35,7 +36,6 @@ from kcpcache.registry.virtual_sources import (
     resolve,
     source_of,
 )
-from kcpcache.virtual.projection import ReadOnlyView
 
 API_BINDINGS = GroupVersionResource("apis.kcp.io", "v1alpha2", "apibindings")
 

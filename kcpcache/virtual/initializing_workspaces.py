@@ -10,6 +10,7 @@ from kcpcache.meta.objects import Object, copy, nested
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard, StoredView
@@ -25,7 +26,6 @@ from kcpcache.registry.view import (
     WriteOptions,
     Written,
 )
-from kcpcache.virtual.projection import ReadOnlyView
 
 VERBS: Final = ("get", "list", "patch", "update", "watch")
 

@@ -1,78 +1,21 @@
 """The objects of a CachedResource as a consumer sees them: read-only, in the consumer's own workspace."""
 
 from collections.abc import Callable
-from typing import NoReturn
 
-from kcpcache.meta.errors import MethodNotAllowedError, ServiceUnavailableError
-from kcpcache.meta.names import GroupResource
-from kcpcache.meta.objects import Object
+from kcpcache.meta.errors import ServiceUnavailableError
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.catalog import ExportReference
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
-from kcpcache.registry.view import (
-    Admission,
-    Change,
-    DeleteOptions,
-    Item,
-    Listing,
-    ListOptions,
-    Watch,
-    WriteOptions,
-    Written,
-)
+from kcpcache.registry.view import Item, Listing, ListOptions, Watch
 from kcpcache.registry.virtual_sources import Source
-
-
-class ReadOnlyView:
-    """The writing verbs of a view that has none. ``origin`` says for people where its objects come from."""
-
-    definition: ResourceDefinition
-    origin: str
-
-    async def create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
-        """Raises MethodNotAllowedError."""
-        self._refuse("create")
-
-    async def update(
-        self,
-        namespace: str,
-        name: str,
-        change: Change,
-        options: WriteOptions,
-        admission: Admission,
-        *,
-        subresource: str = "",
-        create_if_missing: bool = False,
-    ) -> Written:
-        """Raises MethodNotAllowedError."""
-        self._refuse("update")
-
-    async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
-        """Raises MethodNotAllowedError."""
-        self._refuse("delete")
-
-    async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
-        """Raises MethodNotAllowedError."""
-        self._refuse("deletecollection")
-
-    def _refuse(self, verb: str) -> NoReturn:
-        raise read_only(self.definition.group_resource, verb, self.origin)
 
 
 def origin_of(bound: ExportReference, path: str) -> str:
     """Where a bound virtual resource's objects come from, for people; ``path`` is that of the export's workspace."""
     return f'APIExport "{bound.export}" of workspace {path}'
-
-
-def read_only(resource: GroupResource, verb: str, origin: str) -> MethodNotAllowedError:
-    """What a write to a projected resource is answered with."""
-    return MethodNotAllowedError(
-        f"{verb} is not supported: {resource} is read-only here. Its objects come from {origin}; change them there",
-        group=resource.group,
-        kind=resource.resource,
-    )
 
 
 class ProjectedView(ReadOnlyView):

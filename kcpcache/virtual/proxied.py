@@ -19,12 +19,12 @@ from kcpcache.meta.objects import nested
 from kcpcache.meta.virtual_resources import VirtualReference
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import Bookmark, Item, Listing, ListOptions, View, Watch, WatchEvent
 from kcpcache.virtual.asking import MOST_HOPS, asking, one_hop_further
-from kcpcache.virtual.projection import ReadOnlyView
 from kcpcache.virtual.remote import Remote, RemoteError
 from kcpcache.virtual.remote_view import RemoteView
 

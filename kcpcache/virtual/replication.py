@@ -4,21 +4,21 @@ A consumer that comes or goes changes the view without changing an object. It is
 and so has a revision there: its batch of events ends with a bookmark at that revision.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
 from kcpcache.registry.caches import CacheEvent, Caches, Subscription
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Match, Reader, decode_continue, encode_continue
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.registry.virtual_sources import Source
+from kcpcache.virtual.api_export_consumers import either
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
-from kcpcache.virtual.projection import ReadOnlyView
+from kcpcache.virtual.stepwise_watch import StepwiseWatch, Told
 
-WATCH_EVENTS = 65_536
 _TOKENS = "consumers"
 """What continue tokens of this view are for: no other list takes them."""
 Wanted = Callable[[Consumer], bool]
@@ -45,7 +45,7 @@ class ReplicationView(ReadOnlyView):
         cache = caches.of(source.prefix(shard))
         self._copies = Reader(caches, cache, definition, version, scope=source.provider)
         self._records = consumer_reader(caches, shard, source)
-        self._caches, self._source, self._wanted_by_caller = caches, source, wanted
+        self.caches, self._source, self._wanted_by_caller = caches, source, wanted
         self._guard = guard
 
     async def get(self, namespace: str, name: str, *, resource_version: str = "") -> Item:
@@ -95,14 +95,14 @@ class ReplicationView(ReadOnlyView):
         says that he has seen that revision. Therefore the change at ``after`` itself is told again.
         """
         watch = ReplicationWatch(self, match, replaying=True)
-        until = self._caches.revision
+        until = self.caches.revision
         try:
             copies = await self._changes(after, until)
             records = await self._records.history(after, until)
-        except ExpiredError:
+        except BaseException:
             watch.close()
             raise
-        watch.replay(sorted([*copies, *records], key=lambda event: event.revision), repeated=after)
+        watch.replay(sorted([*copies, *records], key=lambda event: event.revision), told=after)
         return watch
 
     async def _changes(self, after: int, until: int) -> Sequence[CacheEvent]:
@@ -117,13 +117,13 @@ class ReplicationView(ReadOnlyView):
         if options.continue_token:
             revision, start = decode_continue(options.continue_token, _TOKENS)
             if revision < 0:
-                await self._caches.fresh()
-                revision = self._caches.revision
+                await self.caches.fresh()
+                revision = self.caches.revision
             return revision, start
         await self._copies.wait(options.resource_version)
         if options.resource_version_match == "Exact":
             return int(options.resource_version), ""
-        return self._caches.revision, ""
+        return self.caches.revision, ""
 
     def _consumers(self, entries: Iterable[Entry]) -> Iterator[Consumer]:
         for entry in entries:
@@ -154,83 +154,24 @@ class ReplicationView(ReadOnlyView):
         """A copy in the view's version."""
         return self._copies.adapt(entry)
 
-    @property
-    def revision(self) -> int:
-        """What the caches show now."""
-        return self._caches.revision
 
-
-class ReplicationWatch(Subscription):
-    """A watch over all consumers (see ``view.Watch``).
-
-    It has a state of its own, which copies and consumers there are, that each event takes one step further.
-    """
+class ReplicationWatch(StepwiseWatch):
+    """A watch over all consumers. Its state is which copies and which consumers there are."""
 
     def __init__(self, view: ReplicationView, match: Match | None, *, replaying: bool = False) -> None:
-        super().__init__(WATCH_EVENTS)
-        self._held: list[CacheEvent] | None = [] if replaying else None
+        super().__init__(view.caches, replaying=replaying)
         self._view, self._match = view, match
-        self._ready: deque[WatchEvent | Bookmark] = deque()
         self._copies, self._consumers = view.present()
-        self._sent = view.revision
         view.attach(self)
 
-    def begin(self, *, bookmark: bool) -> None:
-        """Deliver what is there as ADDED, then (``bookmark``) the mark that it was all."""
+    def _present(self) -> Told:
         for cluster in sorted({consumer.cluster for consumer in self._consumers.values()}):
-            self._ready += self._batch("ADDED", cluster, self._copies.values())
-        if bookmark:
-            self._ready.append(Bookmark(self._sent, initial=True))
+            yield from self._batch("ADDED", cluster, self._copies.values())
 
-    def replay(self, events: Sequence[CacheEvent], *, repeated: int) -> None:
-        """Deliver these past events: go back to the state before them, then forth again.
-
-        The one at ``repeated`` has been told before: of a single consumer there is no rest to tell.
-        """
-        for event in reversed(events):
-            self._step(event.previous, event.entry)
-        held, self._held = self._held or [], None
-        for event in (*events, *held):
-            seen = list(self._seen(event))
-            self._ready += seen if event.revision != repeated or len(seen) > 1 else ()
-
-    def push(self, event: CacheEvent) -> None:
-        """Called by the caches; what comes before the past has been replayed is held back."""
-        if self._held is not None:
-            self._held.append(event)
-            return
-        self._ready += self._seen(event)
-        if len(self._ready) > WATCH_EVENTS + len(self._copies):
-            self.overrun = True
-            self.close()
-        self._wake()
-
-    async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
-        """See ``view.Watch``."""
-        if not self._ready:
-            await self.drain(timeout_seconds)
-        if self.overrun:
-            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
-        if not self._ready and self.closed:
-            raise StopAsyncIteration
-        ready = list(self._ready)
-        self._ready.clear()
-        self._sent = self._view.revision
-        return ready
-
-    def bookmark(self) -> Bookmark:
-        """See ``view.Watch``."""
-        if not self._ready:
-            self._sent = self._view.revision
-        return Bookmark(self._sent)
-
-    def _seen(self, event: CacheEvent) -> Iterable[WatchEvent | Bookmark]:
+    def _seen(self, event: CacheEvent) -> Told:
         before = {consumer.cluster for consumer in self._consumers.values()}
-        one = event.entry or event.previous
-        self._step(event.entry, event.previous)
-        if one is None:
-            return ()
-        if not _is_record(one):
+        self._step(event, event.entry)
+        if not _is_record(either(event)):
             return self._copy_seen(event, sorted(before))
         after = {consumer.cluster for consumer in self._consumers.values()}
         found: list[WatchEvent | Bookmark] = []
@@ -250,20 +191,17 @@ class ReplicationWatch(Subscription):
             elif before and previous is not None:
                 yield self._event("DELETED", previous.at(event.revision), cluster)
 
-    def _step(self, entry: Entry | None, other: Entry | None) -> None:
-        """Take over that one entry became ``entry``; ``other`` is what it was (or, backwards, will be)."""
-        one = entry or other
-        if one is None:
-            return
-        if not _is_record(one):
-            if entry is None:
-                self._copies.pop(one.name, None)
+    def _step(self, event: CacheEvent, now: Entry | None) -> None:
+        name = either(event).name
+        if not _is_record(either(event)):
+            if now is None:
+                self._copies.pop(name, None)
             else:
-                self._copies[entry.name] = entry
-        elif entry is not None and self._view.shows(found := consumer_of(entry)):
-            self._consumers[entry.name] = found
+                self._copies[name] = now
+        elif now is not None and self._view.shows(found := consumer_of(now)):
+            self._consumers[name] = found
         else:
-            self._consumers.pop(one.name, None)
+            self._consumers.pop(name, None)
 
     def _batch(self, kind: EventType, cluster: str, copies: Iterable[Entry]) -> Iterable[WatchEvent]:
         return [
