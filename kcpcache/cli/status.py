@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kcpcache.cli.connecting import ContextOption, KubeconfigOption, connect, failing
-from kcpcache.cli.survey import Lag, Survey, survey, workspace_of
+from kcpcache.cli.survey import MEASURED_TOGETHER, Lag, Survey, survey, workspace_of
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object
 
@@ -46,7 +46,7 @@ def status(
     """Show the workspaces and CachedResources of a running server, with counts, lag and what is wrong.
 
     LAG is the mean time from a change to its visible copy, WAITING how long the oldest change waits now. Both need
-    the right to read /metrics.
+    the right to read /metrics, and are common to all CachedResources beyond the first hundred.
 
     Example: kcpcache status --watch
     """
@@ -72,25 +72,26 @@ def status(
                 live.update(rendered(found, rows(found, before.lags)), refresh=True)
 
 
-def rows(found: Survey, before: Mapping[tuple[str, str], Lag] | None = None) -> list[Row]:
+def rows(found: Survey, before: Mapping[str, Lag] | None = None) -> list[Row]:
     """A row for each CachedResource, by workspace and name; ``before`` are the lags of an earlier look."""
     made = [_row(obj, found.lags, before or {}) for obj in found.cached_resources]
     return sorted(made, key=lambda row: (row.workspace, row.name))
 
 
-def _row(obj: Object, lags: Mapping[tuple[str, str], Lag] | None, before: Mapping[tuple[str, str], Lag]) -> Row:
+def _row(obj: Object, lags: Mapping[str, Lag] | None, before: Mapping[str, Lag]) -> Row:
     spec, state = obj.get("spec", {}), obj.get("status", {})
-    key = str(spec.get("group", "")), str(spec.get("resource", ""))
+    workspace, name = workspace_of(obj), obj["metadata"]["name"]
     counts = state.get("resourceCounts") or {}
-    lag, old = (lags or {}).get(key, Lag()), before.get(key, Lag())
+    measured = f"{workspace}:{name}" if lags is None or f"{workspace}:{name}" in lags else MEASURED_TOGETHER
+    lag, old = (lags or {}).get(measured, Lag()), before.get(measured, Lag())
     # Nothing was copied since the last look: the mean over all time is the best there is.
     count, seconds = (
         (lag.count - old.count, lag.seconds - old.seconds) if lag.count > old.count else (lag.count, lag.seconds)
     )
     return Row(
-        workspace=workspace_of(obj),
-        name=obj["metadata"]["name"],
-        resource=str(GroupVersionResource(key[0], str(spec.get("version", "")), key[1])),
+        workspace=workspace,
+        name=name,
+        resource=str(GroupVersionResource(*(str(spec.get(part, "")) for part in ("group", "version", "resource")))),
         phase=str(state.get("phase", "")),
         local=int(counts.get("local", 0)),
         cache=int(counts.get("cache", 0)),

@@ -11,6 +11,8 @@ from kcpcache.meta.objects import PATH_ANNOTATION, Object, metadata
 
 CACHED_RESOURCES = "/apis/cache.kcp.io/v1alpha1/cachedresources"
 _LOGICAL_CLUSTERS = "/apis/core.kcp.io/v1alpha1/logicalclusters"
+MEASURED_TOGETHER = "other"
+"""The metrics' name for all CachedResources that have none of their own there."""
 _ROOT = "root"
 _CLOSED = {http.client.FORBIDDEN, http.client.NOT_FOUND}
 _SAMPLE = re.compile(r"(\w+)\{([^}]*)\} (\S+)")
@@ -19,7 +21,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Of one resource: the seconds from commit to visible copy of ``count`` copies in all, and the longest wait now."""
+    """Of one CachedResource: the seconds from commit to visible copy of ``count`` copies, and the longest wait now."""
 
     seconds: float = 0.0
     count: float = 0.0
@@ -28,13 +30,13 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The state of a server. ``lags`` is by (group, resource); None where the user may not read metrics."""
+    """The state of a server. ``lags`` is by ``<workspace>:<name>``; None where the user may not read metrics."""
 
     version: str
     ready: str
     phases: Mapping[str, str]
     cached_resources: tuple[Object, ...]
-    lags: Mapping[tuple[str, str], Lag] | None = None
+    lags: Mapping[str, Lag] | None = None
 
 
 def survey(connection: Connection, start: str = _ROOT) -> Survey:
@@ -90,16 +92,16 @@ def _ready(connection: Connection) -> str:
     return "ready"
 
 
-def _lags(connection: Connection) -> dict[tuple[str, str], Lag] | None:
+def _lags(connection: Connection) -> dict[str, Lag] | None:
     try:
         return parse_lags(connection.text("/metrics"))
     except ApiError:
         return None
 
 
-def parse_lags(exposition: str) -> dict[tuple[str, str], Lag]:
+def parse_lags(exposition: str) -> dict[str, Lag]:
     """The lags in a page of metrics."""
-    values: dict[tuple[str, str], dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     for line in exposition.splitlines():
         sample = _SAMPLE.fullmatch(line)
         name = sample[1] if sample else ""
@@ -107,7 +109,7 @@ def parse_lags(exposition: str) -> dict[tuple[str, str], Lag]:
             continue
         labels = dict(_LABEL.findall(sample[2]))
         if labels.get("stage", "visible") == "visible":
-            values.setdefault((labels.get("group", ""), labels.get("resource", "")), {})[name] = float(sample[3])
+            values.setdefault(labels.get("cachedresource", ""), {})[name] = float(sample[3])
     return {
         key: Lag(
             found.get("kcpcache_replication_lag_seconds_sum", 0.0),

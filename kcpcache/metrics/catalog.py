@@ -44,7 +44,7 @@ class Sample(NamedTuple):
 _REQUEST: Final = ("verb", "group", "version", "resource", "subresource", "scope", "component")
 _FLOW: Final = ("flow_schema", "priority_level")
 _QUEUE: Final = ("name",)
-_REPLICATED: Final = ("group", "resource")
+_REPLICATED: Final = ("cachedresource", "group", "resource")
 _KIND: Final = ("group", "version", "kind")
 _SHARD_PHASE: Final = ("shard", "phase")
 _SHARD_CONDITION: Final = ("shard", "condition", "status")

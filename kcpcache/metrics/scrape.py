@@ -13,7 +13,6 @@ from kcpcache.measure import Cap
 from kcpcache.meta.names import GroupResource
 from kcpcache.metrics import catalog, sources, usage
 from kcpcache.metrics.catalog import Sample
-from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.cache import CacheControllers
@@ -33,14 +32,24 @@ class Scrape:
     cached_apis: bool = True
     audit: AuditLog | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tallies: tuple[usage.Tally, ...] = field(init=False)
     _stored: Cap[str] = field(default_factory=lambda: Cap(sources.MOST_STORED_RESOURCES, "other"))
+
+    def __post_init__(self) -> None:
+        self._tallies = tuple(
+            usage.Tally(counted, self.lookup.cache(GroupResource(counted.group, counted.resource)))
+            for counted in usage.COUNTED
+            if self.cached_apis or counted.group != "cache.kcp.io"
+        )
 
     async def __call__(self, accept: str) -> tuple[bytes, bytes]:
         """All metrics, as they stand now."""
         async with self._turn:
             size_bytes = await asyncio.to_thread(self.store.size_bytes)
-            samples, counted = self._samples(size_bytes), self._counted()
-            return await asyncio.to_thread(_text, samples, counted, self.shard, accept)
+            samples = self._samples(size_bytes)
+            for tally in self._tallies:
+                tally.take()
+            return await asyncio.to_thread(self._text, samples, accept)
 
     def _samples(self, size_bytes: int) -> list[Sample]:
         return [
@@ -49,23 +58,13 @@ class Scrape:
             *(sources.of_audit(self.audit) if self.audit is not None else ()),
             *sources.of_caches(self.lookup.caches, self._stored),
             *sources.of_controllers(self.controllers),
-            *sources.of_replication(self.cache_side, time.monotonic()),
+            *sources.of_replication(self.cache_side, self.lookup.clusters.path, time.monotonic()),
             catalog.BUILD.sample(1, kcpcache.__version__),
         ]
 
-    def _counted(self) -> list[tuple[usage.Counted, list[Entry]]]:
-        return [
-            (counted, list(self.lookup.cache(GroupResource(counted.group, counted.resource)).all_entries()))
-            for counted in usage.COUNTED
-            if self.cached_apis or counted.group != "cache.kcp.io"
-        ]
+    def _text(self, samples: list[Sample], accept: str) -> tuple[bytes, bytes]:
+        from kcpcache.metrics.exposition import exposition
 
-
-def _text(
-    samples: list[Sample], counted: list[tuple[usage.Counted, list[Entry]]], shard: str, accept: str
-) -> tuple[bytes, bytes]:
-    from kcpcache.metrics.exposition import exposition
-
-    for what, entries in counted:
-        samples += usage.samples(what, entries, shard)
-    return exposition(samples, accept)
+        for tally in self._tallies:
+            samples += tally.samples(self.shard)
+        return exposition(samples, accept)

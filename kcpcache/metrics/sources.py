@@ -1,18 +1,19 @@
 """Reads what the layers have counted. On the event loop, and quick: everything is copied, nothing is worked out."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import sub
 from typing import Any, Final
 
 from kcpcache.api.request_measures import RequestMeasures
 from kcpcache.audit.log import AuditLog
 from kcpcache.measure import Cap
-from kcpcache.meta.names import GroupResource
 from kcpcache.metrics import catalog
 from kcpcache.metrics.catalog import Sample
 from kcpcache.registry.caches import Caches
 from kcpcache.runtime.controller import Controller
-from kcpcache.runtime.controllers.cache import CacheControllers
+from kcpcache.runtime.controllers.cache import CacheControllers, Usage
+from kcpcache.runtime.replication_measures import OTHER, CachedResourceMeasures
 from kcpcache.storage.keys import REGISTRY
 from kcpcache.storage.sqlite import SqliteStore
 
@@ -89,25 +90,27 @@ def of_controllers(controllers: Iterable[Controller[Any]]) -> Iterator[Sample]:
         yield catalog.RECONCILES.sample(counts.failures, name, "failed")
 
 
-def of_replication(cache_side: CacheControllers, now: float) -> Iterator[Sample]:
-    """Lag and what it depends on; ``now`` is on ``time.monotonic``'s clock."""
+def of_replication(cache_side: CacheControllers, paths: Callable[[str], str], now: float) -> Iterator[Sample]:
+    """Lag and what it depends on; ``now`` is on ``time.monotonic``'s clock, ``paths`` says where a cluster is."""
     found = cache_side.replication.measures
-    for resource, measures in found.resources.items():
-        yield catalog.LAG_SECONDS.sample(measures.committed.copy(), *resource, "committed")
-        yield catalog.LAG_SECONDS.sample(measures.visible.copy(), *resource, "visible")
-        for operation, count in measures.writes.items():
-            yield catalog.COPY_WRITES.sample(count, *resource, operation)
-        yield catalog.ORPHANS.sample(measures.orphans_removed, *resource)
-        yield catalog.REPAIRS.sample(measures.repairs, *resource)
-    for resource, age in found.oldest(now).items():
-        yield catalog.QUEUE_AGE.sample(age, *resource)
-    totals: dict[GroupResource, list[int]] = {}
-    for usage in cache_side.usage():
-        total = totals.setdefault(found.label(usage.resource), [0, 0, 0])
-        total[0] += usage.originals
-        total[1] += usage.copies
-        total[2] += usage.consumers
-    for resource, (originals, copies, consumers) in totals.items():
-        yield catalog.ORIGINALS.sample(originals, *resource)
-        yield catalog.COPIES.sample(copies, *resource)
-        yield catalog.CONSUMERS.sample(consumers, *resource)
+    rest = cache_side.usage_of_all()
+    for (cluster, name), measures in found.named.items():
+        usage = cache_side.usage((cluster, name))
+        rest = Usage(*map(sub, rest, usage))
+        yield from _of_cached_resources(f"{paths(cluster)}:{name}", measures, usage, now)
+    if found.has_others or any(rest):
+        yield from _of_cached_resources(OTHER.resource, found.others, rest, now)
+
+
+def _of_cached_resources(label: str, measures: CachedResourceMeasures, usage: Usage, now: float) -> Iterator[Sample]:
+    labels = (label, *measures.resource)
+    yield catalog.LAG_SECONDS.sample(measures.committed.copy(), *labels, "committed")
+    yield catalog.LAG_SECONDS.sample(measures.visible.copy(), *labels, "visible")
+    for operation, count in measures.writes.items():
+        yield catalog.COPY_WRITES.sample(count, *labels, operation)
+    yield catalog.ORPHANS.sample(measures.orphans_removed, *labels)
+    yield catalog.REPAIRS.sample(measures.repairs, *labels)
+    yield catalog.QUEUE_AGE.sample(measures.waiting.seconds(now), *labels)
+    yield catalog.ORIGINALS.sample(usage.originals, *labels)
+    yield catalog.COPIES.sample(usage.copies, *labels)
+    yield catalog.CONSUMERS.sample(usage.consumers, *labels)

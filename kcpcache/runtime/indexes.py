@@ -131,6 +131,8 @@ class ConsumerIndex:
         self._on_change = on_change
         self._by_binding: dict[Name, dict[str, tuple[ResourceCache, Entry]]] = {}
         self._by_cached_resource: dict[Name, set[str]] = {}
+        self.total = 0
+        """How many consumers all CachedResources have together."""
         env.lookup.caches.on_new_cache(self._watch)
 
     def of_binding(self, cluster: str, name: str) -> Iterable[tuple[ResourceCache, Entry]]:
@@ -159,6 +161,7 @@ class ConsumerIndex:
         consumer, binding, cached_resource = parts
         provider, bound = (one.cluster, cached_resource), (consumer, binding)
         place = f"{cache.prefix}{one.cluster}/{one.name}"
+        self.total += (entry is not None) - (place in self._by_cached_resource.get(provider, ()))
         if entry is not None:
             self._by_binding.setdefault(bound, {})[place] = (cache, entry)
             self._by_cached_resource.setdefault(provider, set()).add(place)

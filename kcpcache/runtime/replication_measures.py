@@ -4,26 +4,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from kcpcache.measure import Cap, Histogram
+from kcpcache.measure import Histogram
 from kcpcache.meta.names import GroupResource
 from kcpcache.reconcilers.plan import CacheTarget
+from kcpcache.runtime.queue_age import QueueAge
 
 Operation = Literal["create", "update", "delete"]
+Owner = tuple[str, str]
+"""Logical cluster and name of a CachedResource."""
 
-MOST_RESOURCES: Final = 100
-"""Every further replicated resource is counted under ``OTHER``: tenants can make as many as they like."""
+MOST_NAMED: Final = 100
+"""So many CachedResources are measured one by one, all further ones together: tenants can make as many as they like."""
 OTHER: Final = GroupResource("other", "other")
 MOST_AWAITED: Final = 65_536
 """How many changes may be under way and still be timed; what comes beyond that is copied all the same."""
 
 
 @dataclass(slots=True)
-class ResourceMeasures:
-    """Of all CachedResources that replicate one resource. Lags in seconds, from the original's commit on.
+class CachedResourceMeasures:
+    """Of one CachedResource, or of several together. Lags in seconds, from the original's commit on.
 
     ``committed`` ends with the commit of the copy, ``visible`` when every consumer's list and watch shows it.
+    ``waiting`` are the changes whose copy is not there yet.
     """
 
+    resource: GroupResource
+    waiting: QueueAge[CacheTarget]
     committed: Histogram = field(default_factory=Histogram)
     visible: Histogram = field(default_factory=Histogram)
     writes: dict[Operation, int] = field(default_factory=lambda: {"create": 0, "update": 0, "delete": 0})
@@ -51,17 +57,41 @@ class ReplicationMeasures:
     """Told of every change on either side. Times are seconds on one clock; event loop only."""
 
     def __init__(self) -> None:
-        self.resources: dict[GroupResource, ResourceMeasures] = {}
-        self._label = Cap(MOST_RESOURCES, OTHER)
+        self.named: dict[Owner, CachedResourceMeasures] = {}
+        self.others = CachedResourceMeasures(OTHER, QueueAge(self._waits))
+        """Of the CachedResources that came when there were enough, and of copies that belong to none."""
+        self._unnamed: dict[Owner, GroupResource] = {}
         self._awaited: dict[CacheTarget, _Awaited] = {}
 
-    def original_changed(self, target: CacheTarget, revision: int, committed_at: float) -> None:
+    def follow(self, owner: Owner, resource: GroupResource) -> None:
+        """There is such a CachedResource. The first ones to be told of are measured by themselves."""
+        if owner in self.named:
+            return
+        if len(self.named) < MOST_NAMED:
+            self.named[owner] = CachedResourceMeasures(resource, QueueAge(self._waits))
+        else:
+            self._unnamed[owner] = resource
+
+    def forget(self, owner: Owner) -> None:
+        """It is gone, and with it its measures; one that was among the others takes its place, and begins at zero."""
+        self._unnamed.pop(owner, None)
+        if self.named.pop(owner, None) is not None and self._unnamed:
+            oldest = next(iter(self._unnamed))
+            self.follow(oldest, self._unnamed.pop(oldest))
+
+    @property
+    def has_others(self) -> bool:
+        """Whether ``others`` tells anything."""
+        return bool(self._unnamed) or any(self.others.writes.values())
+
+    def original_changed(self, owner: Owner, target: CacheTarget, revision: int, committed_at: float) -> None:
         """The copy at ``target`` is out of date, for a change of its original at ``revision``."""
         known = self._awaited.get(target)
         if known is not None and known is not _REMOVAL and known is not _REPAIR:
             known.newest, known.newest_at = revision, committed_at
-        else:
-            self._await(target, _Awaited(revision, committed_at))
+        elif not self._await(target, _Awaited(revision, committed_at)):
+            return
+        self._of(owner).waiting.begin(target, committed_at)
 
     def removing(self, targets: Iterable[CacheTarget]) -> None:
         """These copies go (or are looked at again) since their CachedResource changed: no lag, no repair."""
@@ -79,10 +109,19 @@ class ReplicationMeasures:
         self._awaited.pop(target, None)
 
     def copy_changed(
-        self, target: CacheTarget, operation: Operation, revision: int, committed_at: float, visible_at: float
+        self,
+        owner: Owner | None,
+        target: CacheTarget,
+        operation: Operation,
+        revision: int,
+        committed_at: float,
+        visible_at: float,
     ) -> None:
-        """The copy at ``target`` changed; it now shows ``revision`` of the original (no matter for a delete)."""
-        found = self._of(target)
+        """The copy at ``target`` changed; it now shows ``revision`` of the original (no matter for a delete).
+
+        ``owner`` is the CachedResource whose it is, None where it belongs to none.
+        """
+        found = self._of(owner)
         found.writes[operation] += 1
         awaited = self._awaited.get(target)
         if awaited is None:
@@ -100,24 +139,16 @@ class ReplicationMeasures:
                 return
         del self._awaited[target]
 
-    def oldest(self, now: float) -> dict[GroupResource, float]:
-        """How long the change has waited that waits longest, per resource ever copied; 0 where none does."""
-        ages = dict.fromkeys(self.resources, 0.0)
-        for target, awaited in self._awaited.items():
-            if awaited.revision:
-                resource = self._label(target.resource.group_resource)
-                ages[resource] = max(ages.get(resource, 0.0), now - awaited.at)
-        return ages
+    def _of(self, owner: Owner | None) -> CachedResourceMeasures:
+        return self.others if owner is None else self.named.get(owner, self.others)
 
-    def label(self, resource: GroupResource) -> GroupResource:
-        """Under what ``resource`` is counted."""
-        return self._label(resource)
+    def _waits(self, target: CacheTarget, at: float) -> bool:
+        awaited = self._awaited.get(target)
+        return awaited is not None and at in (awaited.at, awaited.newest_at)
 
-    def _await(self, target: CacheTarget, awaited: _Awaited) -> None:
+    def _await(self, target: CacheTarget, awaited: _Awaited) -> bool:
         if len(self._awaited) < MOST_AWAITED:
             self._awaited[target] = awaited
-        else:
-            self._awaited.pop(target, None)
-
-    def _of(self, target: CacheTarget) -> ResourceMeasures:
-        return self.resources.setdefault(self._label(target.resource.group_resource), ResourceMeasures())
+            return True
+        self._awaited.pop(target, None)
+        return False

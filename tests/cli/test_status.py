@@ -7,12 +7,12 @@ from kcpcache.cli.survey import Lag, Survey, parse_lags
 
 METRICS = """\
 # TYPE kcpcache_replication_lag_seconds histogram
-kcpcache_replication_lag_seconds_bucket{group="g.io",resource="sheets",stage="visible",le="0.1"} 4.0
-kcpcache_replication_lag_seconds_sum{group="g.io",resource="sheets",stage="visible"} 0.04
-kcpcache_replication_lag_seconds_count{group="g.io",resource="sheets",stage="visible"} 4.0
-kcpcache_replication_lag_seconds_sum{group="g.io",resource="sheets",stage="committed"} 9.0
-kcpcache_replication_queue_age_seconds{group="g.io",resource="sheets"} 2.5
-kcpcache_replication_copies{group="g.io",resource="sheets"} 3.0
+kcpcache_replication_lag_seconds_bucket{cachedresource="root:a:y",group="g.io",resource="sheets",le="0.1"} 4.0
+kcpcache_replication_lag_seconds_sum{cachedresource="root:a:y",group="g.io",resource="sheets",stage="visible"} 0.04
+kcpcache_replication_lag_seconds_count{cachedresource="root:a:y",group="g.io",resource="sheets",stage="visible"} 4.0
+kcpcache_replication_lag_seconds_sum{cachedresource="root:a:y",group="g.io",resource="sheets",stage="committed"} 9.0
+kcpcache_replication_queue_age_seconds{cachedresource="root:a:y",group="g.io",resource="sheets"} 2.5
+kcpcache_replication_copies{cachedresource="root:a:y",group="g.io",resource="sheets"} 3.0
 process_open_fds 12.0
 """
 
@@ -30,23 +30,31 @@ def found(*cached_resources, lags=None) -> Survey:
 
 
 def test_lags_are_read_from_the_metrics_of_the_stage_that_consumers_see():
-    assert parse_lags(METRICS) == {("g.io", "sheets"): Lag(0.04, 4.0, 2.5)}
+    assert parse_lags(METRICS) == {"root:a:y": Lag(0.04, 4.0, 2.5)}
     assert parse_lags("") == {}
 
 
 def test_there_is_a_row_for_each_cached_resource_in_order():
-    lags = {("g.io", "sheets"): Lag(0.04, 4.0, 2.5)}
+    lags = {"root:b:x": Lag(0.04, 4.0, 2.5)}
     first, second = rows(found(cached("root:b", "x"), cached("root:a", "y"), lags=lags))
     assert (first.workspace, second.workspace) == ("root:a", "root:b")
     assert (second.resource, second.phase, second.local, second.cache) == ("sheets.v1.g.io", "Ready", 3, 2)
     assert (second.lag_seconds, second.waiting_seconds, second.problems) == (0.01, 2.5, ())
+    assert (first.lag_seconds, first.waiting_seconds) == (None, 0.0)
+
+
+def test_those_that_are_measured_together_share_a_lag_and_the_others_have_none():
+    lags = {"other": Lag(1.0, 2.0, 3.0), "root:a:y": Lag()}
+    mine, common = rows(found(cached("root:a", "y"), cached("root:b", "x"), lags=lags))
+    assert (mine.lag_seconds, mine.waiting_seconds) == (None, 0.0)
+    assert (common.lag_seconds, common.waiting_seconds) == (0.5, 3.0)
 
 
 def test_the_lag_is_that_since_the_last_look_where_anything_was_copied():
-    before, now = {("g.io", "sheets"): Lag(1.0, 2.0)}, {("g.io", "sheets"): Lag(1.5, 7.0)}
-    (row,) = rows(found(cached("root", "x"), lags=now), before)
+    before, now = {"root:a:y": Lag(1.0, 2.0)}, {"root:a:y": Lag(1.5, 7.0)}
+    (row,) = rows(found(cached("root:a", "y"), lags=now), before)
     assert row.lag_seconds == 0.1
-    (row,) = rows(found(cached("root", "x"), lags=before), before)
+    (row,) = rows(found(cached("root:a", "y"), lags=before), before)
     assert row.lag_seconds == 0.5
 
 

@@ -11,7 +11,7 @@ from real_server import Server, start_server
 
 from kcpcache.metrics import catalog
 
-FLAVORS = {"group": "cloud.example.com", "resource": "cpuflavors"}
+FLAVORS = {"cachedresource": "root:provider:cpuflavors-v1", "group": "cloud.example.com", "resource": "cpuflavors"}
 
 
 def scraped(server: Server, **who: Any) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -72,6 +72,24 @@ def test_the_figures_are_those_of_the_story(story: None, server: Server) -> None
     assert value(found["apiserver_request_total"], resource="cpuflavors", verb="PATCH", code="200") == 3
     names = {text for samples in found.values() for labels, _ in samples for text in labels.values()}
     assert not {"root:provider", "root:consumer"} & names
+
+
+def test_series_of_a_cached_resource_go_with_it(story: None, server: Server, kubectl: Kubectl) -> None:
+    kubectl.workspaces("short-lived")
+    share_catalogue(kubectl, "root:short-lived")
+    mine = {"root:short-lived:cpuflavors-v1", "root:short-lived:memflavors-v1"}
+
+    def named() -> set[str]:
+        return {
+            labels["cachedresource"]
+            for samples in scraped(server).values()
+            for labels, _ in samples
+            if "cachedresource" in labels
+        }
+
+    assert mine <= named()
+    kubectl("root", "delete", "workspace", "short-lived", "--timeout=30s")
+    assert not mine & named()
 
 
 def test_a_service_account_of_root_may_be_given_the_right_to_scrape_and_nobody_else_has_it(

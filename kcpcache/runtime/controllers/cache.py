@@ -4,7 +4,7 @@ They share two indexes (who is bound, who consumes), so they are made together.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
@@ -52,9 +52,8 @@ COUNTS_DELAY_SECONDS = 0.1
 
 
 class Usage(NamedTuple):
-    """One CachedResource in numbers: the originals it selects, their copies, the APIBindings that read them."""
+    """CachedResources in numbers: the originals that they select, their copies, the APIBindings that read them."""
 
-    resource: GroupResource
     originals: int
     copies: int
     consumers: int
@@ -83,11 +82,13 @@ class CacheControllers:
         self._listen()
         self._seed()
 
-    def usage(self) -> Iterator[Usage]:
-        """What each CachedResource is used for now."""
-        for owner, resource in self.replication.owners():
-            local, copies = self.replication.local(owner), self.replication.copies(owner)
-            yield Usage(resource, local, copies, self._records.count(*owner))
+    def usage(self, owner: Name) -> Usage:
+        """What a CachedResource is used for now: O(1)."""
+        return Usage(self.replication.local(owner), self.replication.copies(owner), self._records.count(*owner))
+
+    def usage_of_all(self) -> Usage:
+        """The same over all of them, and over copies that belong to none: O(1)."""
+        return Usage(self.replication.all_local, self.replication.all_copies, self._records.total)
 
     # -- what wakes what
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
+from kcpcache.meta.objects import metadata
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.reconcilers import replication
 from kcpcache.reconcilers.plan import CacheTarget, Plan
@@ -19,15 +20,12 @@ from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
-from kcpcache.runtime.replication_measures import Operation, ReplicationMeasures
+from kcpcache.runtime.replication_measures import Operation, Owner, ReplicationMeasures
 from kcpcache.storage.keys import CACHE, cache_prefix
 from kcpcache.storage.store import Revision
 
 _prefix = lru_cache(maxsize=1024)(cache_prefix)
 """The checks of its parts cost as much as the decision that it is for."""
-
-Owner = tuple[str, str]
-"""Logical cluster and name of a CachedResource."""
 
 
 @dataclass
@@ -51,18 +49,16 @@ class Replication:
         self._watched: set[str] = set()
         self.controller: Controller[CacheTarget] = Controller("replication", self._plan, env.apply)
         self.measures = ReplicationMeasures()
+        self.all_local = self.all_copies = 0
+        """Over all CachedResources: what ``local`` says of each, and the copies, whoever they belong to."""
         env.on_event("cache.kcp.io", "cachedresources", self._cached_resource_changed)
         env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._served_changed)
         env.on_event("apis.kcp.io", "apibindings", self._served_changed)
-        for entry in env.cache("cache.kcp.io", "cachedresources").all_entries():
-            self._follow((entry.cluster, entry.name))
+        for owner in self._oldest_first():
+            self._follow(owner)
         env.lookup.caches.on_new_cache(self._watch_copies)
 
     # -- counts
-
-    def owners(self) -> Iterator[tuple[Owner, GroupResource]]:
-        """Every CachedResource, with what it replicates."""
-        return ((owner, found.source.resource.group_resource) for owner, found in self._replicated.items())
 
     def local(self, owner: Owner) -> int:
         """How many originals match."""
@@ -84,6 +80,11 @@ class Replication:
 
     # -- sources
 
+    def _oldest_first(self) -> list[Owner]:
+        found = self._env.cache("cache.kcp.io", "cachedresources").all_entries()
+        created = {(e.cluster, e.name): str(metadata(e.object()).get("creationTimestamp") or "") for e in found}
+        return sorted(created, key=lambda owner: (created[owner], owner))
+
     def _cached_resource_changed(self, event: CacheEvent) -> None:
         self._follow((event.cluster, either(event).name))
 
@@ -98,6 +99,7 @@ class Replication:
         if obj is None:
             if old is not None:
                 self._forget(owner, old)
+                self.measures.forget(owner)
             return
         source = replication.source_of(obj)
         definition = self._definition(owner[0], source.resource)
@@ -105,6 +107,7 @@ class Replication:
             return
         if old is not None:
             self._forget(owner, old)
+        self.measures.follow(owner, source.resource.group_resource)
         new = Replicated(source, definition, self._reader(owner[0], source.resource, definition))
         self._replicated[owner] = new
         self._by_resource.setdefault((owner[0], source.resource.group_resource), {})[owner] = new
@@ -112,6 +115,7 @@ class Replication:
 
     def _forget(self, owner: Owner, old: Replicated) -> None:
         del self._replicated[owner]
+        self.all_local -= old.matching
         key = (owner[0], old.source.resource.group_resource)
         remaining = self._by_resource[key]
         del remaining[owner]
@@ -128,6 +132,7 @@ class Replication:
             if selector.matches(entry.labels):
                 new.matching += 1
                 new.pending.add(entry.name)
+        self.all_local += new.matching
         if not new.source.identity_hash or not new.source.resource.version:
             return
         for name in {*new.pending, *self._copy_names(owner[0], new.source)}:
@@ -168,11 +173,12 @@ class Replication:
         before = event.previous is not None and matches(event.previous.labels)
         name = either(event).name
         found.matching += now - before
+        self.all_local += now - before
         if not now:
             found.pending.discard(name)
         if (now or before) and found.source.identity_hash:
             target = self._target(found.source, name)
-            self.measures.original_changed(target, event.revision, self._committed_at(event))
+            self.measures.original_changed(owner, target, event.revision, self._committed_at(event))
             self.controller.add(target)
         if now != before:
             self._on_counts(owner)
@@ -187,13 +193,16 @@ class Replication:
             target = CacheTarget(shard, resource, identity_hash, event.cluster, either(event).name)
             operation: Operation = "delete" if event.entry is None else "create" if event.previous is None else "update"
             shown = original_revision(event.entry) if event.entry is not None else 0
-            self.measures.copy_changed(target, operation, shown, self._committed_at(event), time.monotonic())
+            owner = self._owner_of(event.cluster, resource)[0]
+            self.measures.copy_changed(owner, target, operation, shown, self._committed_at(event), time.monotonic())
+            self.all_copies += (event.entry is not None) - (event.previous is not None)
             self.controller.add(target)
             if event.entry is None or event.previous is None:
                 for owner in self._by_resource.get((event.cluster, resource.group_resource), {}):
                     self._on_counts(owner)
 
         cache.listeners.append(changed)
+        self.all_copies += len(cache)
         for entry in cache.all_entries():
             self.controller.add(CacheTarget(shard, resource, identity_hash, entry.cluster, entry.name))
 
