@@ -7,7 +7,7 @@ name, so that the identity must say which, unless metadata is all that is asked 
 from kcpcache.api.paths import WILDCARD, RequestInfo
 from kcpcache.api.services import find_in
 from kcpcache.meta.names import GroupResource
-from kcpcache.registry.catalog import ExportReference, ProjectedResource, Resource, StoredResource
+from kcpcache.registry.catalog import ProjectedResource, Resource, StoredResource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import CRDS, Serving
@@ -74,18 +74,11 @@ class Wildcard:
 
     def _identified(self, key: GroupResource, identity_hash: str) -> Resource | None:
         """By the APIExport with that identity; where it is gone, by any workspace that is still bound."""
-        exported = self._identities.of(identity_hash, key)
-        if exported is None:
-            cluster = self._consumers.bound_to(key, identity_hash)
-            found = self._serving.snapshot(cluster).resources.get(key) if cluster else None
-            return found if found is not None and found.definition.identity_hash == identity_hash else None
-        (provider, name), entry = exported
-        virtual, schema = is_virtual(entry), str(entry.get("schema") or "")
-        definition = self._serving.definition_of_exported(provider, schema, identity_hash, virtual=virtual)
-        if definition is None or definition.group_resource != key:
-            return None
-        bound = ExportReference(provider, name)
-        return ProjectedResource(definition, bound) if virtual else StoredResource(definition, bound)
+        if self._identities.of(identity_hash, key) is not None:
+            return self._identities.resource(self._serving, identity_hash, key)
+        cluster = self._consumers.bound_to(key, identity_hash)
+        found = self._serving.snapshot(cluster).resources.get(key) if cluster else None
+        return found if found is not None and found.definition.identity_hash == identity_hash else None
 
     def _any(self, key: GroupResource, version: str) -> AnyIdentity | None:
         """By any CRD or APIExport that has the version; only for system:masters, so a search may take its time."""

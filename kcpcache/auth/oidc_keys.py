@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from kcpcache.meta.objects import Object
+from kcpcache.outgoing import distrustful_client
 
 if TYPE_CHECKING:
     import httpx
@@ -116,18 +117,11 @@ class IssuerKeys:
 
     def _client(self) -> "httpx.AsyncClient":
         """Takes a while the first time, and so has a thread of its own: what a token needs is imported, joserfc too."""
-        import httpx
         import joserfc.jwk
         import joserfc.jws  # noqa: F401 -- for oidc.py
 
-        return httpx.AsyncClient(
-            verify=ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None),
-            transport=self._transport,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113 -- asyncio.timeout bounds the whole
-            headers={"user-agent": "kcpcache", "accept": "application/json", "accept-encoding": "identity"},
-        )
+        context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+        return distrustful_client(context, most_connections=1, transport=self._transport)
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,6 @@ import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ import orjson
 
 from kcpcache.meta.hosts import is_listed
 from kcpcache.meta.objects import Object
+from kcpcache.outgoing import distrustful_client
 
 if TYPE_CHECKING:
     import httpx
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MOST_ANSWER_BYTES: Final = 3 * 1024 * 1024
 _MOST_POOLS: Final = 256
 _MOST_CONNECTIONS: Final = 64
-_IDLE_CONNECTIONS: Final = 8
-_KEEP_ALIVE_SECONDS: Final = 60.0
 _HTTPS_PORT: Final = 443
 _OK: Final = range(200, 300)
 
@@ -174,27 +172,11 @@ class WebhookClient:
 
 
 def _client(ca_bundle: bytes) -> "httpx.AsyncClient":
-    import httpx
-
     try:
         context = ssl.create_default_context(cadata=ca_bundle.decode() if ca_bundle else None)
     except (ssl.SSLError, ValueError):
         raise WebhookCallError("caBundle holds no certificates: unable to load root certificates") from None
-    limits = httpx.Limits(
-        max_connections=_MOST_CONNECTIONS,
-        max_keepalive_connections=_IDLE_CONNECTIONS,
-        keepalive_expiry=_KEEP_ALIVE_SECONDS,
-    )
-    return httpx.AsyncClient(
-        verify=context,
-        trust_env=False,
-        follow_redirects=False,
-        # Many workspaces call one host on one connection: what it told one of them is not for the others.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        limits=limits,
-        timeout=None,  # noqa: S113 -- asyncio.timeout bounds the whole call
-        headers={"user-agent": "kcpcache", "accept-encoding": "identity"},
-    )
+    return distrustful_client(context, most_connections=_MOST_CONNECTIONS)
 
 
 def _why(error: Exception) -> str:

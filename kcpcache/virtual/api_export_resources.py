@@ -61,6 +61,19 @@ class ExportsByIdentity:
                     return name, entry
         return None
 
+    def resource(self, serving: Serving, identity_hash: str, key: GroupResource) -> Resource | None:
+        """What ``of`` is served as; None where there is none, or its schema is missing or of something else."""
+        exported = self.of(identity_hash, key)
+        if exported is None:
+            return None
+        (provider, name), entry = exported
+        virtual, schema = is_virtual(entry), str(entry.get("schema") or "")
+        definition = serving.definition_of_exported(provider, schema, identity_hash, virtual=virtual)
+        if definition is None or definition.group_resource != key:
+            return None
+        bound = ExportReference(provider, name)
+        return ProjectedResource(definition, bound) if virtual else StoredResource(definition, bound)
+
     def _take(self, name: Name) -> None:
         before = self._hashes.pop(name, None)
         if before is not None:
@@ -185,16 +198,7 @@ class ExportedResources:
         if cluster != WILDCARD:
             served = self._serving.snapshot(cluster).resources.get(key)
             return served if served is not None and served.definition.identity_hash == identity_hash else None
-        exported = self._identities.of(identity_hash, key)
-        if exported is None:
-            return None
-        (provider, name), entry = exported
-        virtual, schema = is_virtual(entry), str(entry.get("schema") or "")
-        found = self._serving.definition_of_exported(provider, schema, identity_hash, virtual=virtual)
-        if found is None or found.group_resource != key:
-            return None
-        bound = ExportReference(provider, name)
-        return ProjectedResource(found, bound) if virtual else StoredResource(found, bound)
+        return self._identities.resource(self._serving, identity_hash, key)
 
     def _own_bindings(self, claimed: Resource | None, cluster: str) -> Resource:
         """Always there to read; by a claim, for what it allows too."""

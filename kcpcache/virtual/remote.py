@@ -9,7 +9,6 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -28,6 +27,7 @@ from kcpcache.meta.errors import (
     TooManyRequestsError,
 )
 from kcpcache.meta.objects import Object, nested
+from kcpcache.outgoing import distrustful_client
 from kcpcache.virtual.asking import HOPS_HEADER
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ MOST_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MOST_LINE_BYTES: Final = 3 * 1024 * 1024
 _MOST_WAITING: Final = 16
 _MOST_CONNECTIONS: Final = 1000
-_IDLE_CONNECTIONS: Final = 16
-_KEEP_ALIVE_SECONDS: Final = 60.0
 _LONGEST_MESSAGE: Final = 1000
 _LONGEST_RETRY_SECONDS: Final = 3600
 _OK, _BAD_REQUEST, _UNAUTHORIZED = 200, 400, 401
@@ -219,23 +217,8 @@ class Remote:
     def _client(self) -> "httpx.AsyncClient":
         if self._made is not None:
             return self._made
-        import httpx
-
-        limits = httpx.Limits(
-            max_connections=_MOST_CONNECTIONS,
-            max_keepalive_connections=_IDLE_CONNECTIONS,
-            keepalive_expiry=_KEEP_ALIVE_SECONDS,
-        )
-        self._made = httpx.AsyncClient(
-            verify=self._context or ssl.create_default_context(),
-            transport=self._transport,
-            trust_env=False,
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=limits,
-            timeout=None,  # noqa: S113 -- asyncio.timeout bounds all but a watch's quiet times
-            headers={"user-agent": "kcpcache", "accept": "application/json", "accept-encoding": "identity"},
-        )
+        context = self._context or ssl.create_default_context()
+        self._made = distrustful_client(context, most_connections=_MOST_CONNECTIONS, transport=self._transport)
         return self._made
 
 
