@@ -341,6 +341,7 @@ class Server:
             view=views.view,
         )
         epoch = Epoch(lookup.caches)
+        trusted.listeners.append(lambda _trust: epoch.begin())
         consumers, identities, shard = Consumers(lookup), ExportsByIdentity(lookup), self.settings.shard_name
         wildcard = Wildcard(lookup, serving, views, consumers, identities, shard=shard)
         exported = ExportedResources(lookup, serving, identities)

@@ -19,6 +19,7 @@ from kcpcache.api.negotiation import negotiate
 from kcpcache.api.origin import SAFE_METHODS, has_bearer, require_own_page
 from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
+from kcpcache.api.routes import Route, Routes
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.shortcuts import Shortcuts
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
@@ -80,7 +81,7 @@ class KubernetesHandler:
         self.services = services
         self.open_watches = OpenWatches()
         self.deadlines = Deadlines(REQUEST_SECONDS)
-        self.shortcuts = Shortcuts(services)
+        self.shortcuts, self.routes = Shortcuts(services), Routes(services)
         self.fairness = Fairness(services.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,6 +134,10 @@ class KubernetesHandler:
     async def _serve(self, exchange: Exchange, info: RequestInfo, stream: Stream) -> None:
         if info.verb == "options":
             raise MethodNotAllowedError("the server does not allow this method on the requested resource")
+        route = self.routes.recall(exchange.scope, info)
+        if route is not None:
+            await self._serve_again(exchange, info, route)
+            return
         user, workspace, cluster = await self._enter(exchange, info)
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)
@@ -149,9 +154,24 @@ class KubernetesHandler:
         if workspace is None:
             workspace = self._workspace(info, cluster, user)
         if info.is_resource:
-            await self._serve_resource(exchange, info, workspace, attributes, stream)
+            call = await self._serve_resource(exchange, info, workspace, attributes, stream)
+            self.routes.remember(call, user)
         else:
             await self._serve_path(exchange, info, workspace)
+
+    async def _serve_again(self, exchange: Exchange, info: RequestInfo, route: Route) -> None:
+        """A write like one before."""
+        await self._take_seat(exchange, route.user, route.attributes.cluster)
+        asking.begin(route.user, exchange.header(HOPS_HEADER))
+        call = route.call(exchange, info, self.services)
+        exchange.resource = call.definition
+        await verb_of(call)(call)
+
+    async def _take_seat(self, exchange: Exchange, user: User, place: str) -> None:
+        """Wait until it is the user's turn."""
+        if not user.is_master:
+            exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
+            pausing.set(exchange.seat.pause)
 
     async def _wait(self, user: User, place: str) -> Seat:
         with self.services.measures.queued():
@@ -170,10 +190,8 @@ class KubernetesHandler:
         user, service = await self.services.authenticate(facts), info.service
         if not info.explicit_cluster and service is None and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
             cluster = resolve(own[0]) or own[0]  # a ServiceAccount without a cluster in the URL is at home
-        if not user.is_master and info.path not in PUBLIC_PATHS:
-            place = cluster if service is None else service.arguments[0]
-            exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
-            pausing.set(exchange.seat.pause)
+        if info.path not in PUBLIC_PATHS:
+            await self._take_seat(exchange, user, cluster if service is None else service.arguments[0])
         if service is None:
             return user, None, cluster
         handler = self.services.service_handlers.get(service.name)
@@ -207,14 +225,15 @@ class KubernetesHandler:
 
     async def _serve_resource(
         self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes, stream: Stream
-    ) -> None:
+    ) -> Call:
         call = self._call(exchange, info, workspace, attributes)
         if info.verb == "watch":
             await watch(call, self.open_watches, stream)
-            return
+            return call
         await verb_of(call)(call)
         if info.verb == "get":
             self.shortcuts.remember(call)
+        return call
 
     def _call(self, exchange: Exchange, info: RequestInfo, workspace: Workspace, attributes: Attributes) -> Call:
         """Everything that the verb needs. Raises NotFoundError, MethodNotAllowedError, NotAcceptableError."""

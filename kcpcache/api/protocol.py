@@ -44,14 +44,15 @@ class Connection:
     """One client connection, as long as it lives.
 
     ``certificates`` is what the peer showed and the TLS handshake verified, its own first; empty without one.
-    ``shortcuts`` are for ``api/shortcuts.py`` alone.
+    ``shortcuts`` are for ``api/shortcuts.py`` alone, ``routes`` for ``api/routes.py``.
     """
 
-    __slots__ = ("_transport", "certificates", "shortcuts")
+    __slots__ = ("_transport", "certificates", "routes", "shortcuts")
 
     def __init__(self, certificates: CertificateChain = (), transport: asyncio.Transport | None = None) -> None:
         self.certificates = certificates
         self.shortcuts: dict[Any, Any] = {}
+        self.routes: dict[Any, Any] = {}
         self._transport = transport
 
     def abort(self) -> None:

@@ -25,4 +25,8 @@ class Epoch:
             cache.listeners.append(self._changed)
 
     def _changed(self, _event: CacheEvent) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new one: something has changed that is in no cache."""
         self.value += 1

@@ -40,3 +40,9 @@ async def test_caches_from_before_count_too():
     epoch = Epoch(caches)
     cache.apply("root/default/a", 1, VALUE)
     assert epoch.value == 1
+
+
+async def test_what_is_in_no_cache_begins_one_too():
+    epoch = Epoch(Caches(MemoryStore()))
+    epoch.begin()
+    assert epoch.value == 1
