@@ -1,8 +1,5 @@
 """The APIExport virtual workspace, over HTTP (behaviour §7)."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from export_world import (
     BINDINGS_PATH,
     EXPORT,
@@ -15,17 +12,10 @@ from export_world import (
     place,
     told,
 )
-from shard_world import BINDINGS, EXPORTS, SCHEMAS, Shard
+from shard_world import BINDINGS, EXPORTS, SCHEMAS
 
 MINE = "apis/shop.example.com/v1/namespaces/default/orders"
 MAPS = "api/v1/namespaces/default/configmaps"
-
-
-@pytest.fixture
-async def world(shard: Shard) -> AsyncIterator[ExportWorld]:
-    found = ExportWorld(shard)
-    async with found.http.client:
-        yield found
 
 
 # -- who may

@@ -1,8 +1,5 @@
 """Permission claims, through the APIExport virtual workspace (behaviour §6, §7)."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from export_world import (
     EXPORT,
     FLAVORS_PATH,
@@ -15,19 +12,12 @@ from export_world import (
     told,
 )
 from shard_http import rule
-from shard_world import BINDINGS, CONFIG_MAPS, EXPORTS, FLAVORS, Shard
+from shard_world import BINDINGS, CONFIG_MAPS, EXPORTS, FLAVORS
 
 from kcpcache.meta.objects import Object
 
 MINE = "apis/shop.example.com/v1/namespaces/default/orders"
 MAPS = "api/v1/namespaces/default/configmaps"
-
-
-@pytest.fixture
-async def world(shard: Shard) -> AsyncIterator[ExportWorld]:
-    found = ExportWorld(shard)
-    async with found.http.client:
-        yield found
 
 
 async def test_a_claim_opens_what_the_consumer_accepted_and_its_selector_selects(world: ExportWorld) -> None:

@@ -1,22 +1,13 @@
 """``/clusters/*`` and ``<resource>:<identityHash>`` (behaviour §2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, place
-from shard_world import CRDS, EXPORTS, FLAVORS, Shard, crd_spec
+from shard_world import CRDS, EXPORTS, FLAVORS, crd_spec
 
 from kcpcache.meta.objects import Object
 
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-
-
-@pytest.fixture
-async def world(shard: Shard) -> AsyncIterator[ExportWorld]:
-    found = ExportWorld(shard)
-    async with found.http.client:
-        yield found
 
 
 async def metadata_of(world: ExportWorld, path: str) -> list[tuple[str, str]]:
