@@ -8,11 +8,15 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from kcpcache.schema.regex_syntax import syntax_error
+
 _SMALL_BYTES, _LARGE_BYTES = 128 << 10, 4 << 20
 _DFA_BYTES = 256 << 10
 _MAX_LENGTH = 10_000
 _MAX_REPEAT = 1000
-_POSIX_CLASS = re.compile(r"\[:(\w+):\]")
+_OCTAL = re.compile(r"\\([0-7]{2,3}|0)")
+_COUNT = re.compile("0|[1-9][0-9]*")
+_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
 _QUOTED = re.compile(r"\\Q(.*?)(?:\\E|\Z)|\\.", re.DOTALL)
 _SPECIAL = frozenset("\\.+*?()|[]{}^$#&-~")
 
@@ -59,7 +63,7 @@ def _compile_small(pattern: str) -> Callable[[str], bool] | None:
 def _compile_large(pattern: str) -> Callable[[str], bool]:
     found = _engine(pattern, _LARGE_BYTES)
     if found is None:
-        raise PatternError(f"error parsing regexp: `{pattern}` is invalid or too large")
+        raise PatternError(f"error parsing regexp: `{pattern}` is too large")
     return found
 
 
@@ -68,6 +72,8 @@ def _engine(pattern: str, size_limit_bytes: int) -> Callable[[str], bool] | None
 
     if len(pattern) > _MAX_LENGTH:
         raise PatternError(f"expression is longer than {_MAX_LENGTH} characters")
+    if (error := syntax_error(pattern, _is_class)) is not None:
+        raise PatternError(error)
     options = jsonschema_rs.RegexOptions(size_limit=size_limit_bytes, dfa_size_limit=_DFA_BYTES)
     try:
         # Draft 7 would hold the expression against ECMAScript's syntax first.
@@ -76,6 +82,17 @@ def _engine(pattern: str, size_limit_bytes: int) -> Callable[[str], bool] | None
         raise
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=256)
+def _is_class(escape: str) -> bool:
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": escape})
+    except ValueError:
+        return False
+    return True
 
 
 def pattern_options() -> "jsonschema_rs.RegexOptions":  # type: ignore[name-defined] # noqa: F821
@@ -136,6 +153,10 @@ def scan_escape(pattern: str, start: int) -> tuple[str, int]:
         # The braces of a Unicode class are no repeat count.
         end = pattern.find("}", start)
         return (pattern[start:], len(pattern)) if end < 0 else (pattern[start : end + 1], end + 1)
+    if following == "a":
+        return "\\x07", start + 2
+    if (octal := _OCTAL.match(pattern, start)) is not None:
+        return f"\\x{{{int(octal[1], 8):X}}}", octal.end()
     if following == "x" and pattern[start + 2 : start + 3] == "{":
         end = pattern.find("}", start)
         return (pattern[start:], len(pattern)) if end < 0 else (pattern[start : end + 1], end + 1)
@@ -146,11 +167,18 @@ def scan_repeat(pattern: str, start: int) -> tuple[str, int]:
     """``{2,3}`` repeats; any other brace is itself in Go."""
     end = pattern.find("}", start)
     low, comma, high = pattern[start + 1 : end].partition(",") if end > 0 else ("", "", "")
-    if not (low.isascii() and low.isdigit() and (not high or (high.isascii() and high.isdigit()))):
+    if not _COUNT.fullmatch(low) or (high and not _COUNT.fullmatch(high)):
         return "\\{", start + 1
     if max(len(low), len(high)) > len(str(_MAX_REPEAT)) or max(int(low), int(high or 0)) > _MAX_REPEAT:
         raise PatternError(f"error parsing regexp: invalid repeat count: `{{{low}{comma}{high}}}`")
     return pattern[start : end + 1], end + 1
+
+
+def _complement(ranges: str) -> str:
+    """All characters but those, for the engine knows no class in a class."""
+    member = re.compile(f"[{ranges}]", re.ASCII)
+    others = (f"\\x{{{number:X}}}" for number in range(128) if member.fullmatch(chr(number)) is None)
+    return "".join(others) + "\\x{80}-\\x{10FFFF}"
 
 
 def scan_class(pattern: str, start: int) -> tuple[str, int]:
@@ -167,9 +195,10 @@ def scan_class(pattern: str, start: int) -> tuple[str, int]:
             return "".join(parts) + "]", index + 1
         posix = _POSIX_CLASS.match(pattern, index)
         if posix is not None:
-            if posix[1] not in _POSIX:
+            if posix[2] not in _POSIX:
                 raise PatternError(f"error parsing regexp: invalid character class range: `{posix[0]}`")
-            piece, index = _POSIX[posix[1]], posix.end()
+            ranges = _POSIX[posix[2]]
+            piece, index = (_complement(ranges) if posix[1] else ranges), posix.end()
         elif char == "\\":
             piece, index = (
                 scan_escape(pattern, index)

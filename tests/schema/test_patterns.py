@@ -135,3 +135,57 @@ def test_searches_that_take_too_long_are_ended():
 def test_programs_do_not_grow_without_bound():
     with pytest.raises(PatternError):
         find_all("((a{30}){30}){30}|b", "b")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("(", "missing closing ): `(`"),
+        ("a)b", "unexpected ): `a)b`"),
+        ("[a", "missing closing ]: `[a`"),
+        ("x[^]", "missing closing ]: `[^]`"),
+        ("*a", "missing argument to repetition operator: `*`"),
+        ("a|+", "missing argument to repetition operator: `+`"),
+        ("(?i)*?", "missing argument to repetition operator: `*?`"),
+        ("a**", "invalid nested repetition operator: `**`"),
+        ("a+?{2}", "invalid nested repetition operator: `+?{2}`"),
+        ("a{1001}", "invalid repeat count: `{1001}`"),
+        ("a{2,1}", "invalid repeat count: `{2,1}`"),
+        ("((a{100}){9}){2}", "invalid repeat count: `{2}`"),
+        ("a\\", "trailing backslash at end of expression: ``"),
+        ("\\8", "invalid escape sequence: `\\8`"),
+        ("\\C", "invalid escape sequence: `\\C`"),
+        ("\\x4g", "invalid escape sequence: `\\x4g`"),
+        ("\\x{110000}", "invalid escape sequence: `\\x{110000`"),
+        ("[z-a]", "invalid character class range: `z-a`"),
+        ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
+        ("\\p{Foo}", "invalid character class range: `\\p{Foo}`"),
+        ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
+        ("(?<!a)", "invalid named capture: `(?<!a)`"),
+        ("(?<a", "invalid named capture: `(?<a`"),
+        ("(?P<a b>c)", "invalid named capture: `(?P<a b>`"),
+        ("(?i-)a", "invalid or unsupported Perl syntax: `(?i-)`"),
+    ],
+)
+def test_what_is_wrong_is_said_in_gos_words(pattern, why):
+    with pytest.raises(PatternError) as refused:
+        compile_pattern(pattern)
+    assert str(refused.value) == f"error parsing regexp: {why}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        (r"^\07$", "\a", "07"),
+        (r"^\101\0$", "A\0", "A"),
+        (r"^\a$", "\a", "a"),
+        (r"^[[:^alpha:]]+$", "1-", "1a"),
+        (r"^{02}$", "{02}", "02"),
+        (r"^(?<name>a){2}$", "aa", "a"),
+        (r"^(?i)a(?-i)b$", "Ab", "AB"),
+        (r"^\Qa.b*\E+$", "a.b**", "axb"),
+    ],
+)
+def test_what_go_takes_is_taken_and_means_the_same(pattern, good, bad):
+    matches = compile_pattern(pattern)
+    assert (matches(good), matches(bad)) == (True, False)

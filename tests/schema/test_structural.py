@@ -152,7 +152,7 @@ BAD = [
         [
             (
                 's.properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: '
-                "error parsing regexp: `(` is invalid or too large"
+                "error parsing regexp: missing closing ): `(`"
             )
         ],
     ),
