@@ -90,10 +90,12 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
     """
     from cel_expr_python import cel
 
+    from kcpcache.schema.cel_library.text_formats import with_optionals
+
     if len(text) > _MOST_CHARACTERS:
         raise CompileError(f"expression is longer than {_MOST_CHARACTERS} characters")
     try:
-        program = _environment(names).compile(text)
+        program = _environment(names).compile(with_optionals(text))
     except RuntimeError as error:
         why = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
         raise CompileError(f"compilation failed: {why}") from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid
 from kcpcache.meta.objects import Object
-from kcpcache.schema.cel_environment import CompileError, compile_expression
+from kcpcache.schema.cel_environment import CompileError, InstantiationError, compile_expression
 from kcpcache.schema.cel_estimate import estimate
 from kcpcache.schema.cel_shape import MAX_REQUEST_BYTES, is_known, is_map, min_bytes
 from kcpcache.schema.cel_text import uses_old_self
@@ -21,6 +21,10 @@ _HINT = (
     "and strings are declared"
 )
 _MANY, _FEW = 100, 1.5
+_UNTYPED = (
+    "Internal error: internal error: failed to construct type information for x-kubernetes-validations rules: "
+    "unable to convert structural schema to CEL declarations"
+)
 _NO_OVERLOAD = "found no matching overload"
 
 
@@ -104,6 +108,9 @@ def _times(count: int | None, limit: float | None) -> int | None:
 
 
 def _node(node: _Node, types: Types, spent: _Spent) -> Iterator[FieldError]:
+    if not is_known(node.schema):
+        yield FieldError("InternalError", f"{node.path}.x-kubernetes-validations", _UNTYPED)
+        return
     for index, rule in enumerate(node.schema["x-kubernetes-validations"]):
         at = f"{node.path}.x-kubernetes-validations[{index}]"
         yield from _expression(node, rule, "rule", at, types, spent)
@@ -138,12 +145,14 @@ def _expression(
         checked = types.check(rule[keyword], node.kind, optional_old_self=optional)
     except CompileError as error:
         mistyped = str(error) == wanted
-        why = f"{subject} must evaluate to a {wanted}" if mistyped else f"{prefix}compilation failed: {error}"
+        why = f"{subject} must evaluate to a {wanted}" if mistyped else f"{prefix}{error.step} failed: {error}"
+        if isinstance(error, InstantiationError) and is_rule:
+            why = f"program {why}"
         yield field_invalid(at, rule, why)
         return
     if checked.result not in {wanted, ""}:
         yield field_invalid(at, rule, f"{subject} must evaluate to a {wanted}")
-    elif checked.tree is not None and is_known(node.schema):
+    elif checked.tree is not None:
         cost = estimate(checked.tree, node.schema, root=node.root) * times
         spent.costs.append((cost, at))
         if cost > _MAX_COST:

@@ -10,12 +10,22 @@ OLD_VARIABLE = "old__"
 """Holds ``{"v": old}``, or nothing, for rules whose ``oldSelf`` is optional."""
 
 _MAX_EXPRESSION_LENGTH = 20_000
+_STRINGS_VERSION = 2
 _UNSUPPORTED = re.compile(r"\.\s*(transformMap(?:Entry)?)\s*\(")
 """Macros that cel-cpp compiles, but has no function for when they run."""
 
 
 class CompileError(ValueError):
     """The expression is no CEL, or has another type than it must have. The text is for the user."""
+
+    step = "compilation"
+    """What failed."""
+
+
+class InstantiationError(CompileError):
+    """The expression is sound, but contains something that can never be computed."""
+
+    step = "instantiation"
 
 
 @cache
@@ -33,6 +43,23 @@ def language() -> dict[str, Any]:
         ext_encoders.ExtEncoders(),
         ext_strings.ExtStrings(),
         extension(),
+    ]
+    return {"config": comparisons.config(cel), "functions": comparisons.functions(cel), "extensions": extensions}
+
+
+@cache
+def typed_language() -> dict[str, Any]:
+    """The same for an environment that only checks rules: no more functions than Kubernetes has, with their types."""
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
+
+    from kcpcache.schema.cel_library import comparisons, signatures
+
+    extensions = [
+        ext_bindings.ExtBindings(),
+        ext_optional.ExtOptional(),
+        ext_strings.ExtStrings(_STRINGS_VERSION),
+        signatures.extension(),
     ]
     return {"config": comparisons.config(cel), "functions": comparisons.functions(cel), "extensions": extensions}
 
@@ -57,6 +84,9 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
         raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
     if (unsupported := _UNSUPPORTED.search(code(expression))) is not None:
         raise CompileError(f"{unsupported[1]} is not supported; use transformList, map or filter")
+    from kcpcache.schema.cel_library.text_formats import with_optionals
+
+    expression = with_optionals(expression)
     try:
         program = environment().compile(expression)
         if optional_old_self:  # only now, with parentheses known to be balanced

@@ -1,249 +1,139 @@
 """What a rule may cost in the worst case that its schema allows, as Kubernetes estimates it before it takes a CRD.
 
-Documentation: "Resource use by validation functions". The units are those of cel-go, not those of ``cel_cost``. Where
-the size of something is unknown it counts nothing, so that the estimate never exceeds that of Kubernetes.
+Documentation: "Resource use by validation functions". The units are those of cel-go, not those of ``cel_cost``. What
+nothing bounds counts as boundless, so that rules are refused which could be bounded, but are not; so does Kubernetes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil
-from typing import TypeAlias
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from kcpcache.meta.objects import Object
-from kcpcache.schema.cel_shape import fields, is_map, is_text, max_size
-from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Literal, Node, Select
+from kcpcache.schema.cel_estimate_calls import call_cost
+from kcpcache.schema.cel_size import Entry, Place, Size, Value, capped, exactly, is_partial, is_scalar
+from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Kind, Literal, Node, Select
 
 _CREATE_LIST, _CREATE_MAP, _CREATE_MESSAGE = 10, 30, 40
-_TRAVERSED, _PATTERN = 0.1, 0.25
-"""Units for one character of a string that is looked at, and of a regular expression."""
-_KEY: Object = {"type": "string", "maxLength": 0}
-_TEXT = frozenset({"string", "bytes"})
-_SCALARS = frozenset({"bool", "int", "uint", "double"})
-_ORDER = frozenset({"_<_", "_<=_", "_>_", "_>=_"})
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What is known of an expression's value: the most items or bytes in it (None: unknown), its place in the schema.
-
-    ``cost`` is that of getting it. ``literal`` is whether it is written out, and so never smaller than ``size``.
-    """
-
-    cost: int
-    size: int | None = None
-    schema: Object | None = None
-    root: bool = False
-    literal: bool = False
-
-    @property
-    def most(self) -> int:
-        """The size, where it is known."""
-        return self.size or 0
+_VALUES = frozenset(
+    {"", "bool", "bytes", "double", "duration", "int", "list", "null", "optional", "string", "timestamp", "uint"}
+)
+"""Kinds that have no fields to select."""
 
 
 def estimate(tree: Node, schema: Object, *, root: bool) -> int:
     """The worst-case cost of a rule on a node of the schema."""
-    own = _place(0, schema, root=root)
-    return _Estimator({"self": own, "oldSelf": own}).value(tree).cost
+    return _Estimator(schema, root=root).value(tree).cost
 
 
 class _Estimator:
-    def __init__(self, variables: dict[str, Value]) -> None:
-        self._variables = variables
+    def __init__(self, schema: Object, *, root: bool) -> None:
+        self._nowhere = Place(schema, root, believed=False)
+        """Where a way begins that has no beginning."""
+        self._variables = {name: Value(1, place=Place(schema, root)) for name in ("self", "oldSelf")}
 
     def value(self, node: Node) -> Value:
         match node:
             case Literal():
-                return Value(0, node.size, literal=True)
+                return Value(
+                    0, node.kind, exactly(node.size), integer=node.value if isinstance(node.value, int) else None
+                )
             case Ident():
-                known = self._variables.get(node.name)
-                return Value(1) if known is None else Value(1, known.size, known.schema, known.root)
+                return self._variable(node)
             case Select():
                 return self._select(node)
             case Call():
                 return self._call(node)
             case Collection():
-                base = {"list": _CREATE_LIST, "map": _CREATE_MAP}.get(node.kind, _CREATE_MESSAGE)
-                return Value(base + sum(self.value(part).cost for part in node.parts), node.size, literal=True)
+                return self._collection(node)
             case Comprehension():
-                return self._comprehension(node)
+                return self._bound(node) if node.binds else self._loop(node)
+
+    def _known(self, value: Value, size: Size | None = None) -> Value:
+        """The value with what its place and type say; ``size`` is what else is known of a variable."""
+        kind, place = value.kind, value.place
+        if place is not None and is_partial(kind):
+            kind = place.kind if is_partial(kind) and place.kind.name else kind
+        found = value.size or (place.size if place is not None else None)
+        if found is None:
+            found = exactly(1) if is_scalar(kind) else size
+        return replace(value, kind=kind, size=found)
+
+    def _variable(self, node: Ident) -> Value:
+        known = self._variables.get(node.name)
+        if known is None:  # the name of a type
+            return self._known(Value(1, node.kind, place=self._nowhere))
+        return self._known(Value(1, node.kind, entry=known.entry, place=known.place), known.size)
 
     def _select(self, node: Select) -> Value:
-        if node.test:
-            return Value(0)
         operand = self.value(node.operand)
-        object_ = node.operand.kind in {"map", "message"} or (operand.schema or {}).get("type") == "object"
-        cost = operand.cost + object_
-        if operand.schema is None:
-            return Value(cost)
-        if is_map(operand.schema):
-            return _place(cost, operand.schema["additionalProperties"])
-        child = fields(operand.schema, root=operand.root).get(node.field)
-        return Value(cost) if child is None else _place(cost, child)
+        if node.test:
+            return self._known(Value(operand.cost, node.kind))
+        cost = capped(operand.cost + (operand.kind.name not in _VALUES))
+        place = self._nowhere if operand.place is None else operand.place.field(node.field)
+        return self._known(Value(cost, node.kind, place=place))
 
-    def _comprehension(self, node: Comprehension) -> Value:
+    def _collection(self, node: Collection) -> Value:
+        parts = [self.value(part) for part in node.parts]
+        name = node.kind.name
+        base = {"list": _CREATE_LIST, "map": _CREATE_MAP}.get(name, _CREATE_MESSAGE)
+        cost = capped(base + sum(part.cost for part in parts))
+        if base == _CREATE_MESSAGE:
+            return self._known(Value(cost, node.kind))
+        if base == _CREATE_LIST:
+            entry = Entry("list", exactly(1), _united(parts))
+        else:
+            entry = Entry("map", _united(parts[::2]), _united(parts[1::2]))
+        return Value(cost, node.kind, exactly(node.size), entry)
+
+    def _bound(self, node: Comprehension) -> Value:
         over, start = self.value(node.range), self.value(node.start)
         outer = self._variables
-        if node.binds:
-            self._variables = {**outer, node.accumulator: Value(0)}
-            result = self.value(node.result)
-            self._variables = outer
-            return Value(over.cost + start.cost + result.cost)
-        items, keys = _items(over), _keys(over)
-        first, second = node.variables
-        mapped = node.range.kind == "map" if over.schema is None else over.schema.get("type") != "array"
-        loop = {first: keys, second: items} if second else {first: keys if mapped else items}
-        self._variables = {**outer, node.accumulator: Value(0), **loop}
-        each = self.value(node.condition).cost + self.value(node.step).cost
+        self._variables = {**outer, node.accumulator: start}
         result = self.value(node.result)
         self._variables = outer
-        size = over.size if isinstance(node.start, Collection) else None
-        return Value(over.cost + start.cost + result.cost + over.most * each, size)
+        cost = capped(over.cost + start.cost + result.cost)
+        return self._known(Value(cost, node.kind, result.size, result.entry))
+
+    def _loop(self, node: Comprehension) -> Value:
+        over, start = self.value(node.range), self.value(node.start)
+        outer = self._variables
+        self._variables = {**outer, node.accumulator: start, **self._loop_variables(node, over)}
+        condition, step = self.value(node.condition), self.value(node.step)
+        self._variables = {**outer, node.accumulator: start}
+        result = self.value(node.result)
+        self._variables = outer
+        each = capped(condition.cost + step.cost)
+        cost = capped(over.cost + start.cost + result.cost + over.most * each)
+        if isinstance(node.start, Collection):
+            return self._known(Value(cost, node.kind, over.bounds, step.entry))
+        return self._known(Value(cost, node.kind, start.size if isinstance(node.start, Literal) else None))
+
+    def _loop_variables(self, node: Comprehension, over: Value) -> dict[str, Value]:
+        """What stands for a key or place, and for a value; one variable is the value of lists, the key of the rest."""
+        container = over.entry.container if over.entry is not None else over.kind.name
+        listed = container == "list"
+        key_place = value_place = self._nowhere
+        if over.place is not None:
+            key_place = Place(None) if listed else over.place.key()
+            value_place = over.place.item()
+        key = Value(0, size=over.entry.key if over.entry else None, place=key_place)
+        value = Value(0, size=over.entry.value if over.entry else None, place=value_place)
+        first, second = node.variables
+        return {first: key, second: value} if second else {first: value if listed else key}
 
     def _call(self, node: Call) -> Value:
         arguments = [self.value(argument) for argument in node.arguments]
         target = self.value(node.target) if node.target is not None else None
-        spent = sum(argument.cost for argument in arguments) + (target.cost if target is not None else 0)
-        match node.function:
-            case "_&&_" | "_||_":
-                return Value(spent)
-            case "_?_:_":
-                condition, yes, no = arguments
-                known = yes.size is not None and no.size is not None
-                return Value(condition.cost + max(yes.cost, no.cost), max(yes.most, no.most) if known else None)
-            case "_[_]":
-                items = _items(arguments[0])
-                return Value(spent + 1, items.size, items.schema)
-            case "dyn":
-                return Value(spent + 1, arguments[0].size, arguments[0].schema, arguments[0].root)
-            case function if target is not None:
-                cost, size = _METHODS.get(function, _constant)(node, [target, *arguments])
-            case function:
-                cost, size = _FUNCTIONS.get(function, _constant)(node, arguments)
-        return Value(spent + cost, size)
+        if node.function == "dyn":
+            (argument,) = arguments
+            return self._known(Value(capped(1 + argument.cost), Kind(), argument.size, argument.entry))
+        answer = call_cost(node, target, arguments)
+        spent = answer.cost + sum(argument.cost for argument in arguments) + (target.cost if target else 0)
+        place = None
+        if node.function == "_[_]":
+            place = self._nowhere if arguments[0].place is None else arguments[0].place.item()
+        return self._known(Value(capped(spent), node.kind, answer.size, answer.entry, place))
 
 
-def _place(cost: int, schema: Object, *, root: bool = False) -> Value:
-    return Value(cost, max_size(schema), schema, root)
-
-
-def _items(over: Value) -> Value:
-    """An item of a list, or a value of a map."""
-    schema = over.schema or {}
-    inner = schema.get("items") if schema.get("type") == "array" else schema.get("additionalProperties")
-    return _place(0, inner) if isinstance(inner, dict) else Value(0)
-
-
-def _keys(over: Value) -> Value:
-    return _place(0, _KEY) if over.schema is not None else Value(0)
-
-
-_Answer: TypeAlias = tuple[int, int | None]
-"""The cost of a call itself, and the size of its result."""
-_Function: TypeAlias = Callable[[Call, list[Value]], _Answer]
-
-
-def _traversed(size: int, factor: float = _TRAVERSED) -> int:
-    return ceil(size * factor)
-
-
-def _constant(_node: Call, _values: list[Value]) -> _Answer:
-    return 1, None
-
-
-def _compare(node: Call, values: list[Value]) -> _Answer:
-    if node.function in _ORDER and not all(argument.kind in _TEXT for argument in node.arguments):
-        return 1, None
-    sizes = [
-        1 if value.size is None and argument.kind in _SCALARS else value.most
-        for argument, value in zip(node.arguments, values, strict=True)
-    ]
-    return _traversed(min(sizes)), None
-
-
-def _add(node: Call, values: list[Value]) -> _Answer:
-    if node.kind not in {*_TEXT, "list"}:
-        return 1, None
-    size = sum(value.most for value in values)
-    whole = size if all(value.size is not None for value in values) else None
-    return (1 if node.kind == "list" else _traversed(size)), whole
-
-
-def _contained(node: Call, values: list[Value]) -> _Answer:
-    return (values[1].most if node.arguments[1].kind == "list" else 1), None
-
-
-def _affix(_node: Call, values: list[Value]) -> _Answer:
-    return _traversed(values[1].most), None
-
-
-def _contains(_node: Call, values: list[Value]) -> _Answer:
-    return _traversed(values[0].most) * _traversed(values[1].most), None
-
-
-def _search(node: Call, values: list[Value]) -> _Answer:
-    cost = _traversed(values[0].most + 1) * _traversed(values[1].most, _PATTERN)
-    return cost, (None if node.function == "matches" else values[0].size)
-
-
-def _pass(factor: int, *, sized: bool) -> _Function:
-    """A function that goes ``factor`` times through a string, and makes one as long of it if it is ``sized``."""
-    return lambda _node, values: (_traversed(values[0].most, factor * _TRAVERSED), values[0].size if sized else None)
-
-
-def _replace(_node: Call, values: list[Value]) -> _Answer:
-    text, old, new = values[:3]
-    size: int | None = None
-    if text.size is not None and old.literal and old.size is not None and new.size is not None:
-        size = text.size if new.size <= old.size else ceil(text.size / old.size) * new.size if old.size else None
-    return _traversed(text.most, 2 * _TRAVERSED), size
-
-
-def _join(_node: Call, values: list[Value]) -> _Answer:
-    size = values[0].most * _items(values[0]).most
-    if len(values) > 1:
-        size += values[1].most * max(values[0].most - 1, 0)
-    return _traversed(size), size
-
-
-def _each(node: Call, values: list[Value]) -> _Answer:
-    """Functions that look at every item of a list; two of them are methods of strings too."""
-    if node.target is not None and node.target.kind != "list":
-        return (_traversed(values[0].most) if node.target.kind == "string" else 1), None
-    item = _items(values[0])
-    return values[0].most * (1 + (_traversed(item.most) if is_text(item.schema or {}) else 0)), None
-
-
-def _converted(node: Call, values: list[Value]) -> _Answer:
-    kind = node.arguments[0].kind
-    if {kind, node.function} != _TEXT:
-        return 1, None
-    return _traversed(values[0].most), (values[0].size if kind == "bytes" else None)
-
-
-def _sets(factor: int) -> _Function:
-    return lambda _node, values: (factor * values[0].most * values[1].most, None)
-
-
-_METHODS: dict[str, _Function] = {
-    **dict.fromkeys(("startsWith", "endsWith"), _affix),
-    **dict.fromkeys(("matches", "find", "findAll"), _search),
-    **dict.fromkeys(("isSorted", "sum", "min", "max", "indexOf", "lastIndexOf"), _each),
-    **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim"), _pass(1, sized=True)),
-    "contains": _contains,
-    "format": _pass(1, sized=False),
-    "join": _join,
-    "replace": _replace,
-    "split": _pass(2, sized=True),
-}
-_FUNCTIONS: dict[str, _Function] = {
-    **dict.fromkeys(("_==_", "_!=_", *_ORDER), _compare),
-    "_+_": _add,
-    "@in": _contained,
-    "string": _converted,
-    "bytes": _converted,
-    "url": _pass(1, sized=False),
-    "sets.contains": _sets(1),
-    "sets.intersects": _sets(1),
-    "sets.equivalent": _sets(2),
-}
+def _united(parts: list[Value]) -> Size:
+    return reduce(or_, (part.bounds for part in parts)) if parts else exactly(0)

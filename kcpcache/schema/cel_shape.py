@@ -20,18 +20,21 @@ _MAX_STRING_BYTES = {"duration": 32, "date": 12, "date-time": 32}
 
 
 def is_known(schema: Object) -> bool:
-    """Whether the schema says of what type its values are."""
-    return bool(schema.get("type")) or schema.get("x-kubernetes-int-or-string") is True
+    """Whether the schema says of what type its values are; of lists and maps, also those in them.
+
+    What is not known, rules do not see.
+    """
+    if schema.get("x-kubernetes-int-or-string") is True:
+        return True
+    if schema.get("type") == "array":
+        items = schema.get("items")
+        return isinstance(items, dict) and is_known(items)
+    return is_known(schema["additionalProperties"]) if is_map(schema) else bool(schema.get("type"))
 
 
 def is_map(schema: Object) -> bool:
     """Whether the node is a map: an object of any keys, rather than of fields."""
     return schema.get("type") == "object" and schema.get("additionalProperties") not in (None, False, True)
-
-
-def is_text(schema: Object) -> bool:
-    """Whether the values are strings or bytes to rules, and not times or durations."""
-    return schema.get("type") == "string" and schema.get("format") not in _MAX_STRING_BYTES
 
 
 def properties(schema: Object, *, root: bool = False) -> dict[str, Object]:
@@ -51,7 +54,9 @@ def properties(schema: Object, *, root: bool = False) -> dict[str, Object]:
 def fields(schema: Object, *, root: bool = False) -> dict[str, Object]:
     """The object's fields by the names that rules give them."""
     return {
-        escaped: child for name, child in properties(schema, root=root).items() if (escaped := escape(name)) is not None
+        escaped: child
+        for name, child in properties(schema, root=root).items()
+        if is_known(child) and (escaped := escape(name)) is not None
     }
 
 
@@ -77,7 +82,7 @@ def min_bytes(schema: Object, *, root: bool = False) -> int:
 def max_size(schema: Object) -> int:
     """The most items, entries or bytes that a value can have; 0 for all that has no size."""
     if schema.get("x-kubernetes-int-or-string") is True:
-        return _most(schema.get("maxLength"), _UTF8_BYTES, MAX_REQUEST_BYTES - 2)
+        return MAX_REQUEST_BYTES - 2
     kind = schema.get("type")
     if kind == "array":
         unbounded = (MAX_REQUEST_BYTES - 2) // (min_bytes(schema.get("items") or {}) + 1)

@@ -3,7 +3,7 @@
 Only what estimating its cost needs. Field numbers are those of cel-spec's ``syntax.proto`` and ``checked.proto``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -11,13 +11,19 @@ from typing import Any, TypeAlias
 _PACKAGE = "cel_tree"
 _MESSAGES = {
     "Any": "value=2:bytes",
-    "Checked": "types=3:*TypeEntry expr=4:Expr",
+    "Checked": "types=3:*TypeEntry expr=4:Expr source=5:Source",
+    "Source": "positions=4:*Position",
+    "Position": "id=1 at=2",
     "TypeEntry": "id=1 type=2:Type",
-    "Type": "dyn=1:Empty null=2 primitive=3 list=6:Empty map=7:Empty message=9:string",
+    "Type": "dyn=1:Empty null=2 primitive=3 wrapper=4 known=5 list=6:ListType map=7:MapType message=9:string "
+    "abstract=14:Abstract",
     "Empty": "",
+    "ListType": "item=1:Type",
+    "MapType": "key=1:Type value=2:Type",
+    "Abstract": "name=1:string parameters=2:*Type",
     "Expr": "id=2 constant=3:Constant ident=4:Ident select=5:Select call=6:Call list=7:List struct=8:Struct "
     "loop=9:Loop",
-    "Constant": "string=6:string bytes=7:bytes",
+    "Constant": "integer=3 string=6:string bytes=7:bytes",
     "Ident": "name=1:string",
     "Select": "operand=1:Expr field=2:string test=3",
     "Call": "target=1:Expr function=2:string arguments=3:*Expr",
@@ -33,21 +39,41 @@ _TYPES = {"": 3, "string": 9, "bytes": 12}
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
 _UNIONS = ("Type", "Expr", "Constant")
 _PRIMITIVES = {1: "bool", 2: "int", 3: "uint", 4: "double", 5: "string", 6: "bytes"}
+_ACCUMULATORS = ("@result", "__result__")
+"""What macros call the variable that they collect in."""
+_KNOWN = {2: "timestamp", 3: "duration"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type that the checker found: ``list``, ``map`` and ``optional`` with those of what is in them.
+
+    Messages go by their names; "" is a type only known when the rule runs, or of no interest.
+    """
+
+    name: str = ""
+    parameters: "tuple[Kind, ...]" = ()
+
+
+DYNAMIC = Kind()
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant; ``size`` is that of strings and bytes, None of all others."""
+    """A constant; ``size`` is the length of strings and bytes, 1 for all others; ``value`` if it is text or an int."""
 
-    kind: str
-    size: int | None
+    kind: Kind
+    at: int
+    size: int
+    value: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ident:
     """The name of a variable."""
 
-    kind: str
+    kind: Kind
+    at: int
     name: str
 
 
@@ -55,7 +81,8 @@ class Ident:
 class Select:
     """``operand.field``, or ``has(operand.field)``."""
 
-    kind: str
+    kind: Kind
+    at: int
     operand: "Node"
     field: str
     test: bool
@@ -65,7 +92,8 @@ class Select:
 class Call:
     """A function, method (then there is a target) or operator."""
 
-    kind: str
+    kind: Kind
+    at: int
     function: str
     target: "Node | None"
     arguments: "tuple[Node, ...]"
@@ -75,7 +103,8 @@ class Call:
 class Collection:
     """A list, map or message that is written out: ``parts`` are the expressions in it, ``size`` counts its entries."""
 
-    kind: str
+    kind: Kind
+    at: int
     parts: "tuple[Node, ...]"
     size: int
 
@@ -84,7 +113,8 @@ class Collection:
 class Comprehension:
     """What a macro became: a loop over ``range`` that collects into ``accumulator``."""
 
-    kind: str
+    kind: Kind
+    at: int
     variables: tuple[str, str]
     range: "Node"
     accumulator: str
@@ -95,16 +125,20 @@ class Comprehension:
 
     @property
     def binds(self) -> bool:
-        """Whether it is ``cel.bind``, which never loops."""
-        return isinstance(self.range, Collection) and self.range.size == 0
+        """Whether it only names a value (``cel.bind``, ``optMap``) and never loops."""
+        empty = isinstance(self.range, Collection) and self.range.size == 0
+        return empty and self.accumulator not in _ACCUMULATORS
 
 
 Node: TypeAlias = Literal | Ident | Select | Call | Collection | Comprehension
-"""``kind`` of each: the type that the checker found, without parameters; "" where it is of no interest."""
+"""``kind`` of each is the type that the checker found, ``at`` the character of the text that errors point to."""
 
 
-def read(serialized: bytes) -> Node | None:
-    """The tree of a CheckedExpr in a ``google.protobuf.Any``; None for those that are too deep for protobuf."""
+def read(serialized: bytes, start: int = 0) -> Node | None:
+    """The tree of a CheckedExpr in a ``google.protobuf.Any``; None for those that are too deep for protobuf.
+
+    ``start`` is the character of the text that places count from.
+    """
     from google.protobuf.message import DecodeError
 
     classes = _classes()
@@ -112,41 +146,88 @@ def read(serialized: bytes) -> Node | None:
         checked = classes["Checked"].FromString(classes["Any"].FromString(serialized).value)
     except DecodeError:
         return None
-    return _node(checked.expr, {entry.id: _kind(entry.type) for entry in checked.types})
+    kinds = {entry.id: _kind(entry.type) for entry in checked.types}
+    return _Reader(kinds, {entry.id: entry.at - start for entry in checked.source.positions}).node(checked.expr)
 
 
-def _node(found: Any, kinds: Mapping[int, str]) -> Node:
-    kind = kinds.get(found.id, "")
+def parts(node: Node) -> "tuple[Node, ...]":
+    """The nodes right below."""
+    match node:
+        case Select():
+            return (node.operand,)
+        case Call():
+            return node.arguments if node.target is None else (node.target, *node.arguments)
+        case Collection():
+            return node.parts
+        case Comprehension():
+            return node.range, node.start, node.condition, node.step, node.result
+    return ()
+
+
+class _Reader:
+    """``kinds`` and ``places`` by the numbers that expressions have."""
+
+    def __init__(self, kinds: Mapping[int, Kind], places: Mapping[int, int]) -> None:
+        self._kinds, self._places = kinds, places
+
+    def node(self, found: Any) -> Node:
+        kind, at = self._kinds.get(found.id, DYNAMIC), self._places.get(found.id, 0)
+        match found.WhichOneof("union"):
+            case "ident":
+                return Ident(kind, at, found.ident.name)
+            case "select":
+                return Select(kind, at, self.node(found.select.operand), found.select.field, bool(found.select.test))
+            case "call":
+                call = found.call
+                target = self.node(call.target) if call.HasField("target") else None
+                return Call(kind, at, call.function, target, self._nodes(call.arguments))
+            case "list":
+                return Collection(kind, at, self._nodes(found.list.elements), len(found.list.elements))
+            case "struct":
+                entries = found.struct.entries
+                below = self._nodes(part for entry in entries for part in (entry.key, entry.value))
+                return Collection(kind, at, below, len(entries))
+            case "loop":
+                return self._loop(found.loop, kind, at)
+        return self._literal(found.constant, kind, at)
+
+    def _nodes(self, found: Iterable[Any]) -> "tuple[Node, ...]":
+        return tuple(map(self.node, found))
+
+    def _loop(self, loop: Any, kind: Kind, at: int) -> Comprehension:
+        below = (loop.range, loop.start, loop.condition, loop.step, loop.result)
+        over, start, condition, step, result = map(self.node, below)
+        names = (loop.variable, loop.second)
+        return Comprehension(kind, at, names, over, loop.accumulator, start, condition, step, result)
+
+    def _literal(self, constant: Any, kind: Kind, at: int) -> Literal:
+        match constant.WhichOneof("union"):
+            case "integer":
+                return Literal(kind, at, 1, constant.integer)
+            case "string":
+                return Literal(kind, at, len(constant.string), constant.string)
+            case "bytes":
+                return Literal(kind, at, len(constant.bytes))
+        return Literal(kind, at, 1)
+
+
+def _kind(found: Any) -> Kind:
     match found.WhichOneof("union"):
-        case "ident":
-            return Ident(kind, found.ident.name)
-        case "select":
-            return Select(kind, _node(found.select.operand, kinds), found.select.field, bool(found.select.test))
-        case "call":
-            call = found.call
-            target = _node(call.target, kinds) if call.HasField("target") else None
-            return Call(kind, call.function, target, tuple(_node(part, kinds) for part in call.arguments))
+        case "primitive":
+            return Kind(_PRIMITIVES.get(found.primitive, ""))
+        case "known":
+            return Kind(_KNOWN.get(found.known, ""))
         case "list":
-            elements = found.list.elements
-            return Collection(kind, tuple(_node(element, kinds) for element in elements), len(elements))
-        case "struct":
-            entries = found.struct.entries
-            parts = [part for entry in entries for part in (entry.key, entry.value)]
-            return Collection(kind, tuple(_node(part, kinds) for part in parts), len(entries))
-        case "loop":
-            loop = found.loop
-            over, start, condition, step, result = (
-                _node(part, kinds) for part in (loop.range, loop.start, loop.condition, loop.step, loop.result)
-            )
-            names = (loop.variable, loop.second)
-            return Comprehension(kind, names, over, loop.accumulator, start, condition, step, result)
-    value = found.constant.WhichOneof("union")
-    return Literal(kind, len(getattr(found.constant, value)) if value is not None else None)
-
-
-def _kind(found: Any) -> str:
-    union: str | None = found.WhichOneof("union")
-    return _PRIMITIVES.get(found.primitive, "") if union == "primitive" else union or ""
+            return Kind("list", (_kind(found.list.item),))
+        case "map":
+            return Kind("map", (_kind(found.map.key), _kind(found.map.value)))
+        case "abstract" if found.abstract.name == "optional_type":
+            return Kind("optional", tuple(map(_kind, found.abstract.parameters)))
+        case "message":
+            return Kind(found.message)
+        case "null":
+            return Kind("null")
+    return DYNAMIC
 
 
 @cache

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kcpcache.meta.objects import Object
-from kcpcache.schema.cel_environment import CompileError, language, readable
+from kcpcache.schema.cel_environment import CompileError, readable, typed_language
+from kcpcache.schema.cel_literals import check_literals
+from kcpcache.schema.cel_report import report
 from kcpcache.schema.cel_shape import fields, is_known, is_map
+from kcpcache.schema.cel_text import code
 from kcpcache.schema.cel_tree import Comprehension, Node, read
 
 _PACKAGE = "schema"
@@ -31,6 +34,8 @@ _MAX_NESTING = 6
 """cel-cpp takes lists and maps nested 13 times; the rule may nest its own."""
 _TOO_DEEP = "Exceeded max recursion depth"
 """cel-cpp takes a depth of 32, of which the bindings around a rule take two."""
+_BIND = re.compile(r"(?<![\w.])cel\s*\.\s*bind\s*\(")
+"""What the text around a rule uses, and Kubernetes does not have."""
 _LINE = re.compile(r"^ERROR: <input>:(\d+):", re.MULTILINE)
 _MESSAGE_NAME = re.compile(rf"\b{_PACKAGE}\.M\d+\b")
 _APPLIED = re.compile(
@@ -90,6 +95,8 @@ class Types:
 
         Raises CompileError with a report in the words of cel-go.
         """
+        if bound := list(_BIND.finditer(code(expression))):
+            raise CompileError(report(expression, [error for found in bound for error in _undeclared(found)]))
         if self._env is None:
             self._env = self._environment()
         old = f"optional.of(n{node})" if optional_old_self else f"n{node}"
@@ -101,26 +108,29 @@ class Types:
             if _TOO_DEEP in str(error):
                 return Checked("", None)
             raise CompileError(_reported(str(error), expression)) from None
-        result, tree = program.return_type().name(), read(program.serialize())
+        result, tree = program.return_type().name(), read(program.serialize(), text.index("\n") + 1)
         for _ in range(2):  # The expression stands in two bindings
             tree = tree.result if isinstance(tree, Comprehension) else None
+        if tree is not None:
+            check_literals(tree, expression)
         return Checked(_RESULTS.get(result, result), tree)
 
     def _environment(self) -> Any:
         from cel_expr_python import cel
         from google.protobuf import descriptor_pool, duration_pb2, struct_pb2, timestamp_pb2
 
-        from kcpcache.schema.cel_library.messages import file_descriptor
+        from kcpcache.schema.cel_library.signatures import file_descriptors
 
         pool = descriptor_pool.DescriptorPool()
         for known in (timestamp_pb2, duration_pb2, struct_pb2):
             pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
-        pool.AddSerializedFile(file_descriptor())
+        for file in file_descriptors():
+            pool.AddSerializedFile(file)
         pool.AddSerializedFile(self._file.SerializeToString())
         variables = {
             f"n{index}": self._cel_type(cel, schema, root=root) for index, (schema, root) in enumerate(self._nodes)
         }
-        return cel.NewEnv(descriptor_pool=pool, variables=variables, **language())
+        return cel.NewEnv(descriptor_pool=pool, variables=variables, **typed_language())
 
     def _cel_type(self, cel: Any, schema: Object, *, root: bool = False, depth: int = 0) -> Any:
         """As the type of a variable, which can nest lists and maps."""
@@ -203,17 +213,23 @@ class Types:
 
 
 def _is_dynamic(schema: Object) -> bool:
-    """Whether only the value tells its type. Null is refused by all types but those of objects."""
+    """Whether only the value tells its type. What may be null is compared with null only if it is an object."""
     if not is_known(schema) or schema.get("x-kubernetes-int-or-string") is True:
         return True
     if schema["type"] != "object":
-        return schema.get("nullable") is True or schema["type"] not in _SHAPES
+        return schema["type"] not in _SHAPES
     if is_map(schema):
-        return schema.get("nullable") is True
+        return False
     names: Object = schema.get("properties") or {}
-    if len(names) > _MAX_FIELDS or any(len(name) > _MAX_NAME_LENGTH for name in names):
-        return True
-    return schema.get("additionalProperties") is True and not names
+    return len(names) > _MAX_FIELDS or any(len(name) > _MAX_NAME_LENGTH for name in names)
+
+
+def _undeclared(found: re.Match[str]) -> tuple[tuple[int, str], ...]:
+    where = "(in container '')"
+    return (
+        (found.start(), f"undeclared reference to 'cel' {where}"),
+        (found.end() - 1, f"undeclared reference to 'bind' {where}"),
+    )
 
 
 def _camel_case(field: str) -> str:

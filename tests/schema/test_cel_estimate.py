@@ -76,12 +76,11 @@ def cost(rule, schema):
         ("oldSelf.size() == self.size()", mapped(INTEGER), 5),
         ("self['a'] == self['b']", mapped(text(format="date-time")), 8),
         ("self == 'x'", text(0), 1),
-        ("sets.contains(self, ['a', 'b'])", listed(STRING, 10), 31),
+        ("sets.contains(self, ['a', 'b'])", listed(STRING, 10), 32),
         ("'a' in self", listed(STRING, 100), 101),
-        ("has(self.a) && (self.a ? 'yes' : 'no') == 'no'", fields(a=BOOLEAN), 3),
+        ("has(self.a) && (self.a ? 'yes' : 'no') == 'no'", fields(a=BOOLEAN), 4),
         ("self.map(x, x + 'a').size() > 1", listed(text(10), 10), 194),
         ("self.replace('a', 'bb').contains('x')", text(1_000), 1_601),
-        ("cel.bind(x, self.size(), x > 1 && x < 5)", listed(STRING), 16),
     ],
 )
 def test_the_worst_case_follows_from_the_bounds_of_the_schema(rule, schema, expected):
@@ -92,14 +91,13 @@ def test_the_worst_case_follows_from_the_bounds_of_the_schema(rule, schema, expe
     ("rule", "schema"),
     [
         ("'x is ' + string(self) == 'x is 5'", INTEGER),
-        ("cel.bind(s, self, s.contains(s))", text()),
-        ("self.replace('', self).contains(self)", text(1_000)),
-        ("self.?a.orValue('x') == 'x'", fields(a=STRING)),
-        ("self.a.b.c == 1", {"x-kubernetes-preserve-unknown-fields": True}),
+        ("self.replace('', self).replace('', self).contains(self)", text(1_000)),
+        ("self.?a.orValue('x').contains('x')", fields(a=STRING)),
+        ("self.split(',').join('').contains('x')", text(10)),
     ],
 )
-def test_what_is_unknown_counts_little(rule, schema):
-    assert cost(rule, schema) < 1_000
+def test_what_nothing_bounds_costs_too_much(rule, schema):
+    assert refused(fields(a=ruled(schema, rule))) != []
 
 
 def refused(schema):

@@ -97,7 +97,11 @@ def functions(cel: Any) -> list[Any]:
             "asApproximateFloat",
             ("as_float", kind.DOUBLE, [quantity], True, lambda value: float(_number(value))),
         ),
-        declare("sign", ("sign", kind.INT, [quantity], True, lambda value: _sign(_number(value)))),
+        declare(
+            "sign",
+            ("sign", kind.INT, [quantity], False, lambda value: _sign(_number(value))),
+            ("sign_of", kind.INT, [quantity], True, lambda value: _sign(_number(value))),
+        ),
         declare(
             "add",
             ("add", quantity, [quantity, quantity], True, lambda a, b: _quantity(_number(a) + _number(b))),

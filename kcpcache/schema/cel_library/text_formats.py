@@ -1,18 +1,19 @@
 """``format.dns1123Label().validate(x)`` and its kin: an optional list of what is wrong with a text.
 
-Python cannot return CEL's optionals; ``hasValue`` and ``value`` are therefore defined for the result,
-which is a message that holds the errors.
+Python cannot return CEL's optionals. These functions return a list of one item or none, of which ``first()`` makes an
+optional value: ``with_optionals`` adds that to the text of a rule before it is compiled to run.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from kcpcache.meta import names
 from kcpcache.schema.cel_library.messages import cel_type, message
+from kcpcache.schema.cel_text import code
 from kcpcache.schema.formats import STRING_FORMATS
 
+_OPTIONAL = re.compile(r"(?:\.\s*validate|(?<![\w.])format\s*\.\s*named)\s*\(")
 _Validate = Callable[[str], list[str]]
 
 
@@ -54,10 +55,10 @@ def functions(cel: Any) -> list[Any]:
 
     return [
         *(declare(f"format.{name}", form, [], _maker(name), member=False) for name in _FORMATS),
-        declare("format.named", form, [kind.STRING], _find, member=False),
-        declare("validate", form, [form, kind.STRING], _validate),
-        declare("hasValue", kind.BOOL, [form], lambda found: bool(found.text)),
-        declare("value", kind.DYN, [form], _value),
+        declare("format.named", kind.List(form), [kind.STRING], _find, member=False),
+        declare("validate", kind.List(kind.List(kind.STRING)), [form, kind.STRING], _validate),
+        # So that the checker does not believe that what dynamic values hold is of one type only.
+        declare("value", kind.DYN, [form], lambda found: found),
     ]
 
 
@@ -65,17 +66,24 @@ def _maker(name: str) -> Callable[[], Any]:
     return lambda: message("Format", name)
 
 
-def _find(name: str) -> Any:
-    return message("Format", name if name in _FORMATS else "")
+def _find(name: str) -> list[Any]:
+    return [message("Format", name)] if name in _FORMATS else []
 
 
-def _validate(form: Any, text: str) -> Any:
+def _validate(form: Any, text: str) -> list[list[str]]:
     errors = _FORMATS[form.text](text)
-    return message("Format", orjson.dumps(errors).decode() if errors else "")
+    return [errors] if errors else []
 
 
-def _value(found: Any) -> Any:
-    """The errors of a result, or the format that ``format.named`` found."""
-    if not found.text:
-        raise ValueError("optional.none() dereference")
-    return orjson.loads(found.text) if found.text.startswith("[") else found
+def with_optionals(expression: str) -> str:
+    """The expression with ``first()`` behind each call of ``format.named`` and ``validate``."""
+    blanked, ends = code(expression), []
+    for found in _OPTIONAL.finditer(blanked):
+        depth, at = 1, found.end()
+        while depth and at < len(blanked):
+            depth += (blanked[at] == "(") - (blanked[at] == ")")
+            at += 1
+        ends += [] if depth else [at]
+    for end in sorted(ends, reverse=True):
+        expression = f"{expression[:end]}.first(){expression[end:]}"
+    return expression
