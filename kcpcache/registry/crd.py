@@ -104,6 +104,12 @@ class CrdRules(NoRules):
         errors += _stored_version_errors(obj)
         return list(internal_paths(errors, obj))
 
+    def accept_stored(self, old: Object) -> None:
+        """Schemas that are served already stay good, also if they would no longer be taken."""
+        for _, version in sections(section(old, "spec"), "versions"):
+            if (schema := section(version, "schema").get("openAPIV3Schema")) is not None:
+                _SOUND.add(schema)
+
     def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """Group and plural stay; once it is established, so do scope and kind: the store depends on them."""
         spec, before = section(obj, "spec"), section(old, "spec")
@@ -193,7 +199,7 @@ def version_errors(version: Object, schema: Any, schema_path: str, path: str) ->
     if schema is not None:
         if subresources.get("status") is not None and isinstance(schema, dict):
             yield from _root_errors(schema, schema_path)
-        yield from _schema_errors(schema, schema_path)
+        yield from _SOUND.errors(schema, schema_path)
     if subresources.get("scale") is not None:
         yield from _scale_errors(section(subresources, "scale"), f"{path}.subresources.scale")
     for index, column in sections(version, "additionalPrinterColumns"):
@@ -225,19 +231,29 @@ class _SoundSchemas:
         self._hashes: OrderedDict[str, None] = OrderedDict()
 
     def errors(self, schema: Any, path: str) -> list[FieldError]:
-        digest = schema_hash(schema)
-        if digest in self._hashes:
-            self._hashes.move_to_end(digest)
+        if self._note(schema_hash(schema), known=True):
             return []
         found = check_structural(schema, path)
         if not found:
-            self._hashes[digest] = None
-            if len(self._hashes) > 4096:  # noqa: PLR2004 - see the class
-                self._hashes.popitem(last=False)
+            self.add(schema)
         return found
 
+    def add(self, schema: Any) -> None:
+        """Take a schema for sound without a look."""
+        self._note(schema_hash(schema))
 
-_schema_errors = _SoundSchemas().errors
+    def _note(self, digest: str, *, known: bool = False) -> bool:
+        """Put the hash in front, if it is there or need not be; whether it is now."""
+        if known and digest not in self._hashes:
+            return False
+        self._hashes[digest] = None
+        self._hashes.move_to_end(digest)
+        if len(self._hashes) > 4096:  # noqa: PLR2004 - see the class
+            self._hashes.popitem(last=False)
+        return True
+
+
+_SOUND: Final = _SoundSchemas()
 
 
 def _root_errors(schema: Object, path: str) -> Iterator[FieldError]:

@@ -40,6 +40,10 @@ class Rules(Protocol):
         """What is wrong with a new object."""
         ...
 
+    def accept_stored(self, old: Object) -> None:
+        """Note, before ``validate``, what is about to be updated: it was valid by the rules of its time."""
+        ...
+
     def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """What is wrong with ``obj`` as the successor of ``old``, beyond ``validate``."""
         ...
@@ -63,6 +67,9 @@ class NoRules:
     def validate(self, obj: Object) -> list[FieldError]:
         """Nothing beyond the schema."""
         return []
+
+    def accept_stored(self, old: Object) -> None:
+        """Nothing to note."""
 
     def validate_update(self, obj: Object, old: Object) -> list[FieldError]:
         """Nothing beyond the schema."""

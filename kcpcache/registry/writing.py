@@ -242,7 +242,9 @@ class Writer:
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self._schema_errors(new, old, rules=rules) if not errors else []
         if _only_choices(errors):
-            errors += [*self.definition.rules.validate(new), *self.definition.rules.validate_update(new, old)]
+            rules_of_type = self.definition.rules
+            rules_of_type.accept_stored(old)
+            errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
         self._raise_invalid(new, errors)
 
     def _count_generation(self, new: Object, old: Object) -> None:

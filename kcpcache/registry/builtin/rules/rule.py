@@ -39,12 +39,14 @@ class Rules:
     In place: ``prepare_create`` sets what a new object begins with, ``prepare_update(obj, old)`` puts back what an
     ordinary update (not one through a subresource) has no say in, ``prepare_delete`` shows that a deletion has begun,
     ``default`` fills in what is missing once the name is known. ``validate`` holds on every write,
-    ``validate_update(obj, old)`` between two versions. Metadata is not their concern.
+    ``validate_update(obj, old)`` between two versions, and ``accept_stored`` notes the old one before that. Metadata
+    is not their concern.
     """
 
     default: Change = _nothing
     validate: Validate = _valid
     validate_update: ValidateUpdate = _valid_update
+    accept_stored: Change = _nothing
     prepare_create: Change = _nothing
     prepare_update: PrepareUpdate = _keep
     prepare_delete: Change = _nothing
