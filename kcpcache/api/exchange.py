@@ -150,9 +150,13 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
     async def write(self, chunk: bytes) -> None:
-        """Send a piece of the answer; waits while the client does not read."""
+        """Send a piece of an answer that began without a length; waits while the client does not read."""
         self.sent_bytes += len(chunk)
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        reply = self.scope.get(REPLY)
+        if reply is not None:
+            await reply.piece(chunk)
+        else:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def finish(self) -> None:
         """End an answer that was sent piece by piece."""

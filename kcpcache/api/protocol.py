@@ -38,6 +38,8 @@ LOOK_SECONDS: Final = 16.0
 _GOODBYE_SECONDS: Final = 0.5
 _ENCODING_DER: Final = 2
 _PROVISIONAL: Final = b"HTTP/1.1 1"
+_WORTH_NO_COPY_BYTES: Final = 16 * 1024
+"""To copy this much costs more than TLS records of their own for what is before and after it."""
 
 
 class Connection:
@@ -93,6 +95,21 @@ class Reply:
         if not cycle.disconnected:
             self._written = True
             send_whole(cycle, self._transport, head, body)
+
+    async def piece(self, data: bytes) -> None:
+        """Send a piece of an answer in chunks that has begun. Waits while the client does not read."""
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        if not data:
+            self.write(data)
+        elif len(data) < _WORTH_NO_COPY_BYTES:
+            self.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._written, head = True, b"" if self._written else self._head
+            self._transport.writelines((b"%b%x\r\n" % (head, len(data)), data, b"\r\n"))
 
     def write(self, data: bytes) -> None:
         """Send ``data``, or keep it as the head. ``100 Continue`` and what else is provisional goes at once."""

@@ -80,6 +80,28 @@ def _open_list(kind: str, version: str, listing: Listing) -> bytes:
     return head[:-1] + b',"items":['
 
 
+def _pieces(listing: Listing) -> Iterator[bytes]:
+    """The objects as they are sent, a comma before each, those of a block as it has joined them."""
+    for segment in listing.segments:
+        seen_in = None if segment.cluster is None else segment.cluster.encode()
+        joined = segment.block.wire(seen_in) if segment.block is not None else None
+        if joined is not None:
+            yield joined
+            continue
+        parts: list[bytes] = []
+        size = 0
+        for entry in segment.entries:
+            head, tail = entry.head, entry.tail
+            parts += (b",", head, entry.cluster.encode() + entry.internal if seen_in is None else seen_in, tail)
+            size += len(head) + len(tail)
+            if size >= CHUNK_BYTES:
+                yield b"".join(parts)
+                parts.clear()
+                size = 0
+        if parts:
+            yield b"".join(parts)
+
+
 class PlainShaper:
     """Objects as they are stored."""
 
@@ -93,20 +115,16 @@ class PlainShaper:
 
     def chunks(self, listing: Listing) -> Iterator[bytes]:
         """See ``Shaper``."""
-        parts = [_open_list(self._definition.list_kind, self._api_version, listing)]
-        size, separator = 0, b""
-        for segment in listing.segments:
-            seen_in = None if segment.cluster is None else segment.cluster.encode()
-            for entry in segment.entries:
-                head, tail = entry.head, entry.tail
-                own = entry.cluster.encode() + entry.internal if seen_in is None else seen_in
-                parts += (separator, head, own, tail)
-                separator = b","
-                size += len(head) + len(tail)
-                if size >= CHUNK_BYTES:
-                    yield b"".join(parts)
-                    parts.clear()
-                    size = 0
+        parts: list[bytes | memoryview] = [_open_list(self._definition.list_kind, self._api_version, listing)]
+        size, first = 0, True
+        for piece in _pieces(listing):
+            parts.append(memoryview(piece)[1:] if first else piece)
+            first = False
+            size += len(piece)
+            if size >= CHUNK_BYTES:
+                yield piece if parts[0] is piece else b"".join(parts)
+                parts.clear()
+                size = 0
         parts.append(b"]}\n")
         yield b"".join(parts)
 

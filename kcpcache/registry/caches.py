@@ -17,6 +17,7 @@ import structlog
 
 from kcpcache.meta.errors import ServiceUnavailableError
 from kcpcache.registry.entry import Entry, entry_of
+from kcpcache.registry.kept import Kept
 from kcpcache.registry.shelf import Shelf
 from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
@@ -108,8 +109,9 @@ class Subscription:
 class ResourceCache:
     """All objects of one resource (one storage prefix), over all logical clusters, and its recent events."""
 
-    def __init__(self, prefix: str, loaded_at: int) -> None:
+    def __init__(self, prefix: str, loaded_at: int, kept: Kept | None = None) -> None:
         self.prefix = prefix
+        self._kept = Kept() if kept is None else kept
         self.shelves: dict[str, Shelf] = {}
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.subscriptions: dict[str, dict[Subscription, None]] = {}
@@ -216,7 +218,7 @@ class ResourceCache:
             self._size -= previous is not None
             return previous, None
         if shelf is None:
-            shelf = self.shelves[cluster] = Shelf()
+            shelf = self.shelves[cluster] = Shelf(self._kept)
         previous = shelf.put(rest, entry)
         self._size += previous is None
         return previous, entry
@@ -262,6 +264,8 @@ class Caches:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.revision = 0
+        self.kept = Kept()
+        """What lists have joined, and may use again."""
         self._caches: dict[str, ResourceCache] = {}
         self._cache_listeners: list[Callable[[ResourceCache], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision, then by arrival
@@ -273,7 +277,7 @@ class Caches:
         """The cache of a resource prefix (``/registry/core/configmaps/``); empty where nothing is stored under it."""
         cache = self._caches.get(prefix)
         if cache is None:
-            cache = self._caches[prefix] = ResourceCache(prefix, self.revision)
+            cache = self._caches[prefix] = ResourceCache(prefix, self.revision, self.kept)
             for listener in self._cache_listeners:
                 listener(cache)
         return cache

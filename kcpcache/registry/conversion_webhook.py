@@ -5,6 +5,7 @@ nothing; the stored form is what the object is, and it can be read in its own ve
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -187,10 +188,12 @@ async def entries_in(definition: ResourceDefinition, entries: Sequence[Entry], a
 async def listing_in(definition: ResourceDefinition, listing: Listing, api_version: str) -> Listing:
     """A listing of stored forms, in one version. Raises ConversionError."""
     segments = [
-        Segment(await entries_in(definition, segment.entries, api_version), segment.cluster)
+        segment
+        if segment.block is not None
+        else Segment(await entries_in(definition, segment.entries, api_version), segment.cluster)
         for segment in listing.segments
     ]
-    return Listing(segments, listing.revision, listing.continue_token, listing.remaining)
+    return replace(listing, segments=segments)
 
 
 class ConvertedWatch:

@@ -30,7 +30,7 @@ from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, Re
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.shelf import key_of
+from kcpcache.registry.shelf import Block, key_of, loose
 from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment, WatchEvent
 from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
 
@@ -57,6 +57,8 @@ def _opening(version: str) -> bytes:
 
 Match: TypeAlias = Callable[[Entry], bool]
 Entries: TypeAlias = list[Entry]
+Blocks: TypeAlias = list[Block]
+Segments: TypeAlias = list[Segment]
 Events: TypeAlias = list[CacheEvent]
 
 
@@ -121,7 +123,10 @@ class Reader:
             await self.wait(options.resource_version)
             revision, start = (int(options.resource_version) if _exact(options) else self.caches.revision), ""
         if self._unchanged_since(revision, options.namespace):
-            entries = self._entries(options.namespace, start)
+            blocks = self._lend(options.namespace, start)
+            if match is None:
+                return await self._whole(blocks, revision, options)
+            entries = [entry for block in blocks for entry in block.entries]
             found, at = await self._page(entries, match, options.limit)
             return self._listing(found, entries, at, revision, options)
         return await self._list_at(revision, start, match, options)
@@ -186,14 +191,18 @@ class Reader:
         return self.scope in {WILDCARD, event.cluster} and (not namespace or one is None or one.namespace == namespace)
 
     def _entries(self, namespace: str, start: str) -> Entries:
+        return [entry for block in self._lend(namespace, start) for entry in block.entries]
+
+    def _lend(self, namespace: str, start: str) -> Blocks:
+        """What the cache has of the scope, in order, as it is now."""
         if self.scope != WILDCARD:
             shelf = self.cache.shelves.get(self.scope)
-            return shelf.snapshot(namespace, start) if shelf else []
+            return shelf.lend(namespace, start) if shelf else []
         first, _, rest = start.partition("/")
-        found: list[Entry] = []
+        found: Blocks = []
         for cluster in self.cache.clusters():
             if f"{cluster}/" >= f"{first}/":
-                found += self.cache.shelves[cluster].snapshot(namespace, rest if cluster == first else "")
+                found += self.cache.shelves[cluster].lend(namespace, rest if cluster == first else "")
         return found
 
     @staticmethod
@@ -221,6 +230,37 @@ class Reader:
                 remaining = len(entries) - at
         unreadable = self.cache.count_unreadable(self.scope, options.namespace)
         return Listing(self._segments(found), revision, token, remaining, unreadable)
+
+    async def _whole(self, blocks: Blocks, revision: int, options: ListOptions) -> Listing:
+        """A page of everything in ``blocks``."""
+        page, following = _first(blocks, options.limit) if options.limit else (blocks, None)
+        token, remaining = "", None
+        if following is not None:
+            token = self._token(revision, self._position(following))
+            remaining = sum(len(block.entries) for block in blocks) - options.limit
+        unreadable = self.cache.count_unreadable(self.scope, options.namespace)
+        return Listing(await self._shown(page), revision, token, remaining, unreadable)
+
+    async def _shown(self, blocks: Blocks) -> Sequence[Segment]:
+        segments: Segments = []
+        others: Entries = []
+        slices = Slices()
+        for block in blocks:
+            await slices.pause_if_over()
+            if self._as_they_are(block):
+                if others:
+                    segments += self._segments(others)
+                    others = []
+                segments.append(Segment(block.entries, self.seen_in, block))
+            elif self.definition.conversion is not None:
+                others += block.entries  # the fewer calls to the webhook, the better
+            else:
+                segments += self._segments(block.entries)
+        return [*segments, *self._segments(others)] if others else segments
+
+    def _as_they_are(self, block: Block) -> bool:
+        """Whether ``adapt`` would change nothing, and nothing after it."""
+        return block.all_begin_with(self._own)
 
     def _segments(self, found: Entries) -> tuple[Segment, ...]:
         adapt = self.adapt
@@ -401,6 +441,17 @@ class CacheWatch:
 
     def _item(self, entry: Entry) -> Item:
         return Item(self._reader.adapt(entry), self._reader.seen_in)
+
+
+def _first(blocks: Blocks, limit: int) -> tuple[Blocks, Entry | None]:
+    """Blocks with the first ``limit`` entries of ``blocks``, and the entry that follows."""
+    page: Blocks = []
+    for block in blocks:
+        if len(block.entries) > limit:
+            return (page + loose(block.entries[:limit]) if limit else page), block.entries[limit]
+        page.append(block)
+        limit -= len(block.entries)
+    return page, None
 
 
 def too_large(asked: int, current: int) -> TimeoutStatusError:

@@ -13,6 +13,7 @@ from kcpcache.meta.objects import Object
 from kcpcache.meta.selectors import EVERYTHING, FieldSelector, LabelSelector
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shelf import Block
 
 WILDCARD = "*"
 """Stands for all logical clusters in a URL."""
@@ -38,10 +39,11 @@ class ListOptions:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Entries seen in one logical cluster; ``cluster`` None: each in its own."""
+    """Entries seen in one logical cluster; ``cluster`` None: each in its own. ``block`` has exactly these entries."""
 
     entries: Sequence[Entry]
     cluster: str | None = None
+    block: Block | None = None
 
 
 @dataclass(frozen=True, slots=True)

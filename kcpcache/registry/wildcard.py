@@ -15,6 +15,7 @@ from kcpcache.registry.entry import Entry
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import CacheWatch, Entries, Events, Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Watch
 from kcpcache.storage.keys import REGISTRY
 
@@ -131,6 +132,9 @@ class _Part(Reader):
     def adapt(self, entry: Entry) -> Entry:
         """As it is stored."""
         return entry
+
+    def _as_they_are(self, block: Block) -> bool:
+        return True
 
     def present(self, namespace: str) -> Entries:
         """The entries that the cache has now."""

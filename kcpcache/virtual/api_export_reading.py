@@ -14,9 +14,9 @@ from typing import NamedTuple
 from kcpcache.meta.errors import ExpiredError
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.reading import Entries, Match, Reader
+from kcpcache.registry.reading import Blocks, Entries, Match, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.shelf import key_of
+from kcpcache.registry.shelf import key_of, loose
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, WatchEvent
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding
 from kcpcache.virtual.api_export_grants import ALL, Grant, Name, Scope, Sight, admits
@@ -92,19 +92,21 @@ class ExportReader(Reader):
         since = self.consumers.cache.recent(revision)
         return since is not None and not any(self.consumers.concerns(self.export, event) for event in since)
 
-    def _entries(self, namespace: str, start: str) -> Entries:
+    def _lend(self, namespace: str, start: str) -> Blocks:
         if self.scope != WILDCARD:
-            return self._seen_in(self.scope, super()._entries(namespace, start))
+            return self._seen_in(self.scope, super()._lend(namespace, start))
         first, _, rest = start.partition("/")
-        shelves, found = self.cache.shelves, Entries()
+        shelves, found = self.cache.shelves, Blocks()
         for cluster in sorted(self.consumers.of(self.export)):
             if cluster in shelves and f"{cluster}/" >= f"{first}/":
-                found += self._seen_in(cluster, shelves[cluster].snapshot(namespace, rest if cluster == first else ""))
+                found += self._seen_in(cluster, shelves[cluster].lend(namespace, rest if cluster == first else ""))
         return found
 
-    def _seen_in(self, cluster: str, entries: Entries) -> Entries:
+    def _seen_in(self, cluster: str, blocks: Blocks) -> Blocks:
         scope = self.scope_in(cluster)
-        return entries if scope == ALL else [entry for entry in entries if self.sees(entry, scope)]
+        if scope == ALL:
+            return blocks
+        return loose([entry for block in blocks for entry in block.entries if self.sees(entry, scope)])
 
     async def _list_at(self, revision: int, start: str, match: Match | None, options: ListOptions) -> Listing:
         grants = await self.consumers.at(self.export, revision, self.scope)

@@ -30,6 +30,7 @@ from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import (
     WILDCARD,
     Admission,
@@ -72,6 +73,9 @@ class SharedReader(Reader):
             return found
         own = f'{self._annotations}{found.revision}","{ORIGINAL_UID_ANNOTATION}":"{found.uid}'
         return msgspec.structs.replace(found, internal=own.encode())
+
+    def _as_they_are(self, block: Block) -> bool:
+        return False
 
 
 class SharedView(ReadOnlyView):

@@ -22,6 +22,9 @@ class Wire(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.writes.append(bytes(data))
 
+    def writelines(self, list_of_data: Any) -> None:
+        self.writes += list_of_data
+
     def is_closing(self) -> bool:
         return self.closing
 
@@ -127,6 +130,23 @@ async def test_the_head_of_a_stream_leaves_with_its_first_piece_even_an_empty_on
     wire = await writes(stream)
     assert seen[0]
     assert wire.writes[1:] == [b"3\r\nabc\r\n", b"0\r\n\r\n"]
+
+
+async def test_a_large_piece_is_sent_without_being_copied():
+    pieces = [bytes(20_000), bytes(30_000)]
+
+    async def stream(exchange: Exchange) -> None:
+        await exchange.start(200, ())
+        for piece in pieces:
+            await exchange.write(piece)
+        await exchange.finish()
+
+    wire = await writes(stream)
+    assert [one for one in wire.writes if len(one) > 1000] == pieces
+    assert all(any(one is piece for one in wire.writes) for piece in pieces)
+    head, _, rest = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert rest == b"4e20\r\n%b\r\n7530\r\n%b\r\n0\r\n\r\n" % tuple(pieces)
 
 
 async def test_who_asks_before_sending_a_body_is_told_to_go_on_at_once():

@@ -47,6 +47,7 @@ def test_a_shelf_is_a_dictionary_in_key_order(steps, namespace, start):
     inside = [model[key] for key in sorted(model) if key.startswith(f"{namespace}/")]
     assert shelf.snapshot(namespace) == inside
     assert shelf.snapshot(namespace, start) == [one for one in inside if key_of(one) >= start]
+    assert shelf.count(namespace) == len(inside)
 
 
 @pytest.mark.parametrize(

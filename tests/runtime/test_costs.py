@@ -10,8 +10,10 @@ from shard_world import CRDS, FLAVORS, WORKSPACES, Shard, crd_spec
 
 from kcpcache.meta.objects import Object
 from kcpcache.registry import entry as entries
+from kcpcache.registry import shelf as shelves
 from kcpcache.registry import write_steps
 from kcpcache.registry.epoch import Epoch
+from kcpcache.registry.shelf import Block
 from kcpcache.runtime import apply
 
 PATH = "/clusters/root/apis/cloud.example.com/v1/flavors"
@@ -84,6 +86,35 @@ async def test_reads_and_watches_encode_nothing_and_read_no_store(http: Http, en
     assert [len(await watch) for watch in watches] == [2] * 10
     assert encoded == ["a"]
     assert not reads
+
+
+async def test_a_list_joins_anew_only_what_has_changed_in_whatever_workspace_it_is_shown(
+    http: Http, shard: Shard, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shelves, "MOST_OF_A_BLOCK", 16)
+    joined: list[int] = []
+    for way in ("_join", "_cut"):
+        real = getattr(Block, way)
+        monkeypatch.setattr(Block, way, lambda block, kept, real=real: (joined.append(1), real(block, kept))[1])
+    provider = await shard.provider()
+    consumers = [await shard.workspace(f"consumer-{number}") for number in range(3)]
+    for consumer in consumers:
+        await shard.bind(consumer, provider)
+    for number in range(3 * 16):
+        await shard.flavor(provider, f"f{number:02}")
+    await shard.settled()
+    flavors = "/apis/cloud.example.com/v1/flavors"
+    made = []
+    for path in (provider, provider, *consumers):
+        listed = await http.get(f"/clusters/{path}{flavors}")
+        made.append((len(listed["items"]), len(joined)))
+        joined.clear()
+    assert made == [(3 * 16, count) for count in (3, 0, 3, 0, 0)]
+    await http.request("PATCH", f"/clusters/{provider}{flavors}/f20", {"spec": {"cpu": 7}})
+    await shard.settled()
+    for path in (provider, consumers[0]):
+        await http.get(f"/clusters/{path}{flavors}")
+    assert len(joined) == 1 + 1
 
 
 async def test_a_replicated_object_is_encoded_once_more_whatever_the_number_of_consumers(
