@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
     size.add_argument("--tiny", action="store_true", help="the least that runs everything; its figures mean nothing")
     parser.add_argument("--only", type=_names, default=NAMES, help="for example B2,B3,scale")
     parser.add_argument("--scale", type=_scale, help="PROVIDERS,CONSUMERS,OBJECTS; default 100,100,100")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--json", type=Path, help="write everything to this file, anew after each workload")
     parser.add_argument("--plots", type=Path, help="write growth curves to this folder, as SVG; needs matplotlib")
     return parser.parse_args()
 
@@ -77,11 +77,14 @@ def _scale(text: str) -> tuple[int, int, int]:
 
 
 async def measure(options: argparse.Namespace, sizes: Sizes, report: Report, folder: Path) -> None:
-    """Run what was asked for, one after the other; a failure of one is noted and does not end the others."""
+    """Run what was asked for, one after the other; a failure of one is noted and does not end the others.
+
+    What one has brought is told and written at once: who has to stop it keeps what there is.
+    """
     async with run_baseline(folder / "baseline", sizes.connections) as baseline:
         for name in options.only:
-            began = time.monotonic()
-            print(f"{name} …", file=sys.stderr, end=" ", flush=True)
+            began, there = time.monotonic(), len(report.rows)
+            print(f"{time.strftime('%H:%M:%S')} {name} …", file=sys.stderr, flush=True)
             try:
                 async with asyncio.timeout(sizes.workload_seconds):
                     if name in ON_ANY_SERVER and options.kubeconfig is not None:
@@ -97,7 +100,17 @@ async def measure(options: argparse.Namespace, sizes: Sizes, report: Report, fol
                         report.notes.append(f"{name}: only for a server that this program starts")
             except* EXPECTED as errors:
                 report.failures.append(f"{name}: {_first(errors)}")
-            print(f"{time.monotonic() - began:.1f} s", file=sys.stderr)
+            print(f"{report.lines(there)}{name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+            write_json(options, sizes, report)
+
+
+def write_json(options: argparse.Namespace, sizes: Sizes, report: Report) -> None:
+    """Everything so far, if it is wanted: in one step, so that the file is never half of it."""
+    if options.json is None:
+        return
+    part = options.json.with_name(f"{options.json.name}.part")
+    part.write_bytes(report.json({"sizes": dataclasses.asdict(sizes), "workloads": options.only}))
+    part.replace(options.json)
 
 
 def _first(error: BaseException) -> str:
@@ -121,8 +134,7 @@ def main() -> int:
     if options.plots is not None and (why := report.plot(options.plots)):
         report.notes.append(why)
     print(report.table())
-    if options.json is not None:
-        options.json.write_bytes(report.json({"sizes": dataclasses.asdict(sizes), "workloads": options.only}))
+    write_json(options, sizes, report)
     return 1 if report.failures else 0
 
 

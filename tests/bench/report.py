@@ -106,6 +106,11 @@ class Report:
         text += [f"note: {note}" for note in self.notes] + [f"FAILED: {failure}" for failure in self.failures]
         return "\n".join(text)
 
+    def lines(self, start: int) -> str:
+        """The rows from ``start`` on, a line each, for whoever waits."""
+        rows = (" ".join(cell for cell in _cells(row) if cell) for row in self.rows[start:])
+        return "".join(f"  {row}\n" for row in rows)
+
     def json(self, options: dict[str, Any]) -> bytes:
         """Everything, with the machine and the versions."""
         content = {
