@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -308,9 +309,9 @@ class Server:
         write_kubeconfig(path, admin_kubeconfig(self.settings.advertised_host, port, certificates, self._own_ca()))
         while any(check() is not None for check in services.ready_checks.values()):  # noqa: ASYNC110 -- many conditions
             await asyncio.sleep(0.01)
-        gc.collect()
-        gc.freeze()  # what was loaded stays: later collections need not walk it
+        gc.freeze()  # what was loaded stays: later collections need not walk it, and one now would find nothing
         gc.set_threshold(*GC_THRESHOLDS)
+        gc.enable()
         self._on_ready(self.url, path)
 
     def _own_ca(self) -> bytes | None:
@@ -422,7 +423,7 @@ class Server:
         config = Config(
             application,
             http=partial(KubernetesProtocol, most_connections=self._most_connections()),  # type: ignore[arg-type]
-            ws="websockets-sansio",
+            ws=_websocket,  # type: ignore[arg-type]
             ws_max_size=_MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # its buffers would be most of what a watch takes
             loop="none",
@@ -439,6 +440,13 @@ class Server:
         config.load()
         config.ssl = context
         return config
+
+
+def _websocket(**arguments: Any) -> asyncio.Protocol:
+    """Uvicorn's protocol for WebSockets, imported by the first that there is."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**arguments)
 
 
 def _unbound(lookup: Lookup) -> str | None:

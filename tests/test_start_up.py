@@ -4,6 +4,15 @@ import subprocess
 import sys
 
 HEAVY = {"cel_expr_python", "google.protobuf", "httpx", "jsonschema_rs", "prometheus_client", "rich"}
+STARTED_WITHOUT = {
+    "cel_expr_python",
+    "google.protobuf",
+    "httpx",
+    "prometheus_client",
+    "pydantic.v1",
+    "rich",
+    "websockets",
+}
 
 
 def test_the_server_is_imported_without_what_only_some_requests_need():
@@ -14,26 +23,29 @@ def test_the_server_is_imported_without_what_only_some_requests_need():
     assert not HEAVY & loaded
 
 
-def test_a_server_that_has_started_has_needed_no_expressions():
+def test_a_server_starts_without_what_only_some_requests_need_and_without_a_look_for_garbage():
     program = """
-import asyncio, sys, tempfile
+import gc, os, signal, sys, tempfile
 from pathlib import Path
+from kcpcache.cli import start
 from kcpcache.config import Settings
-from kcpcache.server import Server
 
-async def main():
-    ready = asyncio.Event()
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Settings(root_dir=Path(folder) / "root", port=0), lambda *_: ready.set())
-        running = asyncio.create_task(server.run())
-        await asyncio.wait({running, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        print(ready.is_set(), *sys.modules)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+def collections():
+    return sum(generation["collections"] for generation in gc.get_stats())
 
-asyncio.run(main())
+def announce(*_):
+    print(collections() - before, gc.isenabled(), *sys.modules)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+with tempfile.TemporaryDirectory() as folder:
+    settings = Settings(root_dir=Path(folder) / "root", port=0)
+    start._announce = announce
+    gc.collect()
+    before = collections()
+    start._start(settings)
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    ready, *loaded = answer.stdout.split()
-    assert ready == "True"
-    assert not {"cel_expr_python", "google.protobuf"} & set(loaded)
+    collections, enabled, *loaded = answer.stdout.split()
+    assert (collections, enabled) == ("0", "True")
+    assert "kcpcache.server" in loaded
+    assert not STARTED_WITHOUT & set(loaded)

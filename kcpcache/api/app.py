@@ -81,9 +81,13 @@ def fixed_application(services: Services, kubernetes: KubernetesHandler) -> Fast
     )
     for path in sorted(HEALTH_PATHS):
         app.add_api_route(
-            path, _health_route(path, services), methods=["GET", "HEAD"], response_class=PlainTextResponse
+            path,
+            _health_route(path, services),
+            methods=["GET", "HEAD"],
+            response_class=PlainTextResponse,
+            response_model=None,
         )
-    app.add_api_route("/version", version_route, methods=["GET", "HEAD"])
+    app.add_api_route("/version", version_route, methods=["GET", "HEAD"], response_model=None)
     for kind in (HTTPException, RequestValidationError, StatusError, Exception):
         app.add_exception_handler(kind, _on_error)
     return app

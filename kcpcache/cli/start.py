@@ -47,6 +47,7 @@ def with_flags(command: Any) -> Any:
 
 
 def _start(settings: Settings) -> None:
+    gc.disable()  # until the server is ready: what is loaded is there to stay, and looking through it takes its time
     from kcpcache.logs import configure_logs
 
     configure_logs(settings.log_level)

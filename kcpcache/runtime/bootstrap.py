@@ -1,10 +1,12 @@
 """What a new server begins with (kcp-compat, "Bootstrap objects"), and what a newer version adds to older data."""
 
+import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -50,19 +52,21 @@ class Bootstrap:
     async def run(self) -> None:
         """Raises StatusError or StoreError where the store cannot be written."""
         await self._ensure("core.kcp.io", "logicalclusters", ROOT, _root_cluster())
-        await self._ensure("", "namespaces", ROOT, {"metadata": {"name": NAMESPACE}})
-        for obj in bootstrap_policy.system_admin_objects():
-            await self._ensure_rbac(SYSTEM_ADMIN, obj)
-        for obj in bootstrap_policy.root_objects():
-            await self._ensure_rbac(ROOT, obj)
-        for export in self._exports:
-            self._system.identify(export, await self._identity(export))
-            await self._ensure_export(export)
-        for export in ROOT_BINDINGS:
-            await self._ensure("apis.kcp.io", "apibindings", ROOT, _binding(export))
-        for obj in _workspace_types():
-            await self._ensure("tenancy.kcp.io", "workspacetypes", ROOT, obj)
-        await self._ensure_shard()
+        await _together(
+            self._ensure("", "namespaces", ROOT, {"metadata": {"name": NAMESPACE}}),
+            *(self._ensure_rbac(SYSTEM_ADMIN, obj) for obj in bootstrap_policy.system_admin_objects()),
+            *(self._ensure_rbac(ROOT, obj) for obj in bootstrap_policy.root_objects()),
+        )
+        await _together(*map(self._share, self._exports))
+        await _together(
+            *(self._ensure("apis.kcp.io", "apibindings", ROOT, _binding(export)) for export in ROOT_BINDINGS),
+            *(self._ensure("tenancy.kcp.io", "workspacetypes", ROOT, obj) for obj in _workspace_types()),
+            self._ensure_shard(),
+        )
+
+    async def _share(self, export: str) -> None:
+        self._system.identify(export, await self._identity(export))
+        await self._ensure_export(export)
 
     async def _identity(self, export: str) -> str:
         """The identity hash of a root export: the one it once recorded, or that of its Secret, made on first start.
@@ -79,12 +83,12 @@ class Bootstrap:
         return identity_hash(secret_value(found, "key") or b"")
 
     async def _ensure_export(self, export: str) -> None:
-        resources = []
-        for key in BOOTSTRAP_EXPORTS[export]:
-            schema = _schema(key)
-            await self._ensure("apis.kcp.io", "apiresourceschemas", ROOT, schema)
-            name = schema["metadata"]["name"]
-            resources.append({"group": key.group, "name": key.resource, "schema": name, "storage": {"crd": {}}})
+        schemas = {key: _schema(key) for key in BOOTSTRAP_EXPORTS[export]}
+        await _together(*(self._ensure("apis.kcp.io", "apiresourceschemas", ROOT, one) for one in schemas.values()))
+        resources = [
+            {"group": key.group, "name": key.resource, "schema": one["metadata"]["name"], "storage": {"crd": {}}}
+            for key, one in schemas.items()
+        ]
         reference = {"namespace": NAMESPACE, "name": export}
         spec: Object = {"identity": {"secretRef": reference}, "resources": resources}
         if export in _WITH_POLICY:
@@ -135,6 +139,16 @@ class Bootstrap:
         definition: ResourceDefinition | None = self._system.definition(GroupResource(group, resource))
         assert definition is not None, f"{resource}.{group} is no system type"  # noqa: S101 -- tells the type checker
         return StoredView(self._caches, definition, definition.storage, cluster, self._clock)
+
+
+async def _together(*work: Coroutine[Any, Any, object]) -> None:
+    """All of it at once: what is written together is few commits. Raises the first error."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for one in work:
+                tasks.create_task(one)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def _root_cluster() -> Object:

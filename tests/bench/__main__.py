@@ -9,6 +9,7 @@ this machine. Exit code 1: something could not be measured, or an answer was wro
 import argparse
 import asyncio
 import dataclasses
+import os
 import sys
 import tempfile
 import time
@@ -127,6 +128,9 @@ def main() -> int:
     watches.raise_file_limit()
     report.notes.append(f"machine at the start: {machine()}")
     with tempfile.TemporaryDirectory(prefix="kcpcache-bench-") as folder:
+        # As after an installation: what the first start compiles, the others find.
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         try:
             uvloop.run(measure(options, sizes, report, Path(folder)))
         except KeyboardInterrupt:

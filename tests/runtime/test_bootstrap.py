@@ -135,6 +135,29 @@ async def test_a_second_start_writes_nothing(shard: Shard) -> None:
     assert await shard.store.revision() == before
 
 
+async def test_a_first_start_waits_for_few_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked for while others wait for the disk is written with them."""
+    store, waiting, waits = MemoryStore(), 0, 0
+    create = store.create
+
+    async def slowly(key: str, value: bytes) -> Any:
+        nonlocal waiting, waits
+        waits += not waiting
+        waiting += 1
+        for _ in range(100):
+            await asyncio.sleep(0)
+        waiting -= 1
+        return await create(key, value)
+
+    monkeypatch.setattr(store, "create", slowly)
+    caches = Caches(store)
+    await caches.start()
+    await Bootstrap(caches, SystemTypes(cached_apis=True), INFO, now, cached_apis=True).run()
+    assert await store.revision() > 50
+    assert waits <= 6
+    await caches.close()
+
+
 async def test_a_shard_behind_a_proxy_publishes_the_proxys_address_and_says_where_it_is_itself() -> None:
     caches = Caches(MemoryStore())
     await caches.start()
