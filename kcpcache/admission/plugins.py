@@ -17,6 +17,7 @@ from kcpcache.admission.webhooks import MutatingWebhooks, ValidatingWebhooks, We
 from kcpcache.admission.workspace import LogicalClustersAreMade, WorkspaceTypeAllowed
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.meta.names import GroupResource
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES, ENDPOINT_SLICES
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
@@ -55,8 +56,8 @@ def default_chain(
                 ReservedStatus(),
             ],
             GroupResource("apis.kcp.io", "apibindings"): [may_bind, claims, ReservedStatus()],
-            GroupResource("cache.kcp.io", "cachedresources"): [OneCachedResource(lookup, serving)],
-            GroupResource("cache.kcp.io", "cachedresourceendpointslices"): [ReferenceAllowed(lookup, authorizer)],
+            CACHED_RESOURCES.group_resource: [OneCachedResource(lookup, serving)],
+            ENDPOINT_SLICES.group_resource: [ReferenceAllowed(lookup, authorizer)],
             GroupResource("apis.kcp.io", "apiexportendpointslices"): [may_bind],
             GroupResource("tenancy.kcp.io", "workspacetypes"): [MayBindWhatIsNamed(lookup, authorizer)],
             GroupResource("tenancy.kcp.io", "workspaces"): [WorkspaceTypeAllowed(lookup, authorizer)],

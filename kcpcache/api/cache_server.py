@@ -13,7 +13,7 @@ from kcpcache.api.services import Workspace
 from kcpcache.auth.user import User
 from kcpcache.meta.errors import forbidden
 from kcpcache.meta.names import GroupResource, GroupVersionResource
-from kcpcache.meta.virtual_resources import CACHED_RESOURCES, group_version_resource_of
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES, ENDPOINT_SLICES, group_version_resource_of
 from kcpcache.registry.catalog import Resource, Snapshot, SnapshotPool, StoredResource
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
@@ -27,7 +27,7 @@ REPLICATED_TYPES: Final = tuple(
     GroupResource(group, resource)
     for group, resources in {
         "apis.kcp.io": ("apiconversions", "apiexportendpointslices", "apiexports", "apiresourceschemas"),
-        "cache.kcp.io": ("cachedresourceendpointslices", "cachedresources"),
+        CACHED_RESOURCES.group: (ENDPOINT_SLICES.resource, CACHED_RESOURCES.resource),
         "core.kcp.io": ("logicalclusters", "shards"),
         "rbac.authorization.k8s.io": ("clusterrolebindings", "clusterroles"),
         "tenancy.kcp.io": ("workspacetypes",),

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.metrics import catalog
 from kcpcache.metrics.catalog import Metric, Sample
 from kcpcache.registry.caches import CacheEvent, ResourceCache
@@ -35,8 +36,7 @@ COUNTED: Final = (
     Counted("apis.kcp.io", "apibindings", catalog.BINDING_PHASES, catalog.BINDING_CONDITIONS, ("Binding", "Bound")),
     Counted("apis.kcp.io", "apiexports", None, catalog.EXPORT_CONDITIONS),
     Counted(
-        "cache.kcp.io",
-        "cachedresources",
+        *CACHED_RESOURCES.group_resource,
         catalog.CACHED_RESOURCE_PHASES,
         catalog.CACHED_RESOURCE_CONDITIONS,
         ("Initializing", "Ready", "Deleting"),

@@ -10,6 +10,7 @@ import yaml
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES, ENDPOINT_SLICES
 from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION
 from kcpcache.registry.builtin.decoding import decoding_error, fill_in_nulls
 from kcpcache.registry.builtin.events import to_core_form, to_events_form
@@ -31,9 +32,7 @@ BOOTSTRAP_EXPORTS: Mapping[str, tuple[GroupResource, ...]] = {
     ),
     "topology.kcp.io": tuple(GroupResource("topology.kcp.io", plural) for plural in ("partitions", "partitionsets")),
     "shards.core.kcp.io": (GroupResource("core.kcp.io", "shards"),),
-    "cache.kcp.io": tuple(
-        GroupResource("cache.kcp.io", plural) for plural in ("cachedresourceendpointslices", "cachedresources")
-    ),
+    "cache.kcp.io": (ENDPOINT_SLICES.group_resource, CACHED_RESOURCES.group_resource),
 }
 """The APIExports of ``root`` and what they export. Of these only cache.kcp.io is served without being bound."""
 _BOUND_EXPORTS = ("tenancy.kcp.io", "topology.kcp.io", "shards.core.kcp.io")

@@ -14,6 +14,7 @@ from kcpcache.meta.errors import ExpiredError, ServiceUnavailableError
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import Object
 from kcpcache.meta.virtual_resources import (
+    CACHED_RESOURCE,
     CACHED_RESOURCES,
     ENDPOINT_SLICES,
     Exported,
@@ -176,7 +177,7 @@ class Sources:
         if event.entry is None or event.previous is None:
             return True
         before, after = event.previous.object(), self._lookup.decode(event.entry)
-        return after.get("kind") != "CachedResource" or source_of(before) != source_of(after)
+        return after.get("kind") != CACHED_RESOURCE or source_of(before) != source_of(after)
 
 
 class PastSources:

@@ -291,6 +291,8 @@ def test_with_the_feature_gate_off_there_is_no_cached_resource_and_no_virtual_st
     with start_server(tmp_path / "root", "--feature-gates", "CachedAPIs=false") as server, server.client() as http:
         assert http.get(f"{apis}/cache.kcp.io/v1alpha1").status_code == httpx.codes.NOT_FOUND
         assert http.get(f"{apis}/cache.kcp.io/v1alpha1/cachedresources").status_code == httpx.codes.NOT_FOUND
+        replication = "/services/replication/root/cpuflavors-v1/clusters/*/apis"
+        assert http.get(replication).status_code == httpx.codes.NOT_FOUND
         assert http.post(f"{apis}/apis.kcp.io/v1alpha1/apiresourceschemas", json=schema).is_success
         refused = http.post(f"{apis}/apis.kcp.io/v1alpha2/apiexports", json=export("with-virtual", virtual))
         assert refused.is_client_error

@@ -1,6 +1,14 @@
+import re
+from pathlib import Path
+
 import pytest
 
+import kcpcache
 from kcpcache.meta.virtual_resources import (
+    CACHED_RESOURCE,
+    CACHED_RESOURCES,
+    ENDPOINT_SLICE,
+    ENDPOINT_SLICES,
     CachedResourceReference,
     Exported,
     NotExported,
@@ -122,3 +130,12 @@ def test_references_are_read_from_the_wire_form():
     assert not is_endpoint_slice(virtual_reference(entry(kind="Other")))
     assert cached_resource_reference(endpoint_slice(path="root:p")) == CachedResourceReference("root:p", "flavors-v1")
     assert group_version_resource_of(cached_resource(version="")) == ("cloud.example.com", "", "flavors")
+
+
+def test_the_names_of_the_kinds_are_in_one_place():
+    """Later versions of kcp call them ClusterCachedResource and so on (kcp-compat): both can be served one day."""
+    names = {CACHED_RESOURCES.resource, ENDPOINT_SLICES.resource, CACHED_RESOURCE, ENDPOINT_SLICE}
+    literal = re.compile(rf"""["']({"|".join(names)})["']""")
+    package = Path(kcpcache.__file__).parent
+    files = {str(path.relative_to(package)) for path in package.rglob("*.py") if literal.search(path.read_text())}
+    assert files == {"meta/virtual_resources.py"}

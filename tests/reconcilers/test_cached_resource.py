@@ -478,3 +478,45 @@ def test_what_a_user_takes_away_comes_back(ready):
     assert owner["metadata"]["annotations"]["kcp.io/path"] == "root:provider"
     assert owner["spec"]["identity"]["secretRef"]["name"] == "flavors-v1"
     assert owner["status"]["identityHash"] == HASH
+
+
+REASONS = {
+    "NoResources",
+    "ResourceNotClusterScoped",
+    "Deleting",
+    "IdentityGenerationFailed",
+    "IdentityVerificationFailed",
+    "InternalError",
+}
+
+
+@pytest.mark.parametrize("deleting", [False, True])
+@pytest.mark.parametrize("other", [None, "rival"])
+@pytest.mark.parametrize("secret", ["as it is", "edited", "gone", "without a key"])
+@pytest.mark.parametrize("full_pass_done", [True, False])
+@pytest.mark.parametrize("served", [CLUSTER_SCOPED, Served(("v1",), namespaced=True), None])
+def test_whatever_is_wrong_every_false_condition_says_so_with_one_of_six_reasons(
+    served, full_pass_done, secret, other, deleting, ready
+):
+    ready.served, ready.full_pass_done, ready.other = served, full_pass_done, other
+    if secret == "gone":
+        del ready.world.objects[SECRET]
+    elif secret != "as it is":
+        ready.put_secret("other" if secret == "edited" else None)
+    if deleting:
+        ready.copies = 1
+        ready.write(lambda owner: owner["metadata"].update(deletionTimestamp=NOW))
+    ready.settle()
+    found = ready.owner["status"]["conditions"]
+    assert {condition["type"] for condition in found} == {"IdentityValid", "ResourceValid", "ReplicationStarted"}
+    for condition in found:
+        rest = {"type", "status", "lastTransitionTime"}
+        if condition["status"] == "True":
+            assert set(condition) == rest
+        else:
+            assert condition["reason"] in REASONS, condition
+            assert condition["severity"] in {"Error", "Warning", "Info"}
+            assert condition["message"]
+            assert set(condition) == rest | {"severity", "reason", "message"}
+    everything = {condition["status"] for condition in found} == {"True"}
+    assert ready.phase() == ("Deleting" if deleting else "Ready" if everything else "Initializing")

@@ -107,7 +107,7 @@ async def test_the_five_workspace_types_say_what_kcps_say(shard: Shard) -> None:
     assert [binding["export"] for binding in found["defaultAPIBindings"]] == ["tenancy.kcp.io", "topology.kcp.io"]
     assert found["limitAllowedChildren"]["types"] == [universal]
     assert type_spec(shard, "root")["defaultChildWorkspaceType"] == organization
-    for name in ("organization", "team", "home"):
+    for name in ("organization", "team", "home", "universal"):
         assert type_spec(shard, name)["defaultChildWorkspaceType"] == universal
     assert [found["name"] for found in type_spec(shard, "organization")["limitAllowedParents"]["types"]] == ["root"]
     assert {found["name"] for found in type_spec(shard, "team")["limitAllowedParents"]["types"]} == {

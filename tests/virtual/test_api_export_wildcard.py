@@ -48,6 +48,14 @@ async def test_a_bound_resource_needs_its_identity(world: ExportWorld) -> None:
     assert (await world.http.refused("GET", f"/clusters/{one}/{MAPS_PATH}:{world.identity}"))[0] == 404
 
 
+async def test_a_resource_of_a_crd_is_seen_over_all_workspaces_by_its_metadata_only(world: ExportWorld) -> None:
+    await world.begin(virtual=True)  # flavors are of a CRD in the provider's workspace
+    await world.shard.flavor(world.provider, "small")
+    await world.shard.settled()
+    assert (await world.http.refused("GET", f"/clusters/*/{FLAVORS_PATH}"))[0] == 404
+    assert (world.provider, "small") in await metadata_of(world, f"/clusters/*/{FLAVORS_PATH}")
+
+
 async def test_an_identity_outlives_its_export_where_it_is_bound(world: ExportWorld) -> None:
     await world.begin()
     one, identity = await world.consumer("one"), world.identity

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
+from kcpcache.meta.virtual_resources import CACHED_RESOURCES, ENDPOINT_SLICES
 from kcpcache.registry.kcp import cached_resource, conversion, tenancy
 from kcpcache.registry.kcp.api_binding import ApiBindingRules
 from kcpcache.registry.kcp.api_export import ApiExportRules
@@ -11,11 +12,9 @@ from kcpcache.registry.kcp.api_resource_schema import ApiResourceSchemaRules
 from kcpcache.registry.kcp.endpoint_slices import EndpointSliceRules
 from kcpcache.registry.resource import Convert, Rules
 
-_CACHED_RESOURCES = GroupResource("cache.kcp.io", "cachedresources")
-
 RULES: Mapping[GroupResource, Rules] = {
-    _CACHED_RESOURCES: cached_resource.CachedResourceRules(),
-    GroupResource("cache.kcp.io", "cachedresourceendpointslices"): EndpointSliceRules("cachedResource"),
+    CACHED_RESOURCES.group_resource: cached_resource.CachedResourceRules(),
+    ENDPOINT_SLICES.group_resource: EndpointSliceRules("cachedResource"),
     GroupResource("apis.kcp.io", "apiexportendpointslices"): EndpointSliceRules("export"),
     GroupResource("apis.kcp.io", "apiresourceschemas"): ApiResourceSchemaRules(),
     conversion.API_EXPORTS: ApiExportRules(),
@@ -26,9 +25,11 @@ RULES: Mapping[GroupResource, Rules] = {
     GroupResource("topology.kcp.io", "partitions"): tenancy.PartitionRules(),
     GroupResource("topology.kcp.io", "partitionsets"): tenancy.PartitionSetRules(),
 }
-NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {_CACHED_RESOURCES: cached_resource.normalize}
+NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {
+    CACHED_RESOURCES.group_resource: cached_resource.normalize
+}
 PATCH_NORMALIZERS: Mapping[GroupResource, Callable[[Object], None]] = {
-    _CACHED_RESOURCES: cached_resource.normalize_patch
+    CACHED_RESOURCES.group_resource: cached_resource.normalize_patch
 }
 """For the documents of JSON merge patches, before they are applied."""
 CONVERSIONS: Mapping[GroupResource, Convert] = conversion.CONVERSIONS

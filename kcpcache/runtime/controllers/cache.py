@@ -94,8 +94,8 @@ class CacheControllers:
 
     def _listen(self) -> None:
         env = self._env
-        env.on_event("cache.kcp.io", "cachedresources", self._cached_resource_changed)
-        env.on_event("cache.kcp.io", "cachedresourceendpointslices", self._slice_changed)
+        env.on_event(*CACHED_RESOURCES.group_resource, self._cached_resource_changed)
+        env.on_event(*ENDPOINT_SLICES.group_resource, self._slice_changed)
         env.on_event("apis.kcp.io", "apiexportendpointslices", lambda e: self._add(self._export_slices, e))
         env.on_event("apis.kcp.io", "apibindings", self._binding_changed)
         env.on_event("apis.kcp.io", "apiexports", self._export_changed)
@@ -108,8 +108,8 @@ class CacheControllers:
 
     def _seed(self) -> None:
         for group, resource, controller in (
-            ("cache.kcp.io", "cachedresources", self._cached_resources),
-            ("cache.kcp.io", "cachedresourceendpointslices", self._slices),
+            (*CACHED_RESOURCES.group_resource, self._cached_resources),
+            (*ENDPOINT_SLICES.group_resource, self._slices),
             ("apis.kcp.io", "apiexportendpointslices", self._export_slices),
             ("apis.kcp.io", "apibindings", self._consumers),
         ):
@@ -174,7 +174,7 @@ class CacheControllers:
         self._served_changed(event)
 
     def _served_changed(self, event: CacheEvent) -> None:
-        for entry in self._env.cache("cache.kcp.io", "cachedresources").entries(event.cluster):
+        for entry in self._env.cache(*CACHED_RESOURCES.group_resource).entries(event.cluster):
             self._cached_resources.add((event.cluster, entry.name))
 
     def _secret_changed(self, event: CacheEvent) -> None:
@@ -182,7 +182,7 @@ class CacheControllers:
 
     def _topology_changed(self, event: CacheEvent) -> None:
         for resource, controller in (
-            (("cache.kcp.io", "cachedresourceendpointslices"), self._slices),
+            (ENDPOINT_SLICES.group_resource, self._slices),
             (("apis.kcp.io", "apiexportendpointslices"), self._export_slices),
         ):
             for entry in self._env.cache(*resource).all_entries():

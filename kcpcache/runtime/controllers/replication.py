@@ -51,7 +51,7 @@ class Replication:
         self.measures = ReplicationMeasures()
         self.all_local = self.all_copies = 0
         """Over all CachedResources: what ``local`` says of each, and the copies, whoever they belong to."""
-        env.on_event("cache.kcp.io", "cachedresources", self._cached_resource_changed)
+        env.on_event(*CACHED_RESOURCES.group_resource, self._cached_resource_changed)
         env.on_event("apiextensions.k8s.io", "customresourcedefinitions", self._served_changed)
         env.on_event("apis.kcp.io", "apibindings", self._served_changed)
         for owner in self._oldest_first():
@@ -81,7 +81,7 @@ class Replication:
     # -- sources
 
     def _oldest_first(self) -> list[Owner]:
-        found = self._env.cache("cache.kcp.io", "cachedresources").all_entries()
+        found = self._env.cache(*CACHED_RESOURCES.group_resource).all_entries()
         created = {(e.cluster, e.name): str(metadata(e.object()).get("creationTimestamp") or "") for e in found}
         return sorted(created, key=lambda owner: (created[owner], owner))
 
@@ -89,7 +89,7 @@ class Replication:
         self._follow((event.cluster, either(event).name))
 
     def _served_changed(self, event: CacheEvent) -> None:
-        for entry in self._env.cache("cache.kcp.io", "cachedresources").entries(event.cluster):
+        for entry in self._env.cache(*CACHED_RESOURCES.group_resource).entries(event.cluster):
             self._follow((event.cluster, entry.name))
 
     def _follow(self, owner: Owner) -> None:
