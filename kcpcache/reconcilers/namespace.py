@@ -1,4 +1,4 @@
-"""Namespaces: a phase, and on deletion everything in them goes first."""
+"""Namespaces: a phase, the ServiceAccount that each has, and on deletion everything in them goes first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +16,12 @@ from kcpcache.reconcilers.garbage import (
     remaining_finalizers,
     remaining_resources,
 )
-from kcpcache.reconcilers.plan import NOTHING, Change, Plan, Target, Update, UpdateStatus
+from kcpcache.reconcilers.plan import NOTHING, Change, Create, Plan, Target, Update, UpdateStatus
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
+SERVICE_ACCOUNT = "default"
+"""The ServiceAccount in every namespace, after kube's serviceaccounts-controller."""
 FINALIZER = "kubernetes"
 """In ``spec.finalizers``; while it is there the storage keeps the namespace."""
 
@@ -29,26 +32,30 @@ class State:
 
     ``remaining``: a bounded batch of the objects in it, of every namespaced resource that the workspace stores, those
     not yet being deleted first. It is read only while the namespace is being deleted, and read after the namespace.
-    ``now`` is RFC 3339.
+    ``lacks_service_account``: ServiceAccount ``default`` is missing and may be made: its workspace is not being
+    deleted. ``now`` is RFC 3339.
     """
 
     namespace: Object | None
     now: str
     remaining: tuple[Remnant, ...] = ()
+    lacks_service_account: bool = False
 
 
 def reconcile(state: State) -> Plan:
-    """Delete what is in a namespace that is being deleted; then an Update whose ``spec`` lacks the finalizer.
+    """The ServiceAccount of an active namespace; of one that is being deleted, first the content and then the finalizer.
 
-    That Update is a write to ``/finalize``: the object goes once ``spec.finalizers`` (and ``metadata.finalizers``) is
-    empty. Contents are only believed to be gone when the phase says Terminating, since from then on nothing is created.
+    The Update without the finalizer is a write to ``/finalize``: the object goes once ``spec.finalizers`` (and
+    ``metadata.finalizers``) is empty. Contents are only believed to be gone when the phase says Terminating, since from
+    then on nothing is created.
     """
     namespace = state.namespace
     if namespace is None:
         return NOTHING
     target = Target(NAMESPACES, cluster_of(namespace), name_of(namespace))
     if not is_deleting(namespace):
-        return _status(target, namespace, {**(namespace.get("status") or {}), "phase": "Active"})
+        missing = _service_account(target) if state.lacks_service_account else ()
+        return _status(target, namespace, {**(namespace.get("status") or {}), "phase": "Active"}, before=missing)
     finalizers = nested(namespace, "spec", "finalizers") or []
     terminating = nested(namespace, "status", "phase") == "Terminating"
     if terminating and not state.remaining and FINALIZER in finalizers:
@@ -58,6 +65,12 @@ def reconcile(state: State) -> Plan:
     status = _terminating(copy(namespace.get("status") or {}), state.remaining, state.now)
     wait = NEXT_BATCH if begun else WAIT if state.remaining else None
     return _status(target, namespace, status, before=begun, wait=wait)
+
+
+def _service_account(namespace: Target) -> tuple[Change, ...]:
+    target = Target(SERVICE_ACCOUNTS, namespace.cluster, SERVICE_ACCOUNT, namespace.name)
+    obj: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": SERVICE_ACCOUNT}}
+    return (Create(target, obj),)
 
 
 def _status(

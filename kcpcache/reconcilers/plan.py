@@ -75,7 +75,10 @@ Change: TypeAlias = Create | Update | UpdateStatus | Delete
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes are applied in order; the first that fails discards the rest and the key is looked at again."""
+    """Changes are applied in order; the first that fails discards the rest and the key is looked at again.
+
+    Deletes that follow each other have no order among them.
+    """
 
     changes: tuple[Change, ...] = ()
     requeue_after: timedelta | None = None

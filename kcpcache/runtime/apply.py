@@ -1,8 +1,10 @@
 """Carries out plans: each change on the resourceVersion it was decided on, through the views that clients use."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
@@ -18,6 +20,7 @@ from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 FIELD_MANAGER = "kcpcache"
+_DELETES_AT_ONCE = 20
 _prefix = lru_cache(maxsize=1024)(cache_prefix)
 _NAMESPACES = GroupResource("", "namespaces")
 
@@ -35,12 +38,30 @@ class Applier:
         self._caches, self._serving, self._system, self._clock = caches, serving, system, clock
 
     async def __call__(self, plan: Plan) -> None:
-        """Apply the changes in order. Raises StatusError at the first that fails."""
-        for change in plan.changes:
-            if isinstance(change.target, CacheTarget):
-                await self._apply_to_cache(change, change.target)
-            else:
-                await self._apply(change, change.target)
+        """Apply the changes in order. Raises StatusError at the first that fails.
+
+        Deletes that follow each other are under way at the same time, so that they share a commit.
+        """
+        for deletes, changes in groupby(plan.changes, lambda change: isinstance(change, Delete)):
+            rest = tuple(changes)
+            size = _DELETES_AT_ONCE if deletes else 1
+            while rest:
+                await self._together(rest[:size])
+                rest = rest[size:]
+
+    async def _together(self, changes: tuple[Change, ...]) -> None:
+        if len(changes) == 1:
+            await self._change(changes[0])
+            return
+        for result in await asyncio.gather(*map(self._change, changes), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _change(self, change: Change) -> None:
+        if isinstance(change.target, CacheTarget):
+            await self._apply_to_cache(change, change.target)
+        else:
+            await self._apply(change, change.target)
 
     def view(self, target: Target) -> StoredView:
         """The view that writes a target. Raises NotFoundError where its workspace does not serve the resource."""

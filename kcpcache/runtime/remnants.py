@@ -32,7 +32,10 @@ def stored_caches(caches: Caches) -> Iterator[ResourceCache]:
 
 
 def batch(caches: Iterable[ResourceCache], cluster: str, namespace: str = "") -> tuple[Remnant, ...]:
-    """Up to ``BATCH`` objects of a logical cluster (in a namespace), those not yet being deleted first."""
+    """Up to ``BATCH`` objects of a logical cluster (in a namespace), those not yet being deleted first.
+
+    Of these, what is in namespaces comes before they do, so that namespaces find themselves empty.
+    """
     alive: list[Remnant] = []
     held: list[Remnant] = []
     for cache in caches:
@@ -45,6 +48,7 @@ def batch(caches: Iterable[ResourceCache], cluster: str, namespace: str = "") ->
                     return tuple(alive)
             elif len(held) < BATCH:
                 held.append(_held(cache, entry))
+    alive.sort(key=lambda remnant: not remnant.target.namespace)
     return tuple(islice((*alive, *held), BATCH))
 
 

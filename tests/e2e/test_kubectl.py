@@ -418,6 +418,14 @@ def test_events_are_made_listed_and_described(k: Workspace):
     assert "The color has changed." in k("describe", "configmap", "settings")
 
 
+def test_every_namespace_has_a_service_account_that_tokens_can_be_made_of(k: Workspace, namespace: str):
+    n = f"--namespace={namespace}"
+    assert eventually(lambda: k.run("create", "token", "default", n).out.count(".") == 2)
+    assert k("create", "token", "default").count(".") == 2
+    k("delete", "serviceaccount", "default", n)
+    assert eventually(lambda: k.run("get", "serviceaccount", "default", n).code == 0)
+
+
 def test_auth_answers_who_one_is_and_what_one_may(k: Workspace, namespace: str):
     n = f"--namespace={namespace}"
     assert "kcp-admin" in k("auth", "whoami")

@@ -307,7 +307,7 @@ def test_sigterm_ends_open_watches_cleanly_finishes_writes_and_exits_with_0(tmp_
     with start_server(tmp_path / "root") as server:
         with (
             server.watch(CONFIG_MAPS) as one,
-            server.watch("/api/v1/serviceaccounts") as other,
+            server.watch("/api/v1/limitranges") as other,
             server.client() as http,
         ):
             assert http.post(CONFIG_MAPS, json={"metadata": {"name": "before"}}).is_success

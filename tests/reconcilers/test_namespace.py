@@ -5,7 +5,7 @@ from kcpcache.meta.names import GroupVersionResource
 from kcpcache.reconcilers import garbage, namespace
 from kcpcache.reconcilers.garbage import Remnant
 from kcpcache.reconcilers.namespace import NAMESPACES, State
-from kcpcache.reconcilers.plan import NOTHING, Delete, Target, Update, UpdateStatus
+from kcpcache.reconcilers.plan import NOTHING, Create, Delete, Target, Update, UpdateStatus
 
 AT = Target(NAMESPACES, "abc", "team")
 CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
@@ -25,8 +25,8 @@ def deleted(world):
     return world
 
 
-def look(world, remaining=(), now=NOW):
-    return pure(namespace.reconcile, State(world.get(AT), now, remaining))
+def look(world, remaining=(), now=NOW, *, lacks_service_account=False):
+    return pure(namespace.reconcile, State(world.get(AT), now, remaining, lacks_service_account))
 
 
 def remnant(name, *, deleting=False, finalizers=()):
@@ -43,6 +43,17 @@ def test_a_namespace_that_is_gone_needs_nothing():
 
 def test_an_active_namespace_needs_nothing(world):
     assert look(world) == NOTHING
+
+
+def test_an_active_namespace_gets_its_service_account(world):
+    (made,) = look(world, lacks_service_account=True).changes
+    assert isinstance(made, Create)
+    assert made.target == Target(GroupVersionResource("", "v1", "serviceaccounts"), "abc", "default", "team")
+    assert made.object["metadata"] == {"name": "default"}
+
+
+def test_a_namespace_that_is_being_deleted_gets_none(deleted):
+    assert not [c for c in look(deleted, lacks_service_account=True).changes if isinstance(c, Create)]
 
 
 def test_a_namespace_without_status_becomes_active(world):

@@ -31,8 +31,8 @@ from kcpcache.storage.memory import MemoryStore
 from kcpcache.virtual.views import Views
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-QUIET_SECONDS = 100.0
-"""Longer than any retry or requeue waits; costs nothing on virtual time."""
+QUIET_SECONDS = 100.7
+"""Longer than any retry or requeue waits, and no multiple of one; costs nothing on virtual time."""
 
 G = GroupVersionResource
 WORKSPACES = G("tenancy.kcp.io", "v1alpha1", "workspaces")
@@ -41,6 +41,7 @@ LOGICAL_CLUSTERS = G("core.kcp.io", "v1alpha1", "logicalclusters")
 SHARDS = G("core.kcp.io", "v1alpha1", "shards")
 CRDS = G("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 NAMESPACES, SECRETS, CONFIG_MAPS = G("", "v1", "namespaces"), G("", "v1", "secrets"), G("", "v1", "configmaps")
+SERVICE_ACCOUNTS = G("", "v1", "serviceaccounts")
 CLUSTER_ROLE_BINDINGS = G("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
 CLUSTER_ROLES = G("rbac.authorization.k8s.io", "v1", "clusterroles")
 SCHEMAS = G("apis.kcp.io", "v1alpha1", "apiresourceschemas")

@@ -1,5 +1,7 @@
 """Carrying out plans, over the real store and caches."""
 
+import asyncio
+
 import pytest
 from shard_world import BINDINGS, CONFIG_MAPS, CRDS, EXPORTS, FLAVORS, WORKSPACES, Shard, crd_spec
 
@@ -7,6 +9,7 @@ from kcpcache.meta.errors import ServiceUnavailableError, StatusError
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, copy
 from kcpcache.reconcilers.plan import CacheTarget, Create, Delete, Plan, Target, Update, UpdateStatus
+from kcpcache.storage.store import Revision
 
 COPY = CacheTarget("root", FLAVORS, "hash", "provider", "small")
 COPY_KEY = "/cache/root/cloud.example.com/v1/flavors:hash/provider/small"
@@ -132,6 +135,46 @@ async def test_the_first_change_that_fails_ends_the_plan(shard: Shard) -> None:
             Create(third, settings(name="third")),
         )
     assert shard.get("root", CONFIG_MAPS, "other", "default") is not None
+    assert shard.get("root", CONFIG_MAPS, "third", "default") is None
+
+
+async def test_deletes_that_follow_each_other_are_under_way_at_the_same_time(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"c{number}" for number in range(25)]
+    objects = [await shard.create("root", CONFIG_MAPS, name, namespace="default") for name in names]
+    delete, under_way, most = shard.store.delete, 0, 0
+
+    async def counting(key: str, *, expected: Revision) -> Revision:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(1)
+        under_way -= 1
+        return await delete(key, expected=expected)
+
+    monkeypatch.setattr(shard.store, "delete", counting)
+    targets = [Target(CONFIG_MAPS, "root", name, "default") for name in names]
+    versions = [obj["metadata"]["resourceVersion"] for obj in objects]
+    await made(shard, *map(Delete, targets, versions))
+    assert 1 < most < len(names)
+    assert not any(shard.get("root", CONFIG_MAPS, name, "default") for name in names)
+
+
+async def test_a_delete_that_fails_keeps_none_beside_it_from_happening_and_ends_the_plan(shard: Shard) -> None:
+    old = await shard.create("root", CONFIG_MAPS, "settings", namespace="default")
+    other = Target(CONFIG_MAPS, "root", "other", "default")
+    third = Target(CONFIG_MAPS, "root", "third", "default")
+    await shard.create("root", CONFIG_MAPS, "other", namespace="default")
+    with pytest.raises(StatusError) as caught:
+        await made(
+            shard,
+            Delete(other, "1"),
+            Delete(SETTINGS, old["metadata"]["resourceVersion"]),
+            Create(third, settings(name="third")),
+        )
+    assert caught.value.reason == "Conflict"
+    assert shard.get("root", CONFIG_MAPS, "settings", "default") is None
     assert shard.get("root", CONFIG_MAPS, "third", "default") is None
 
 

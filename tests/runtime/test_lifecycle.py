@@ -1,7 +1,7 @@
 """Namespaces and garbage, over the real store and caches."""
 
 import pytest
-from shard_world import CONFIG_MAPS, NAMESPACES, Shard
+from shard_world import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS, WORKSPACES, Shard
 
 from kcpcache.meta.objects import Object
 
@@ -35,6 +35,40 @@ async def test_a_namespace_goes_after_everything_in_it(shard: Shard, cluster: st
     await shard.settled()
     assert shard.get(cluster, NAMESPACES, "team") is None
     assert await left(shard, cluster) == ["elsewhere"]
+
+
+async def test_every_namespace_has_a_default_service_account(shard: Shard, cluster: str) -> None:
+    await shard.create(cluster, NAMESPACES, "team")
+    await shard.settled()
+    for workspace, namespace in (("root", "kcp-system"), (cluster, "default"), (cluster, "team")):
+        found = shard.need(workspace, SERVICE_ACCOUNTS, "default", namespace)
+        assert "managedFields" not in found["metadata"]
+
+
+async def test_a_default_service_account_that_is_deleted_comes_again(shard: Shard, cluster: str) -> None:
+    await shard.settled()
+    before = shard.need(cluster, SERVICE_ACCOUNTS, "default", "default")
+    await shard.delete(cluster, SERVICE_ACCOUNTS, "default", namespace="default")
+    await shard.settled()
+    assert shard.need(cluster, SERVICE_ACCOUNTS, "default", "default")["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+async def test_namespaces_of_before_get_their_service_accounts_at_the_start(shard: Shard, cluster: str) -> None:
+    await shard.settled()
+    for controller in shard.controllers:
+        controller.queue.close()  # as a version that knew nothing of them
+    await shard.delete(cluster, SERVICE_ACCOUNTS, "default", namespace="default")
+    await shard.restart()
+    await shard.settled()
+    assert shard.get(cluster, SERVICE_ACCOUNTS, "default", "default")
+
+
+async def test_a_workspace_that_is_being_deleted_gets_no_service_account_again(shard: Shard, cluster: str) -> None:
+    await shard.create(cluster, CONFIG_MAPS, "held", namespace="default", finalizers=["example.com/hold"])
+    await shard.settled()
+    await shard.delete("root", WORKSPACES, "work")
+    await shard.settled()
+    assert shard.get(cluster, SERVICE_ACCOUNTS, "default", "default") is None
 
 
 async def test_a_namespace_waits_for_finalizers_and_says_so(shard: Shard, cluster: str) -> None:

@@ -6,7 +6,7 @@ from kcpcache.meta.names import split_api_version
 from kcpcache.meta.objects import metadata, nested
 from kcpcache.reconcilers import garbage, namespace
 from kcpcache.reconcilers.garbage import FOREGROUND, ORPHAN, Dependent, OwnerStatus
-from kcpcache.reconcilers.namespace import NAMESPACES
+from kcpcache.reconcilers.namespace import NAMESPACES, SERVICE_ACCOUNT, SERVICE_ACCOUNTS
 from kcpcache.reconcilers.plan import NOTHING, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry, OwnerReference
@@ -37,6 +37,7 @@ class LifecycleControllers:
         self.controllers: tuple[Controller[Name] | Controller[Place], ...] = (self._namespaces, self._garbage)
         self._dependents: dict[tuple[str, str], set[Place]] = {}
         env.on_event("", "namespaces", lambda event: self._namespaces.add((event.cluster, either(event).name)))
+        env.on_event("", "serviceaccounts", self._service_account_changed)
         for entry in env.cache("", "namespaces").all_entries():
             self._namespaces.add((entry.cluster, entry.name))
         env.lookup.caches.on_new_cache(self._watch)
@@ -45,7 +46,20 @@ class LifecycleControllers:
         obj = self._env.lookup.get(NAMESPACES, *key)
         deleting = obj is not None and bool(obj["metadata"].get("deletionTimestamp"))
         remaining = batch(stored_caches(self._env.lookup.caches), *key) if deleting else ()
-        return namespace.reconcile(namespace.State(obj, self._env.now(), remaining))
+        return namespace.reconcile(
+            namespace.State(obj, self._env.now(), remaining, lacks_service_account=self._lacks_service_account(*key))
+        )
+
+    def _lacks_service_account(self, cluster: str, name: str) -> bool:
+        workspace = self._env.lookup.clusters.get(cluster)
+        found = self._env.cache("", SERVICE_ACCOUNTS.resource).get(cluster, SERVICE_ACCOUNT, name)
+        return found is None and not (workspace is not None and workspace.deleting)
+
+    def _service_account_changed(self, event: CacheEvent) -> None:
+        """A deleted one comes again."""
+        one = either(event)
+        if event.entry is None and one.name == SERVICE_ACCOUNT:
+            self._namespaces.add((event.cluster, one.namespace))
 
     # -- garbage
 
