@@ -7,7 +7,7 @@ from kcpcache.api.decoding import decode_body
 from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.authorize import forbid
-from kcpcache.meta.errors import FieldError, InvalidError, method_not_allowed
+from kcpcache.meta.errors import FieldError, InvalidError, conflict, method_not_allowed
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.resource import ResourceDefinition
@@ -94,10 +94,8 @@ async def update(call: Call) -> None:
     def change(live: Object | None) -> Object:
         if live is None:
             authorize_create(call)
-        elif not pinned and needs_version(call.definition) and _is_addressed(body, info):
-            why = "must be specified for an update"
-            error = FieldError("FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0x0: {why}")
-            raise InvalidError(info.group, info.resource, info.name, [error])
+        elif _is_addressed(body, info):
+            _check_preconditions(call, body, live)
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
         return body if pinned else copy(body)
 
@@ -111,6 +109,19 @@ async def update(call: Call) -> None:
         create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
     )
     await respond_written(call, written)
+
+
+def _check_preconditions(call: Call, body: Object, live: Object) -> None:
+    """A PUT means the object with the uid that it names, and one version of it. Raises ConflictError, InvalidError."""
+    info, meta = call.info, metadata(body)
+    uid, live_uid = meta.get("uid"), metadata(live).get("uid")
+    if uid and uid != live_uid:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}"
+        raise conflict(info.group, info.resource, info.name, why)
+    if not meta.get("resourceVersion") and needs_version(call.definition):
+        why = "must be specified for an update"
+        error = FieldError("FieldValueInvalid", "metadata.resourceVersion", f"Invalid value: 0x0: {why}")
+        raise InvalidError(info.group, info.resource, info.name, [error])
 
 
 def _is_addressed(body: Object, info: RequestInfo) -> bool:

@@ -21,7 +21,7 @@ class Rules(Protocol):
     """A type's peculiarities, beyond what its schema says. All are plain functions on dicts."""
 
     def prepare_create(self, obj: Object) -> None:
-        """Set, in place, what a new object begins with, whatever its writer sent."""
+        """Put in top-level fields that a new object begins with, whatever its writer sent; change none in place."""
         ...
 
     def prepare_update(self, new: Object, old: Object) -> None:

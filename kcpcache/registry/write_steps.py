@@ -103,6 +103,8 @@ def kept_by_server(version: ServedVersion, new: Object, old: Object, subresource
         put_nested(new, ("status",), copy(old.get("status")))
     meta = new["metadata"]
     for key in ("name", "namespace", *SERVER_FIELDS):
+        if key == "uid" and meta.get(key):
+            continue  # another one is refused with the other errors
         if key in old["metadata"]:
             meta[key] = old["metadata"][key]
         elif key != "deletionTimestamp":  # one that a client makes up is refused with the other errors

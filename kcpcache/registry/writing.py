@@ -96,10 +96,11 @@ class Writer:
         self._prune(obj, options)
         await admission.mutate("CREATE", obj, None)
         self._default(obj)
+        sent = dict(obj)
         self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
             try:
-                return await self._create_once(namespace, obj, options, admission)
+                return await self._create_once(namespace, obj, sent, options, admission)
             except AlreadyExistsError:
                 if not generated or obj["metadata"]["name"] != generated:
                     raise
@@ -111,7 +112,10 @@ class Writer:
             f'{kind} "{generated}" {why}', group=kind.group, kind=kind.resource, name=generated, retry_after_seconds=1
         )
 
-    async def _create_once(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+    async def _create_once(
+        self, namespace: str, obj: Object, sent: Object, options: WriteOptions, admission: Admission
+    ) -> Written:
+        """``sent``: the object without what the server begins it with, which is nobody's; the metadata is the same."""
         slices = Slices()  # objects may be large, and each step looks at every field
         errors = self._metadata_errors(obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
@@ -120,7 +124,7 @@ class Writer:
         self._raise_invalid(obj, errors)
         await slices.pause_if_over()
         await admission.validate("CREATE", obj, None)
-        self._track(None, obj, options, "")
+        self._track(None, sent, options, "")
         self._warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
         value = encoded(await self._to_storage(obj))
@@ -198,9 +202,6 @@ class Writer:
         self._check_envelope(new, entry.namespace, entry.name)
         meta: Object = new["metadata"]
         pinned = self._check_version(meta, entry)
-        if meta.get("uid") not in {None, "", entry.uid}:
-            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {entry.uid}"
-            raise conflict(self.definition.group, self.definition.plural, entry.name, why)
         self._prune(new, options)
         new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
         if not subresource:

@@ -149,6 +149,49 @@ async def test_an_apply_creates_then_owns_and_conflicts_with_others(world):
     assert again.json() == forced.json()
 
 
+@pytest.mark.parametrize(
+    ("kind", "patch"),
+    [
+        ("merge-patch+json", {"metadata": {"uid": "other"}}),
+        ("strategic-merge-patch+json", {"metadata": {"uid": "other"}}),
+        ("json-patch+json", [{"op": "replace", "path": "/metadata/uid", "value": "other"}]),
+    ],
+)
+async def test_a_patch_cannot_change_the_uid_and_a_put_means_the_object_that_has_it(world, kind, patch):
+    made = await world.create("a")
+    patched = await world.client.patch(f"{CM}/a", json=patch, headers={"content-type": f"application/{kind}"})
+    assert (patched.status_code, patched.json()["message"]) == (
+        422,
+        'ConfigMap "a" is invalid: metadata.uid: Invalid value: "other": field is immutable',
+    )
+    put = await world.client.put(f"{CM}/a", json={**made, "metadata": {**made["metadata"], "uid": "other"}})
+    assert (put.status_code, put.json()["message"]) == (
+        409,
+        (
+            'Operation cannot be fulfilled on configmaps "a": '
+            f"Precondition failed: UID in precondition: other, UID in object meta: {made['metadata']['uid']}"
+        ),
+    )
+    assert (await world.client.get(f"{CM}/a")).json() == made
+
+
+async def test_a_json_patch_that_cannot_be_applied_says_as_little_as_kube_apiserver(world):
+    await world.create("a")
+    headers = {"content-type": "application/json-patch+json"}
+    patch = [{"op": "test", "path": "/metadata/name", "value": "b"}]
+    refused = await world.client.patch(f"{CM}/a", json=patch, headers=headers)
+    assert refused.json() == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "the server rejected our request due to an error in our request",
+        "reason": "Invalid",
+        "details": {},
+        "code": 422,
+    }
+
+
 async def test_an_apply_may_name_the_object_and_the_version_that_it_means(world):
     made = (await world.create("a"))["metadata"]
 
@@ -158,11 +201,8 @@ async def test_an_apply_may_name_the_object_and_the_version_that_it_means(world)
 
     other = await apply("a", uid="other")
     assert (other.status_code, other.json()["message"]) == (
-        409,
-        (
-            'Operation cannot be fulfilled on configmaps "a": '
-            f"Precondition failed: UID in precondition: other, UID in object meta: {made['uid']}"
-        ),
+        422,
+        'ConfigMap "a" is invalid: metadata.uid: Invalid value: "other": field is immutable',
     )
     assert (await apply("a", resourceVersion="1000")).status_code == 409
     missing = await apply("b", uid="other")

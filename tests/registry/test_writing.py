@@ -25,6 +25,7 @@ from kcpcache.registry.write_steps import UndecodableError
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.store import StoreUnavailableError
 
+NAMESPACES = builtin_definitions()["", "namespaces"]
 CLUSTER_ROLES = builtin_definitions()["rbac.authorization.k8s.io", "clusterroles"]
 
 
@@ -352,10 +353,10 @@ async def test_the_two_ways_of_writing_do_not_touch_each_others_part(world):
     assert (await world.update(main))["status"] == {"phase": "Up"}
 
 
-async def test_an_update_of_another_version_or_object_is_a_conflict(world):
+async def test_an_update_of_another_version_is_a_conflict(world):
     created = await world.create(thing())
     await world.patch("a", lambda obj: obj["spec"].update(size=1))
-    for change in ({"resourceVersion": "1"}, {"resourceVersion": "99"}, {"resourceVersion": "x"}, {"uid": "other"}):
+    for change in ({"resourceVersion": "1"}, {"resourceVersion": "99"}, {"resourceVersion": "x"}):
         obj = copy(created)
         obj["metadata"] |= {"resourceVersion": "2"} | change
         with pytest.raises(ConflictError, match="Operation cannot be fulfilled on things"):
@@ -394,6 +395,25 @@ async def test_what_is_immutable_is_refused_or_kept(world):
     with pytest.raises(InvalidError, match=r"metadata\.deletionTimestamp.*field is immutable"):
         await world.patch("a", lambda obj: obj["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z"))
     assert await world.get("a") == created
+
+
+async def test_another_uid_is_refused_and_nothing_changes(world):
+    created = await world.create(thing())
+    with pytest.raises(InvalidError, match=r'metadata\.uid: Invalid value: "other": field is immutable'):
+        await world.patch("a", lambda obj: obj["metadata"].update(uid="other"))
+    assert await world.get("a") == created
+
+
+async def test_what_a_new_namespace_begins_with_is_owned_by_nobody(world):
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
+    created = await world.create(copy(namespace), NAMESPACES, field_manager="me")
+    (entry,) = created["metadata"]["managedFields"]
+    assert entry["fieldsV1"] == {"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/metadata.name": {}}}}
+    assert created["spec"] == {"finalizers": ["kubernetes"]}
+    namespace["metadata"]["name"] = "held"
+    created = await world.create({**namespace, "spec": {"finalizers": ["a.b/c"]}}, NAMESPACES, field_manager="me")
+    assert created["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"] == {"f:finalizers": {}}
+    assert created["spec"] == {"finalizers": ["a.b/c", "kubernetes"]}
 
 
 async def test_an_update_of_what_is_not_there_is_not_found_unless_it_may_create(world):

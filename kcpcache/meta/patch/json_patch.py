@@ -9,7 +9,7 @@ from typing import Any, Final
 import jsonpatch
 import orjson
 
-from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusCause, StatusError
+from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusError
 
 MOST_OPERATIONS: Final = 10_000
 MOST_COPIED_BYTES: Final = 3 * 1024 * 1024
@@ -30,16 +30,16 @@ _NEGATIVE: Final = re.compile(r"/-[1-9]")
 class PatchRejectedError(InvalidError):
     """A patch that is well-formed but cannot be applied to this object; 422, the text is kube-apiserver's.
 
-    What stood in the way is the one cause.
+    Like kube-apiserver it keeps ``why``, what stood in the way, from the client.
     """
 
     def __init__(self, why: str) -> None:
-        StatusError.__init__(
-            self,
-            "the server rejected our request due to an error in our request",
-            causes=[StatusCause("UnexpectedServerResponse", why)],
-        )
-        self.errors = ()
+        StatusError.__init__(self, "the server rejected our request due to an error in our request")
+        self.errors, self.why = (), why
+
+    def status(self) -> dict[str, Any]:
+        """The Status, with details that say nothing."""
+        return {**super().status(), "details": {}}
 
 
 def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
@@ -50,8 +50,10 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     fails, a ``test`` among them, for copies of more than 3 MiB in all and for nesting that cannot be encoded.
     """
     patch = _parse(operations) if isinstance(operations, bytes) else operations
-    if not isinstance(patch, list) or not all(isinstance(operation, dict) for operation in patch):
-        raise BadRequestError("a JSON patch must be a list of operations")
+    if not isinstance(patch, list):
+        raise _undecodable(patch, "[]handlers.jsonPatchOp")
+    if strange := [operation for operation in patch if not isinstance(operation, dict)]:
+        raise _undecodable(strange[0], "handlers.jsonPatchOp")
     if len(patch) > MOST_OPERATIONS:
         raise RequestEntityTooLargeError(
             f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(patch)}"
@@ -74,6 +76,13 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
 
 class _UnusableError(ValueError):
     """An operation that cannot be carried out."""
+
+
+def _undecodable(value: Any, wanted: str) -> BadRequestError:
+    """In kube-apiserver's words, which are those of Go's decoder."""
+    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
+    kind = kinds.get(type(value), "number")
+    return BadRequestError(f"error decoding patch: json: cannot unmarshal {kind} into Go value of type {wanted}")
 
 
 def _parse(body: bytes) -> Any:

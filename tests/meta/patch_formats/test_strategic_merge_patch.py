@@ -244,7 +244,7 @@ def test_a_patch_in_a_wrong_form_is_400(patch, message):
 def test_lists_of_lists_are_422():
     with pytest.raises(InvalidError) as raised:
         spec_after({"strings": ["a"]}, {"strings": [["b"]]})
-    assert raised.value.causes[0].message == "lists of lists are not supported"
+    assert raised.value.why == "lists of lists are not supported"
 
 
 def test_a_type_without_schema_does_not_support_it():

@@ -14,9 +14,9 @@ _STANDARD_FINALIZERS: Final = (FINALIZER, "orphan", "foregroundDeletion")
 
 def _prepare_create(obj: Object) -> None:
     """Held by the finalizer that empties it, which whoever finalizes may take off at any time."""
-    spec = obj["spec"] = section(obj, "spec")
+    spec = section(obj, "spec")
     finalizers = texts(spec, "finalizers")
-    spec["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
+    obj["spec"] = {**spec, "finalizers": finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]}
 
 
 def _prepare_update(obj: Object, old: Object) -> None:

@@ -36,9 +36,9 @@ def _valid_update(_obj: Object, _old: Object) -> list[FieldError]:
 class Rules:
     """What is peculiar to one resource. None of it raises, whatever the JSON, and all of it is idempotent.
 
-    In place: ``prepare_create`` sets what a new object begins with, ``prepare_update(obj, old)`` puts back what an
-    ordinary update (not one through a subresource) has no say in, ``prepare_delete`` shows that a deletion has begun,
-    ``default`` fills in what is missing once the name is known. ``validate`` holds on every write,
+    In place: ``prepare_create`` puts in top-level fields that a new object begins with, ``prepare_update(obj, old)``
+    puts back what an ordinary update (not one through a subresource) has no say in, ``prepare_delete`` shows that a
+    deletion has begun, ``default`` fills in what is missing once the name is known. ``validate`` holds on every write,
     ``validate_update(obj, old)`` between two versions, and ``accept_stored`` notes the old one before that. Metadata
     is not their concern.
     """
