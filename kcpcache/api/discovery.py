@@ -44,7 +44,7 @@ async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> 
         body, tag = _cached(snapshot, ("aggregated", root, version), lambda: _aggregated(snapshot, root, version))
         await _respond_aggregated(exchange, body, tag, version)
         return
-    negotiate(accept)
+    negotiate(accept, shapes=False)
     body, _ = _cached(snapshot, (root, *rest), lambda: _document(snapshot, root, rest))
     await exchange.respond(_OK, body, headers=((b"vary", b"Accept"),))
 
@@ -198,7 +198,9 @@ def _aggregated_group(snapshot: Snapshot, name: str) -> Object:
 
 
 def _aggregated_resource(definition: ResourceDefinition, served: ServedVersion) -> Object:
-    own = (definition.group, served.name, definition.kind)
+    # Of a built-in type's own kind kube-apiserver tells the name alone; clients add group and version.
+    builtin = definition.origin == "builtin"
+    own = ("", "", definition.kind) if builtin else (definition.group, served.name, definition.kind)
     found: Object = {
         "resource": definition.plural,
         "responseKind": _kind(own),

@@ -15,7 +15,7 @@ from kcpcache.api.exchange import Exchange, Scope, Send
 from kcpcache.api.fairness import Fairness, Seat
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
-from kcpcache.api.negotiation import negotiate
+from kcpcache.api.negotiation import check_form, negotiate
 from kcpcache.api.origin import SAFE_METHODS, has_bearer, require_own_page
 from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
@@ -41,7 +41,7 @@ from kcpcache.meta.errors import (
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.pauses import pausing
 from kcpcache.registry.read_only import read_only
-from kcpcache.registry.resource import ServedVersion
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.virtual import asking
 from kcpcache.virtual.projection import origin_of
 
@@ -51,6 +51,8 @@ REQUEST_SECONDS: Final = 60.0
 """How long anything but a watch may take."""
 
 Verb: TypeAlias = Callable[[Call], Awaitable[None]]
+_ANSWERS: Final = {"list": True, "deletecollection": True, **dict.fromkeys(("get", "create", "update", "patch"), False)}
+"""Whether a verb is answered with a list, of those always answered with a list or an object."""
 _VERBS: Final[Mapping[str, Verb]] = {
     "get": resources.get,
     "list": resources.list_objects,
@@ -242,6 +244,9 @@ class KubernetesHandler:
         if found is None:
             raise path_not_found()
         resource, served = found
+        if form.shape == "metadata" and info.verb in _ANSWERS:
+            listed = _ANSWERS[info.verb]
+            check_form(form, _kind_of_answer(resource.definition, listed=listed), listed=listed)
         exchange.resource = resource.definition
         check_call(info, workspace.cluster, resource, served, self.services.path_of)
         if served.deprecation_warning:
@@ -290,6 +295,14 @@ class KubernetesHandler:
         verbose, shutting_down = "verbose" in info.query, services.shutting_down.is_set()
         found = health(path, services.ready_checks, verbose=verbose, shutting_down=shutting_down)
         await exchange.respond(found.status, found.text.encode(), content_type=_TEXT)
+
+
+def _kind_of_answer(definition: ResourceDefinition, *, listed: bool) -> str:
+    """What kube-apiserver, which is written in Go, calls it in an error."""
+    if definition.origin != "builtin":
+        return f"*unstructured.Unstructured{'List' if listed else ''}"
+    package = "core" if definition.kind == "Event" else definition.group.partition(".")[0] or "core"
+    return f"*{package}.{definition.list_kind if listed else definition.kind}"
 
 
 def _root_paths(workspace: Workspace) -> list[str]:

@@ -24,10 +24,11 @@ _LONGEST_HEADER: Final = 2048
 
 
 class Form(NamedTuple):
-    """The shape of an answer, and for all but plain objects the version of meta.k8s.io that it is in."""
+    """The shape of an answer, and for all but plain objects the kind and version of meta.k8s.io that it is in."""
 
     shape: Shape = "object"
     version: str = "v1"
+    kind: str = ""
 
     @property
     def api_version(self) -> str:
@@ -77,16 +78,16 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-def negotiate(accept: str, *, streaming: bool = False) -> Form:
+def negotiate(accept: str, *, streaming: bool = False, shapes: bool = True) -> Form:
     """The first form that the Accept header names and this server has; "" accepts everything.
 
-    ``streaming``: for a watch. Raises NotAcceptableError.
+    ``streaming``: for a watch. ``shapes`` False: for what has one shape only. Raises NotAcceptableError.
     """
-    return _negotiate(accept[:_LONGEST_HEADER], streaming)
+    return _negotiate(accept[:_LONGEST_HEADER], streaming, shapes)
 
 
 @lru_cache(maxsize=1024)
-def _negotiate(accept: str, streaming: bool) -> Form:
+def _negotiate(accept: str, streaming: bool, shapes: bool) -> Form:
     if not accept.strip():
         return PLAIN
     for media_type, parameters in media_ranges(accept):
@@ -94,11 +95,22 @@ def _negotiate(accept: str, streaming: bool) -> Form:
             continue
         if "as" not in parameters:
             return PLAIN
-        shape = _SHAPES.get(parameters["as"])
+        shape = _SHAPES.get(parameters["as"]) if shapes else None
         version = parameters.get("v", "")
         if shape is not None and parameters.get("g") == _META_GROUP and version in _META_VERSIONS:
-            return Form(shape, version)
+            return Form(shape, version, parameters["as"])
     raise NotAcceptableError(_NOT_ACCEPTABLE)
+
+
+def check_form(form: Form, kind: str, *, listed: bool) -> None:
+    """That a list's metadata is not asked for as one object's, or an object's as a list's. Raises NotAcceptableError.
+
+    ``kind`` is that of the answer. The texts are kube-apiserver's.
+    """
+    if form.kind.endswith("List") == listed:
+        return
+    what = "a list" if listed else "not a list"
+    raise NotAcceptableError(f"you requested {form.kind}, but the requested object is {what} ({kind})")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -195,7 +195,8 @@ class TableShaper:
 
     def item(self, item: Item) -> bytes:
         """See ``Shaper``."""
-        meta = {"resourceVersion": str(item.entry.revision)}
+        revision = item.entry.revision
+        meta = {"resourceVersion": str(revision)} if revision else {}
         return b"".join((self._opening(meta), self._row(item, self._clock()), b"]}"))
 
     def chunks(self, listing: Listing) -> Iterator[bytes]:

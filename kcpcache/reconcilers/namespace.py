@@ -43,7 +43,7 @@ class State:
 
 
 def reconcile(state: State) -> Plan:
-    """The ServiceAccount of an active namespace; of one that is being deleted, first the content and then the finalizer.
+    """An active namespace's ServiceAccount; of one that is being deleted, first the content and then the finalizer.
 
     The Update without the finalizer is a write to ``/finalize``: the object goes once ``spec.finalizers`` (and
     ``metadata.finalizers``) is empty. Contents are only believed to be gone when the phase says Terminating, since from

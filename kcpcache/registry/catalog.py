@@ -57,12 +57,16 @@ class Snapshot:
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Served versions of each group, preferred first, groups in order of their names."""
+        """Served versions of each group, preferred first; Kubernetes' own groups first, then by name.
+
+        Clients take the first resource that a short or plural name fits, so that a CRD does not get between.
+        """
         found: dict[str, set[str]] = {}
         for resource in self.resources.values():
             names = {version.name for version in resource.definition.versions if version.served}
             found.setdefault(resource.definition.group, set()).update(names)
-        return {g: tuple(sorted(found[g], key=version_priority)) for g in sorted(found) if found[g]}
+        groups = sorted(found, key=lambda group: (_GROUPS.get(group, len(_GROUPS)), group))
+        return {group: tuple(sorted(found[group], key=version_priority)) for group in groups if found[group]}
 
     def of_version(self, group: str, version: str) -> Iterable[tuple[Resource, ServedVersion]]:
         """The resources of one group version, in order of their names."""
@@ -93,6 +97,23 @@ def fingerprint(resource: Resource) -> str:
     return repr((names, more, definition.storage_version, versions))
 
 
+_GROUPS = {
+    group: place
+    for place, group in enumerate(
+        (
+            "",
+            "events.k8s.io",
+            "authentication.k8s.io",
+            "authorization.k8s.io",
+            "certificates.k8s.io",
+            "rbac.authorization.k8s.io",
+            "admissionregistration.k8s.io",
+            "apiextensions.k8s.io",
+            "coordination.k8s.io",
+        )
+    )
+}
+"""Kubernetes' groups in the order of kube-aggregator's priorities."""
 _VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
 _STAGES = {None: 0, "beta": 1, "alpha": 2}
 

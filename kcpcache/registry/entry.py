@@ -21,7 +21,8 @@ from kcpcache.meta.virtual_resources import (
     SHARD_ANNOTATION,
 )
 
-_REVISION_HOLE = b',"metadata":{"resourceVersion":"'
+_REVISION_KEY = b'"resourceVersion":"'
+_REVISION_HOLE = b',"metadata":{' + _REVISION_KEY
 _BETWEEN = b'","annotations":{"' + CLUSTER_ANNOTATION.encode() + b'":"'
 _HOLES = _REVISION_HOLE + _BETWEEN
 _COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
@@ -75,7 +76,7 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
     ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins, ``head``
     where the logical cluster's name does; then come ``internal`` (a copy's own annotations, else empty) and ``tail``.
-    Revision 0 is an object that was not stored (a dry run): its resourceVersion is empty.
+    Revision 0 is an object that was not stored (a dry run): it has no resourceVersion.
     """
 
     cluster: str
@@ -125,7 +126,9 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
 def _head(prefix: bytes, revision: int) -> bytes:
     # A dry run's object has no revision, and must say none: what comes back as "0" could not be created.
-    return b"%b%d%b" % (prefix, revision, _BETWEEN) if revision else prefix + _BETWEEN
+    if not revision:
+        return prefix.removesuffix(_REVISION_KEY) + _BETWEEN.removeprefix(b'",')
+    return b"%b%d%b" % (prefix, revision, _BETWEEN)
 
 
 def _interned_prefix(prefix: bytes) -> bytes:

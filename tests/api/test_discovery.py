@@ -84,6 +84,7 @@ async def test_aggregated_discovery_says_everything_at_once_with_an_etag(world, 
     assert [sub["subresource"] for sub in resource["subresources"]] == ["scale", "status"]
     core = (await world.client.get("/api", headers={"accept": accept})).json()
     assert [item["metadata"].get("name", "") for item in core["items"]] == [""]
+    assert (response.headers["cache-control"], response.headers["vary"]) == ("no-cache, private", "Accept")
     tag = response.headers["etag"]
     same = await world.client.get("/apis", headers={"accept": accept, "if-none-match": tag})
     assert (same.status_code, same.content) == (304, b"")
@@ -91,6 +92,50 @@ async def test_aggregated_discovery_says_everything_at_once_with_an_etag(world, 
     assert "content-type" not in same.headers
     other = await world.client.get("/apis", headers={"accept": accept, "if-none-match": '"other"'})
     assert other.status_code == 200
+
+
+async def test_aggregated_discovery_tells_the_kinds_of_built_in_types_as_kube_apiserver_does(world):
+    (core,) = (await world.client.get("/api", headers={"accept": V2})).json()["items"]
+    resources = {found["resource"]: found for found in core["versions"][0]["resources"]}
+    assert resources["serviceaccounts"] == {
+        "resource": "serviceaccounts",
+        "responseKind": {"group": "", "version": "", "kind": "ServiceAccount"},
+        "scope": "Namespaced",
+        "singularResource": "serviceaccount",
+        "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        "shortNames": ["sa"],
+        "subresources": [
+            {
+                "subresource": "token",
+                "responseKind": {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"},
+                "verbs": ["create"],
+            }
+        ],
+    }
+
+
+async def test_kubernetes_own_groups_come_before_all_others(world):
+    aggregated = (await world.client.get("/apis", headers={"accept": V2})).json()["items"]
+    listed = (await world.client.get("/apis")).json()["groups"]
+    names = [item["metadata"]["name"] for item in aggregated]
+    assert names == [group["name"] for group in listed]
+    assert names[:8] == [
+        "events.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "certificates.k8s.io",
+        "rbac.authorization.k8s.io",
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "coordination.k8s.io",
+    ]
+    assert names[8:] == sorted(names[8:])
+
+
+async def test_discovery_is_no_table(world):
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    assert (await world.client.get("/apis", headers={"accept": table})).status_code == 406
+    assert (await world.client.get("/apis", headers={"accept": f"{table},application/json"})).status_code == 200
 
 
 async def test_a_read_only_resource_offers_no_writes(world):

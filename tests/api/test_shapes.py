@@ -3,6 +3,7 @@ import pytest
 CM = "/api/v1/namespaces/default/configmaps"
 CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
 TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+METADATA_LIST = {"accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
 METADATA = {"accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
 
 
@@ -84,12 +85,37 @@ async def test_partial_metadata_has_the_metadata_and_nothing_else(world):
         "apiVersion": "meta.k8s.io/v1",
         "metadata": created["metadata"],
     }
-    listed = (await world.client.get(CM, headers=METADATA)).json()
+    listed = (await world.client.get(CM, headers=METADATA_LIST)).json()
     assert listed["kind"] == "PartialObjectMetadataList"
     assert listed["items"] == [found]
+
+
+async def test_a_list_is_no_object_and_an_object_no_list_in_metadata_either(world):
+    await world.create("a")
+    listed = await world.client.get(CM, headers=METADATA)
+    assert (listed.status_code, listed.json()["message"]) == (
+        406,
+        "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)",
+    )
+    one = await world.client.get(f"{CM}/a", headers=METADATA_LIST)
+    assert (one.status_code, one.json()["message"]) == (
+        406,
+        "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)",
+    )
+    custom = await world.client.get("/apis/stable.example.com/v1/crontabs", headers=METADATA)
+    assert custom.json()["message"].endswith("is a list (*unstructured.UnstructuredList)")
+    assert (await world.client.post(CM, json={"metadata": {"name": "b"}}, headers=METADATA_LIST)).status_code == 406
+    assert (await world.client.get(f"{CM}/b")).status_code == 404
 
 
 async def test_a_form_that_is_not_known_is_not_acceptable(world):
     headers = {"accept": "application/vnd.kubernetes.protobuf"}
     response = await world.client.get(CM, headers=headers)
     assert (response.status_code, response.json()["reason"]) == (406, "NotAcceptable")
+
+
+async def test_what_a_dry_run_made_has_no_version(world):
+    made = await world.client.post(f"{CM}?dryRun=All", json={"metadata": {"name": "a"}})
+    assert "resourceVersion" not in made.json()["metadata"]
+    table = await world.client.post(f"{CM}?dryRun=All", json={"metadata": {"name": "a"}}, headers=TABLE)
+    assert table.json()["metadata"] == {}

@@ -71,10 +71,10 @@ def test_a_column_describes_itself_for_the_table():
 @pytest.mark.parametrize(
     ("group", "plural", "obj", "expected"),
     [
-        ("", "configmaps", {"data": {"a": "1"}, "binaryData": {"b": ""}}, {"Data": "2"}),
-        ("", "secrets", {"type": "Opaque", "data": {"a": ""}}, {"Type": "Opaque", "Data": "1"}),
+        ("", "configmaps", {"data": {"a": "1"}, "binaryData": {"b": ""}}, {"Data": 2}),
+        ("", "secrets", {"type": "Opaque", "data": {"a": ""}}, {"Type": "Opaque", "Data": 1}),
         ("", "namespaces", {"status": {"phase": "Active"}}, {"Status": "Active"}),
-        ("", "serviceaccounts", {}, {"Secrets": "0"}),
+        ("", "serviceaccounts", {}, {"Secrets": 0}),
         (
             "",
             "resourcequotas",
@@ -108,7 +108,7 @@ def test_a_column_describes_itself_for_the_table():
             {"spec": {"policyName": "p", "paramRef": {"selector": {}, "namespace": "n"}}},
             {"PolicyName": "p", "ParamRef": "n/*"},
         ),
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", {"webhooks": [{}]}, {"Webhooks": "1"}),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", {"webhooks": [{}]}, {"Webhooks": 1}),
     ],
 )
 def test_types_show_what_kube_apiserver_shows(group, plural, obj, expected):
@@ -168,7 +168,7 @@ def test_events_show_the_same_in_both_forms(group):
         "Source": "controller, node",
         "Message": "it failed",
         "First Seen": "60m",
-        "Count": "3",
+        "Count": 3,
         "Name": "x",
     }
 
@@ -180,9 +180,9 @@ def test_an_event_series_tells_when_it_was_last_seen_and_how_often():
         "reportingComponent": "me",
     }
     found = cells("", "events", event, wide=True)
-    assert (found["Last Seen"], found["First Seen"], found["Count"]) == ("30s", "60s", "7")
+    assert (found["Last Seen"], found["First Seen"], found["Count"]) == ("30s", "60s", 7)
     single = cells("", "events", {k: v for k, v in event.items() if k != "series"}, wide=True)
-    assert (single["Last Seen"], single["Count"], single["Source"]) == ("60s", "1", "me")
+    assert (single["Last Seen"], single["Count"], single["Source"]) == ("60s", 1, "me")
 
 
 @pytest.mark.parametrize("found", BUILTIN_RESOURCES, ids=lambda found: f"{found.plural}.{found.group}")

@@ -25,9 +25,11 @@ def _column(name: str, value: ColumnValue, description: str, *, type_: str = "st
     return Column(name, type_, "name" if name == "Name" else "", description, priority, value)
 
 
-def _count(*fields: str) -> Callable[[_Obj, datetime], str]:
-    def value(obj: _Obj, _now: datetime) -> str:
-        return str(sum(len(obj.get(field) or ()) for field in fields))
+def _count(*fields: str) -> Callable[[_Obj, datetime], int]:
+    """A number, whatever the column says that it is: kube's columns of counts say ``string``."""
+
+    def value(obj: _Obj, _now: datetime) -> int:
+        return sum(len(obj.get(field) or ()) for field in fields)
 
     return value
 
@@ -110,9 +112,9 @@ def _last_seen(event: _Obj, now: datetime) -> str:
     return _first_seen(event, now) if found == UNKNOWN_AGE else found
 
 
-def _event_count(event: _Obj, _now: datetime) -> str:
+def _event_count(event: _Obj, _now: datetime) -> int:
     series = event.get("series")
-    return str(series.get("count", 0) if series else event.get("count") or 1)
+    return int(series.get("count", 0) if series else event.get("count") or 1)
 
 
 def _event_object(event: _Obj, _now: datetime) -> str:
