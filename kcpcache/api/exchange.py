@@ -143,7 +143,7 @@ class Exchange:
         """Send status and headers."""
         self.started, self.status = True, status
         sent = [*headers]
-        if status != _NOT_MODIFIED:
+        if status != _NOT_MODIFIED and not any(name == b"cache-control" for name, _ in sent):
             sent.append(_NO_CACHE)
         if self.warnings:
             sent += _warning_headers(self.warnings)

@@ -1,16 +1,21 @@
 """``/openapi/v3``: an index of group versions, and one document for each, kept by content."""
 
 import hashlib
+import time
 from collections import OrderedDict
+from email.utils import formatdate
 from typing import Final
 from weakref import WeakKeyDictionary
 
 import orjson
 
-from kcpcache.api.exchange import Exchange
+import kcpcache
+from kcpcache.api import openapi_discovery
+from kcpcache.api.exchange import Exchange, Header
 from kcpcache.api.health import KUBERNETES_VERSION
 from kcpcache.api.negotiation import negotiate
 from kcpcache.api.openapi_components import Components
+from kcpcache.api.openapi_discovery import resources_path
 from kcpcache.api.openapi_paths import paths_of
 from kcpcache.api.paths import RequestInfo
 from kcpcache.meta.errors import path_not_found
@@ -20,6 +25,9 @@ from kcpcache.registry.catalog import Snapshot, fingerprint
 _MOST_DOCUMENTS: Final = 256
 _OK: Final = 200
 _PREFIX: Final = "/openapi/v3"
+_FORMAT: Final = 2
+"""To be raised where documents of the same resources come to say something else."""
+_YEAR_SECONDS: Final = 365 * 24 * 3600
 
 _hashes: "WeakKeyDictionary[Snapshot, dict[str, str]]" = WeakKeyDictionary()
 _documents: "OrderedDict[str, bytes]" = OrderedDict()
@@ -36,7 +44,11 @@ async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> 
     if digest is None:
         raise path_not_found()
     tag = f'"{digest}"'.encode()
-    headers = ((b"etag", tag), (b"vary", b"Accept"))
+    headers: tuple[Header, ...] = ((b"etag", tag), (b"vary", b"Accept"))
+    if info.value("hash") == digest:
+        # What has that hash never changes: clients (kubectl among them) keep it, others' caches must not.
+        until = formatdate(time.time() + _YEAR_SECONDS, usegmt=True)
+        headers += ((b"cache-control", b"private, immutable"), (b"expires", until.encode()))
     if exchange.headers.get(b"if-none-match") == tag:
         await exchange.respond_not_modified(headers)
         return
@@ -50,7 +62,7 @@ def index(snapshot: Snapshot) -> Object:
 
 
 def group_version_hashes(snapshot: Snapshot) -> dict[str, str]:
-    """``api/v1`` or ``apis/<group>/<version>`` → a hash of all that its document says."""
+    """``api/v1`` or ``apis/<group>/<version>``, and discovery's own documents → a hash of all that each says."""
     found = _hashes.get(snapshot)
     if found is None:
         found = _hashes[snapshot] = {
@@ -58,6 +70,8 @@ def group_version_hashes(snapshot: Snapshot) -> dict[str, str]:
             for group, versions in snapshot.groups.items()
             for version in versions
         }
+        for name, paths, _ in openapi_discovery.documents(snapshot):
+            found[name] = _digest(orjson.dumps(sorted(paths))).hexdigest().upper()
     return found
 
 
@@ -65,8 +79,13 @@ def _name(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
+def _digest(text: bytes) -> "hashlib._Hash":
+    """Another version of this program may word its documents otherwise: they must not be taken for the same."""
+    return hashlib.sha256(f"{kcpcache.__version__} {_FORMAT} ".encode() + text)
+
+
 def _hash(snapshot: Snapshot, group: str, version: str) -> str:
-    digest = hashlib.sha256(f"{group}/{version}".encode())
+    digest = _digest(f"{group}/{version}".encode())
     for resource, _ in snapshot.of_version(group, version):
         digest.update(f"{resource.definition.origin}{fingerprint(resource)}".encode())
     return digest.hexdigest().upper()
@@ -78,23 +97,33 @@ def document(snapshot: Snapshot, name: str, digest: str) -> bytes:
     if found is not None:
         _documents.move_to_end(digest)
         return found
-    *_, version = name.split("/")
-    group = name.split("/")[1] if name.startswith("apis/") else ""
-    found = _documents[digest] = orjson.dumps(_document(snapshot, group, version))
+    found = _documents[digest] = orjson.dumps(_document(snapshot, name))
     if len(_documents) > _MOST_DOCUMENTS:
         _documents.popitem(last=False)
     return found
 
 
-def _document(snapshot: Snapshot, group: str, version: str) -> Object:
-    components = Components()
-    paths: Object = {}
-    for resource, served in snapshot.of_version(group, version):
-        paths |= paths_of(resource.definition, served, components)
+def _document(snapshot: Snapshot, name: str) -> Object:
+    discovery = {found: (paths, components) for found, paths, components in openapi_discovery.documents(snapshot)}
+    paths, components = discovery.get(name) or _group_version(snapshot, name)
     major, minor = KUBERNETES_VERSION
+    required, schemes = openapi_discovery.security()
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": f"v{major}.{minor}.0"},
         "paths": paths,
-        "components": {"schemas": components.closure()},
+        "components": {"schemas": components.closure(), "securitySchemes": schemes},
+        "security": required,
     }
+
+
+def _group_version(snapshot: Snapshot, name: str) -> tuple[Object, Components]:
+    *_, version = name.split("/")
+    group = name.split("/")[1] if name.startswith("apis/") else ""
+    components, paths = Components(), {}
+    found = [(resource.definition, served) for resource, served in snapshot.of_version(group, version)]
+    if any(definition.origin == "builtin" for definition, _ in found):
+        paths = resources_path(group, version, components)
+    for definition, served in found:
+        paths |= paths_of(definition, served, components)
+    return paths, components

@@ -40,11 +40,17 @@ def reference(name: str) -> Object:
 
 
 class Components:
-    """Collects what a document's paths refer to."""
+    """Collects what a document's paths refer to. ``empty``: for paths that are not of a resource."""
 
-    def __init__(self) -> None:
-        self._own: dict[str, Object] = {PATCH: _PATCH_SCHEMA}
-        self._wanted: set[str] = {PATCH, STATUS, DELETE_OPTIONS, LIST_META}
+    def __init__(self, *, empty: bool = False) -> None:
+        self._own: dict[str, Object] = {} if empty else {PATCH: _PATCH_SCHEMA}
+        self._wanted: set[str] = set() if empty else {PATCH, STATUS, DELETE_OPTIONS, LIST_META}
+
+    def known(self, name: str, schemas: Mapping[str, Object]) -> str:
+        """``name``, whose schema and those that it refers to are in ``schemas`` and now part of the document."""
+        self._own.update(schemas)
+        self._wanted.add(name)
+        return name
 
     def kind(self, definition: ResourceDefinition, served: ServedVersion) -> str:
         """The name of the resource's schema, which is now part of the document."""

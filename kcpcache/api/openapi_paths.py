@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from kcpcache.api.discovery import subresource_verbs
 from kcpcache.api.openapi_components import DELETE_OPTIONS, PATCH, STATUS, Components, reference
+from kcpcache.api.openapi_names import description, operation_id, tag
 from kcpcache.api.patches import patch_types
 from kcpcache.meta.objects import Object
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -58,6 +59,12 @@ _DELETE: Final = (
 _NAMESPACE: Final = _path("namespace", "Namespace of the objects.")
 
 
+_PLACES: Final = frozenset({"collection", "all", "object"})
+_STREAM: Final = "application/json;stream=watch"
+_CODES: Final = {"200": "OK", "201": "Created", "202": "Accepted"}
+_MORE_CODES: Final = {"post": ("201", "202"), "put": ("201",), "patch": ("201",), "delete": ("202",)}
+
+
 class _Verb(NamedTuple):
     """A method, and what OpenAPI says of it. ``body``: content types of the request."""
 
@@ -65,7 +72,6 @@ class _Verb(NamedTuple):
     action: str
     parameters: tuple[Object, ...] = ()
     body: tuple[str, ...] = ()
-    created: bool = False
 
 
 def paths_of(definition: ResourceDefinition, served: ServedVersion, components: Components) -> Object:
@@ -107,7 +113,7 @@ class _Paths:
         if "list" in verbs:
             yield _Verb("get", "list", (*_SELECTORS, *_WATCH))
         if "create" in verbs:
-            yield _Verb("post", "post", _WRITE, _BODY_TYPES, created=True)
+            yield _Verb("post", "post", _WRITE, _BODY_TYPES)
         if "deletecollection" in verbs:
             yield _Verb("delete", "deletecollection", (*_SELECTORS, *_DELETE), _BODY_TYPES)
 
@@ -120,7 +126,7 @@ class _Paths:
             "delete": _Verb("delete", "delete", _DELETE, _BODY_TYPES),
         }
         if subresource:
-            known["create"] = _Verb("post", "post", _WRITE, _BODY_TYPES, created=True)
+            known["create"] = _Verb("post", "post", _WRITE, _BODY_TYPES)
         for name, verb in known.items():
             if name in verbs:
                 yield verb
@@ -135,10 +141,14 @@ class _Paths:
             answer = self.components.list_of(self.definition, self.served)
         elif verb.action in {"delete", "deletecollection"}:
             answer = STATUS
+        own_group, own_version, own_kind = self.gvk
+        subresource = "" if place in _PLACES else place
+        scope = "Namespaced" if self.definition.namespaced and place != "all" else ""
+        what = f"{scope}{own_kind}{subresource.title()}{'ForAllNamespaces' if place == 'all' else ''}"
         found: Object = {
-            "operationId": f"{verb.action}_{self.definition.group}_{self.served.name}_{self.definition.plural}_{place}",
-            "description": f"{verb.action} {self.definition.kind}",
-            "tags": [f"{self.definition.group or 'core'}_{self.served.name}"],
+            "operationId": operation_id(verb.action, own_group, own_version, what),
+            "description": description(verb.action, own_kind, subresource),
+            "tags": [tag(own_group, own_version)],
             "parameters": list(verb.parameters),
             "responses": self.responses(verb, answer),
             "x-kubernetes-action": verb.action,
@@ -154,8 +164,9 @@ class _Paths:
 
     @staticmethod
     def responses(verb: _Verb, schema: str) -> Object:
-        content: Any = {media_type: {"schema": reference(schema)} for media_type in _JSON}
-        found: Object = {"200": {"description": "OK", "content": content}}
-        if verb.created:
-            found["201"] = {"description": "Created", "content": content}
+        """The codes that kube-apiserver's documents name, whether or not this server uses them all."""
+        types = (*_JSON, _STREAM) if verb.action == "list" else _JSON
+        content: Any = {media_type: {"schema": reference(schema)} for media_type in types}
+        codes = ("200", *_MORE_CODES.get(verb.action, ()))
+        found = {code: {"description": _CODES[code], "content": content} for code in codes}
         return found | {"401": {"description": "Unauthorized"}}

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
+from kcpcache.api import openapi_discovery
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.health import KUBERNETES_VERSION
 from kcpcache.api.negotiation import media_ranges, negotiate
@@ -60,7 +61,13 @@ def document(snapshot: Snapshot) -> Object:
                 if definition.origin != "builtin":
                     name = custom_name(group, version, definition.kind)
                     custom[name] = published_v2(served.schema.schema, (group, version, definition.kind))
-    definitions = {name: to_v2(schema) for name, schema in components.closure().items()}
+            if any(found.definition.origin == "builtin" for found, _ in snapshot.of_version(group, version)):
+                paths |= openapi_discovery.resources_path(group, version, components)
+    definitions: Object = {}
+    for _, more, parts in (*openapi_discovery.documents(snapshot), ("", {}, components)):
+        paths |= more
+        definitions |= {name: to_v2(schema) for name, schema in parts.closure().items()}
+    required, schemes = openapi_discovery.security()
     major, minor = KUBERNETES_VERSION
     return {
         "swagger": "2.0",
@@ -69,6 +76,8 @@ def document(snapshot: Snapshot) -> Object:
             path: {method: _operation(method, found) for method, found in item.items()} for path, item in paths.items()
         },
         "definitions": definitions | custom,
+        "securityDefinitions": schemes,
+        "security": required,
     }
 
 
@@ -97,9 +106,10 @@ def _operation(method: str, found: Any) -> Any:
     if method == "parameters":
         return [_parameter(parameter) for parameter in found]
     body = found.get("requestBody")
-    parameters = [_parameter(parameter) for parameter in found["parameters"]]
+    parameters = [_parameter(parameter) for parameter in found.get("parameters", ())]
     operation = {key: value for key, value in found.items() if key not in {"requestBody", "parameters", "responses"}}
-    operation["produces"] = [_JSON]
+    operation["produces"] = list(found["responses"]["200"]["content"])
+    operation["schemes"] = ["https"]
     operation["consumes"] = list(body["content"]) if body else ["*/*"]
     if body:
         schema = to_v2(next(iter(body["content"].values()))["schema"])

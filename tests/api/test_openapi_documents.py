@@ -1,4 +1,6 @@
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -6,6 +8,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from kcpcache.api.openapi_components import references
 
+NS = "/api/v1/namespaces/{namespace}"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 
 
@@ -24,6 +27,119 @@ async def test_the_index_names_a_document_for_every_group_version(world):
 
 def operations(item: dict[str, Any]) -> dict[str, Any]:
     return {method: found for method, found in item.items() if method != "parameters"}
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "method", "name", "said"),
+    [
+        ("api/v1", "/api/v1/configmaps", "get", "listCoreV1ConfigMapForAllNamespaces", "list or watch objects of kind"),
+        ("api/v1", f"{NS}/configmaps", "get", "listCoreV1NamespacedConfigMap", "list or watch objects of kind"),
+        ("api/v1", f"{NS}/configmaps", "post", "createCoreV1NamespacedConfigMap", "create a ConfigMap"),
+        ("api/v1", f"{NS}/configmaps", "delete", "deleteCoreV1CollectionNamespacedConfigMap", "delete collection of"),
+        ("api/v1", f"{NS}/configmaps/{{name}}", "get", "readCoreV1NamespacedConfigMap", "read the specified"),
+        ("api/v1", f"{NS}/configmaps/{{name}}", "put", "replaceCoreV1NamespacedConfigMap", "replace the specified"),
+        ("api/v1", f"{NS}/configmaps/{{name}}", "patch", "patchCoreV1NamespacedConfigMap", "partially update the"),
+        ("api/v1", f"{NS}/events/{{name}}", "delete", "deleteCoreV1NamespacedEvent", "delete an Event"),
+        (
+            "api/v1",
+            "/api/v1/namespaces/{name}/finalize",
+            "put",
+            "replaceCoreV1NamespaceFinalize",
+            "replace finalize of",
+        ),
+        (
+            "api/v1",
+            f"{NS}/serviceaccounts/{{name}}/token",
+            "post",
+            "createCoreV1NamespacedServiceAccountToken",
+            "create token of a ServiceAccount",
+        ),
+        ("api/v1", "/api/v1/", "get", "getCoreV1APIResources", "get available resources"),
+        (
+            "apis/rbac.authorization.k8s.io/v1",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+            "delete",
+            "deleteRbacAuthorizationV1CollectionClusterRole",
+            "delete collection of ClusterRole",
+        ),
+        (
+            "apis/stable.example.com/v1",
+            "/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}/status",
+            "patch",
+            "patchStableExampleComV1NamespacedCronTabStatus",
+            "partially update status of the specified CronTab",
+        ),
+    ],
+)
+async def test_operations_have_the_names_and_words_of_kube_apiserver(world, document, path, method, name, said):
+    found = (await world.client.get(f"/openapi/v3/{document}")).json()["paths"][path][method]
+    assert found["operationId"] == name
+    assert found["description"].startswith(said)
+    version_2 = (await world.client.get("/openapi/v2")).json()["paths"][path][method]
+    assert (version_2["operationId"], version_2["tags"]) == (name, found["tags"])
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "operation", "kind"),
+    [
+        ("api", "/api/", "getCoreAPIVersions", "APIVersions"),
+        ("apis", "/apis/", "getAPIVersions", "APIGroupList"),
+        (
+            "apis/rbac.authorization.k8s.io",
+            "/apis/rbac.authorization.k8s.io/",
+            "getRbacAuthorizationAPIGroup",
+            "APIGroup",
+        ),
+        ("version", "/version/", "getCodeVersion", "Info"),
+    ],
+)
+async def test_discovery_is_described_too(world, name, path, operation, kind):
+    index = (await world.client.get("/openapi/v3")).json()["paths"]
+    assert name in index
+    found = (await world.client.get(f"/openapi/v3/{name}")).json()
+    assert found["paths"][path]["get"]["operationId"] == operation
+    answer = found["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert answer.rpartition(".")[2] == kind
+    wanted = found["components"]["schemas"][answer.rpartition("/")[2]]["required"]
+    assert set(wanted) <= set((await world.client.get(f"/clusters/root{path}")).json())
+    assert "apis/stable.example.com" not in index  # of groups of CRDs, as in kube-apiserver, the versions only
+
+
+async def test_answers_have_the_codes_of_kube_apiserver_and_need_a_token(world):
+    found = await document(world, "api/v1")
+    path = found["paths"][f"{NS}/configmaps/{{name}}"]
+    collection = found["paths"][f"{NS}/configmaps"]
+    codes = {
+        action["operationId"]: sorted(action["responses"])
+        for item in (path, collection)
+        for action in operations(item).values()
+    }
+    assert codes == {
+        "readCoreV1NamespacedConfigMap": ["200", "401"],
+        "replaceCoreV1NamespacedConfigMap": ["200", "201", "401"],
+        "patchCoreV1NamespacedConfigMap": ["200", "201", "401"],
+        "deleteCoreV1NamespacedConfigMap": ["200", "202", "401"],
+        "listCoreV1NamespacedConfigMap": ["200", "401"],
+        "createCoreV1NamespacedConfigMap": ["200", "201", "202", "401"],
+        "deleteCoreV1CollectionNamespacedConfigMap": ["200", "401"],
+    }
+    assert "application/json;stream=watch" in collection["get"]["responses"]["200"]["content"]
+    scheme = {"type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication"}
+    assert (found["components"]["securitySchemes"], found["security"]) == (
+        {"BearerToken": scheme},
+        [{"BearerToken": []}],
+    )
+    version_2 = (await world.client.get("/openapi/v2")).json()
+    assert (version_2["securityDefinitions"], version_2["security"]) == ({"BearerToken": scheme}, [{"BearerToken": []}])
+
+
+async def test_a_document_that_is_asked_for_by_its_hash_may_be_kept_for_a_year(world):
+    url = (await world.client.get("/openapi/v3")).json()["paths"]["api/v1"]["serverRelativeURL"]
+    kept = await world.client.get(url)
+    assert kept.headers.get_list("cache-control") == ["private, immutable"]
+    assert parsedate_to_datetime(kept.headers["expires"]) > datetime.now(UTC) + timedelta(days=300)
+    for other in ("/openapi/v3/api/v1", "/openapi/v3/api/v1?hash=00"):
+        assert (await world.client.get(other)).headers.get_list("cache-control") == ["no-cache, private"]
 
 
 async def document(world, name: str) -> dict[str, Any]:
