@@ -410,10 +410,7 @@ class Writer:
         self.definition.rules.default(obj)
 
     def _schema_errors(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
-        errors = self.version.schema.validate(obj, old, rules=rules)
-        if self.definition.origin == "builtin" and any(error.reason == "FieldValueTypeInvalid" for error in errors):
-            self._raise_undecodable(obj)
-        return errors
+        return self.version.schema.validate(obj, old, rules=rules)
 
     def _raise_undecodable(self, obj: Object) -> None:
         if why := self.definition.decoding_error(obj):
@@ -421,6 +418,8 @@ class Writer:
 
     def _raise_invalid(self, obj: Object, errors: list[FieldError]) -> None:
         if errors:
+            if self.definition.origin == "builtin" and any(e.reason == "FieldValueTypeInvalid" for e in errors):
+                self._raise_undecodable(obj)
             meta = obj.get("metadata")
             name = str((meta.get("name") or "") if isinstance(meta, dict) else "")
             raise InvalidError(self.definition.group, self.definition.kind, name, errors)

@@ -73,7 +73,7 @@ class TestLimits:
             await world.create("crontabs.v2.stable.example.com", config_map("b"))
 
     async def test_quotas_with_scopes_are_about_pods_only(self, world):
-        spec = {"hard": {"configmaps": "0"}, "scopes": ["BestEffort"]}
+        spec = {"hard": {"count/configmaps": "0"}, "scopes": ["BestEffort"]}
         await world.given("resourcequotas", {"metadata": {"name": "q", "namespace": "default"}, "spec": spec})
         await world.create("configmaps", config_map("a"))
 

@@ -192,6 +192,22 @@ async def test_a_json_patch_that_cannot_be_applied_says_as_little_as_kube_apiser
     }
 
 
+async def test_what_is_no_quantity_cannot_be_decoded(world):
+    path = "/api/v1/namespaces/default/resourcequotas"
+    why = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    made = await world.client.post(path, json={"metadata": {"name": "q"}, "spec": {"hard": {"pods": "many"}}})
+    assert (made.status_code, made.json()["message"]) == (
+        400,
+        f'ResourceQuota in version "v1" cannot be handled as a ResourceQuota: {why}',
+    )
+    assert (await world.client.post(path, json={"metadata": {"name": "q"}, "spec": {"hard": {}}})).status_code == 201
+    headers = {"content-type": "application/merge-patch+json"}
+    patched = await world.client.patch(f"{path}/q", json={"spec": {"hard": {"pods": "many"}}}, headers=headers)
+    (cause,) = patched.json()["details"]["causes"]
+    assert (patched.status_code, cause["field"]) == (422, "patch")
+    assert cause["message"].endswith(why)
+
+
 async def test_an_apply_may_name_the_object_and_the_version_that_it_means(world):
     made = (await world.create("a"))["metadata"]
 

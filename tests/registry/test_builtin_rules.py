@@ -390,6 +390,7 @@ def test_quotas_limit_known_resources_by_quantities():
     }
     found = messages(RULES["", "resourcequotas"].validate({"spec": {"hard": hard, "scopes": ["Odd"]}}))
     assert found == [
+        'spec.hard[mood]: Invalid value: "mood": must be a standard resource type or fully qualified',
         'spec.hard[mood]: Invalid value: "mood": must be a standard resource for quota',
         'spec.hard[pods]: Invalid value: "0.5": must be an integer',
         'spec.hard[secrets]: Invalid value: "-1": must be greater than or equal to 0',
@@ -398,6 +399,98 @@ def test_quotas_limit_known_resources_by_quantities():
             "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         ),
         'spec.scopes: Invalid value: ["Odd"]: unsupported scope',
+    ]
+
+
+_ONLY_EXISTS = (
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+    "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"hard": {"pods": "1", "requests.cpu": "1"}, "scopes": ["NotBestEffort", "PriorityClass"]}, []),
+        ({"hard": {"count/configmaps": "1", "requests.example.com/gpu": "1"}, "scopes": ["BestEffort"]}, []),
+        ({"hard": {"persistentvolumeclaims": "1"}, "scopes": ["VolumeAttributesClass"]}, []),
+        (
+            {"hard": {"configmaps": "1"}, "scopes": ["NotBestEffort"]},
+            ['spec.scopes: Invalid value: ["NotBestEffort"]: unsupported scope applied to resource'],
+        ),
+        (
+            {"hard": {"hugepages-2Mi": "1"}, "scopes": ["NotBestEffort"]},
+            ['spec.scopes: Invalid value: ["NotBestEffort"]: unsupported scope applied to resource'],
+        ),
+        (
+            {"hard": {"cpu": "1"}, "scopes": ["Terminating", "BestEffort"]},
+            ['spec.scopes: Invalid value: ["Terminating","BestEffort"]: unsupported scope applied to resource'],
+        ),
+        (
+            {"scopes": ["Terminating", "NotTerminating"]},
+            ['spec.scopes: Invalid value: ["Terminating","NotTerminating"]: conflicting scopes'],
+        ),
+    ],
+)
+def test_a_scope_must_fit_what_is_limited(spec, said):
+    assert messages(RULES["", "resourcequotas"].validate({"spec": spec})) == said
+
+
+@pytest.mark.parametrize(
+    ("requirements", "said"),
+    [
+        ([{"scopeName": "PriorityClass", "operator": "In", "values": ["a b"]}], []),
+        ([{"scopeName": "BestEffort", "operator": "Exists"}], []),
+        (
+            [{}],
+            [
+                'scopeName: Invalid value: "": unsupported scope',
+                'operator: Invalid value: "": not a valid selector operator',
+            ],
+        ),
+        (
+            [{"scopeName": "PriorityClass", "operator": "In"}],
+            [
+                (
+                    "values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' "
+                    "for scope selector"
+                ),
+            ],
+        ),
+        (
+            [{"scopeName": "PriorityClass", "operator": "Exists", "values": ["a"]}],
+            [
+                (
+                    "values: Invalid value: [\"a\"]: must be no value when `operator` is 'Exist' or 'DoesNotExist' for "
+                    "scope selector"
+                )
+            ],
+        ),
+        (
+            [{"scopeName": "Terminating", "operator": "In", "values": ["a"]}],
+            [f'operator: Invalid value: "In": {_ONLY_EXISTS}'],
+        ),
+    ],
+)
+def test_a_scope_selector_says_what_it_selects(requirements, said):
+    spec = {"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions": requirements}}
+    path = "spec.scopeSelector.matchExpressions."
+    assert messages(RULES["", "resourcequotas"].validate({"spec": spec})) == [path + text for text in said]
+
+
+def test_a_scope_selector_must_fit_what_is_limited_and_itself():
+    both = [{"scopeName": "Terminating", "operator": "Exists"}, {"scopeName": "NotTerminating", "operator": "Exists"}]
+    one = [{"scopeName": "BestEffort", "operator": "Exists"}]
+    validate = RULES["", "resourcequotas"].validate
+    assert messages(validate({"spec": {"scopeSelector": {"matchExpressions": both}}})) == [
+        "spec.scopeSelector.matchExpressions: Invalid value: null: conflicting scopes"
+    ]
+    assert messages(validate({"spec": {"hard": {"cpu": "1"}, "scopeSelector": {"matchExpressions": one}}})) == [
+        (
+            "spec.scopeSelector.matchExpressions: Invalid value: "
+            '{"MatchExpressions":[{"ScopeName":"BestEffort","Operator":"Exists","Values":null}]}: '
+            "unsupported scope applied to resource"
+        )
     ]
 
 
@@ -425,6 +518,52 @@ def test_limits_agree_with_one_another():
         "spec.limits[1].default: Forbidden: may not be specified when `type` is 'Pod'",
         'spec.limits[2].type: Duplicate value: "Pod"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ({"type": "example.com/Thing", "max": {"example.com/size": "1"}}, []),
+        ({"type": "Thing"}, ['type: Invalid value: "Thing": must be a standard limit type or fully qualified']),
+        (
+            {"type": "Pod", "max": {"size": "1"}},
+            [
+                'max[size]: Invalid value: "size": must be a standard resource type or fully qualified',
+                'max[size]: Invalid value: "size": must be a standard resource for containers',
+            ],
+        ),
+        (
+            {"type": "Container", "max": {"requests.example.com/gpu": "1"}},
+            [
+                (
+                    'max[requests.example.com/gpu]: Invalid value: "requests.example.com/gpu": '
+                    "doesn't follow extended resource name standard"
+                )
+            ],
+        ),
+        (
+            {"type": "PersistentVolumeClaim"},
+            ["limits: Required value: either minimum or maximum storage value is required, but neither was provided"],
+        ),
+        ({"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}}, []),
+        (
+            {"type": "Pod", "min": {"cpu": "1"}, "max": {"cpu": "2"}, "maxLimitRequestRatio": {"cpu": "3"}},
+            ['maxLimitRequestRatio[cpu]: Invalid value: "3": ratio 3 is greater than max/min = 2.000000'],
+        ),
+        (
+            {"type": "Container", "default": {"example.com/gpu": "2"}, "defaultRequest": {"example.com/gpu": "1"}},
+            [
+                (
+                    'defaultRequest[example.com/gpu]: Invalid value: "1": default value 2 must equal to defaultRequest '
+                    "value 1 in example.com/gpu"
+                )
+            ],
+        ),
+    ],
+)
+def test_a_limit_is_of_something_known_and_possible(limit, said):
+    found = messages(RULES["", "limitranges"].validate({"spec": {"limits": [limit]}}))
+    assert found == [f"spec.limits[0].{text}" for text in said]
 
 
 def test_container_limits_fill_in_one_another():

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.meta import OBJECT_META
+from kcpcache.registry.builtin.rules.quantities import SYNTAX, quantity
 from kcpcache.registry.builtin.types import ListOf, MapOf, Message, Scalar, Self, ValueType, json_fields
 
 _STRINGS: Final = frozenset({Scalar.STRING, Scalar.TIME, Scalar.MICRO_TIME})
@@ -96,6 +97,8 @@ def _error(value: Any, type_: ValueType, within: Message, struct: str, path: str
             if not isinstance(value, dict):
                 return _mismatch(value, type_, struct, path)
             return next((error for one in value.values() if (error := _error(one, item, within, struct, path))), "")
+        case Scalar.QUANTITY:
+            return "" if quantity(value) is not None else SYNTAX
         case Scalar() if type_ in _GO_TYPES:
             return _scalar_error(value, type_) or ("" if _fits(value, type_) else _mismatch(value, type_, struct, path))
     return ""

@@ -41,6 +41,14 @@ def canonical(value: Any) -> str | None:
     return _decimal(amount, has_exponent=has_exponent)
 
 
+def canonicalize(quantities: dict[str, Any]) -> None:
+    """Put quantities into their canonical form, in place, so that equal ones look equal; what is none stays."""
+    for name, value in quantities.items():
+        written = canonical(value)
+        if written is not None:
+            quantities[name] = written
+
+
 def _parse(value: Any) -> tuple[Fraction, str, bool] | None:
     """Amount, suffix, and whether it was written with an exponent."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -1,12 +1,12 @@
-"""Rules of ResourceQuotas and LimitRanges, after kube's core validation."""
+"""Rules of ResourceQuotas, after kube's core validation."""
 
-from fractions import Fraction
+from collections.abc import Iterable
 from typing import Any, Final
 
-from kcpcache.meta.errors import FieldError, field_duplicate, field_forbidden, field_invalid
+from kcpcache.meta.errors import FieldError, field_invalid, field_required, field_type_invalid
 from kcpcache.meta.names import qualified_name_errors
 from kcpcache.meta.objects import Object
-from kcpcache.registry.builtin.rules.quantities import SYNTAX, canonical, quantity
+from kcpcache.registry.builtin.rules.quantities import SYNTAX, canonicalize, quantity
 from kcpcache.registry.builtin.rules.rule import (
     Rules,
     entries,
@@ -49,34 +49,54 @@ _SCOPES: Final = frozenset(
         "VolumeAttributesClass",
     ]
 )
-_QUANTITY_MAPS: Final = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
-
-
-def _canonicalize(quantities: Object) -> None:
-    """Quantities are stored in their canonical form, so that equal ones look equal."""
-    for name, value in quantities.items():
-        written = canonical(value)
-        if written is not None:
-            quantities[name] = written
+_PODS: Final = frozenset(
+    ["pods", "cpu", "memory", *(f"{prefix}.{name}" for prefix in ("requests", "limits") for name in ("cpu", "memory"))]
+)
+_OF_SCOPE: Final = {
+    **dict.fromkeys(
+        ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"), _PODS
+    ),
+    "BestEffort": frozenset(["pods"]),
+    "VolumeAttributesClass": frozenset(["persistentvolumeclaims", "requests.storage"]),
+}
+"""The standard resources that a scope can be about."""
+_JUST_EXISTS: Final = ("Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity")
+_MUST_EXIST: Final = (
+    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+    "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
+)
+_HUGE_PAGES: Final = ("hugepages-", "requests.hugepages-")
 
 
 def _default_quota(quota: Object) -> None:
-    _canonicalize(section(quota, "spec", "hard"))
+    canonicalize(section(quota, "spec", "hard"))
     for name in ("hard", "used"):
-        _canonicalize(section(quota, "status", name))
+        canonicalize(section(quota, "status", name))
 
 
 def _resource_name_errors(name: str, path: str) -> list[FieldError]:
-    errors = invalid(path, name, qualified_name_errors(name))
-    if errors or "/" in name or name in _STANDARD or name.startswith(("hugepages-", "requests.hugepages-")):
+    errors = resource_name_errors(name, path)
+    if "/" in name or _is_standard(name):
         return errors
-    return [field_invalid(path, name, "must be a standard resource for quota")]
+    return [*errors, field_invalid(path, name, "must be a standard resource for quota")]
+
+
+def _is_standard(name: str) -> bool:
+    return name in _STANDARD or name.startswith(_HUGE_PAGES)
+
+
+def resource_name_errors(name: str, path: str) -> list[FieldError]:
+    """A resource's name is qualified, or one that Kubernetes knows (``validateResourceName``)."""
+    errors = invalid(path, name, qualified_name_errors(name))
+    if errors or "/" in name or _is_standard(name) or name == "storage":
+        return errors
+    return [field_invalid(path, name, "must be a standard resource type or fully qualified")]
 
 
 def _amount_errors(name: str, value: Any, path: str) -> list[FieldError]:
     amount = quantity(value)
     if amount is None:
-        return [field_invalid(path, value, SYNTAX)]
+        return [field_type_invalid(path, value, SYNTAX)]
     if amount < 0:
         return [field_invalid(path, value, "must be greater than or equal to 0")]
     if (name in _COUNTED or name.startswith("count/")) and amount.denominator != 1:
@@ -91,12 +111,68 @@ def _validate_quota(quota: Object) -> list[FieldError]:
         for key, value in entries(section(quota, parent), name):
             path = f"{parent}.{name}[{key}]"
             errors += _resource_name_errors(key, path) + _amount_errors(key, value, path)
-    scopes = texts(spec, "scopes")
-    if any(scope not in _SCOPES for scope in scopes):
-        errors.append(field_invalid("spec.scopes", scopes, "unsupported scope"))
-    elif {"BestEffort", "NotBestEffort"} <= set(scopes) or {"Terminating", "NotTerminating"} <= set(scopes):
-        errors.append(field_invalid("spec.scopes", scopes, "conflicting scopes"))
-    return errors
+    return errors + _scope_errors(spec) + _selector_errors(spec)
+
+
+def _scope_errors(spec: Object) -> list[FieldError]:
+    path, scopes = "spec.scopes", texts(spec, "scopes")
+    errors: list[FieldError] = []
+    for scope in scopes:
+        if scope not in _SCOPES:
+            errors.append(field_invalid(path, scopes, "unsupported scope"))
+        errors += [field_invalid(path, scopes, _UNSUPPORTED)] * _count_unfit(spec, scope)
+    return errors + ([field_invalid(path, scopes, _CONFLICTING)] if _conflict(scopes) else [])
+
+
+_UNSUPPORTED: Final = "unsupported scope applied to resource"
+_CONFLICTING: Final = "conflicting scopes"
+
+
+def _count_unfit(spec: Object, scope: str) -> int:
+    """How many of the standard resources that are limited the scope cannot be about."""
+    fit = _OF_SCOPE.get(scope)
+    return 0 if fit is None else sum(_is_standard(name) and name not in fit for name, _ in entries(spec, "hard"))
+
+
+def _conflict(scopes: Iterable[str]) -> bool:
+    found = set(scopes)
+    return {"BestEffort", "NotBestEffort"} <= found or {"Terminating", "NotTerminating"} <= found
+
+
+def _selector_errors(spec: Object) -> list[FieldError]:
+    path = "spec.scopeSelector.matchExpressions"
+    selector = section(spec, "scopeSelector")
+    errors: list[FieldError] = []
+    names = []
+    for _, requirement in sections(selector, "matchExpressions"):
+        name, operator, values = (
+            text(requirement, "scopeName"),
+            text(requirement, "operator"),
+            requirement.get("values"),
+        )
+        names.append(name)
+        if name not in _SCOPES:
+            errors.append(field_invalid(f"{path}.scopeName", name, "unsupported scope"))
+        errors += [field_invalid(path, _in_go(selector), _UNSUPPORTED)] * _count_unfit(spec, name)
+        if name in _JUST_EXISTS and operator != "Exists":
+            errors.append(field_invalid(f"{path}.operator", operator, _MUST_EXIST))
+        if operator in {"In", "NotIn"}:
+            if not values:
+                detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+                errors.append(field_required(f"{path}.values", detail))
+        elif operator not in {"Exists", "DoesNotExist"}:
+            errors.append(field_invalid(f"{path}.operator", operator, "not a valid selector operator"))
+        elif values:
+            detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+            errors.append(field_invalid(f"{path}.values", values, detail))
+    return errors + ([field_invalid(path, spec.get("scopes"), _CONFLICTING)] if _conflict(names) else [])
+
+
+def _in_go(selector: Object) -> Object:
+    """As kube-apiserver's own types are printed, which have no names for JSON."""
+    fields = (("ScopeName", "scopeName"), ("Operator", "operator"), ("Values", "values"))
+    requirements = [item for _, item in sections(selector, "matchExpressions")]
+    return {"MatchExpressions": [{go: item.get(name) for go, name in fields} for item in requirements]}
 
 
 def _update_quota(quota: Object, old: Object) -> list[FieldError]:
@@ -105,79 +181,4 @@ def _update_quota(quota: Object, old: Object) -> list[FieldError]:
     return [] if same else immutable("spec.scopes", new, before)
 
 
-def _default_limit_range(limit_range: Object) -> None:
-    """A limit's default is its maximum, and a request's default the limit's default (containers only)."""
-    for _, item in sections(section(limit_range, "spec"), "limits"):
-        for name in _QUANTITY_MAPS:
-            _canonicalize(section(item, name))
-        if item.get("type") != "Container":
-            continue
-        sources = (("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min"))
-        for target, source in sources:
-            filled = {**section(item, source), **section(item, target)}
-            if filled:
-                item[target] = filled
-
-
-_ORDER: Final = (
-    ("min", "max", "min", "min value {} is greater than max value {}"),
-    ("min", "defaultRequest", "defaultRequest", "min value {} is greater than default request value {}"),
-    ("defaultRequest", "max", "defaultRequest", "default request value {} is greater than max value {}"),
-    (
-        "defaultRequest",
-        "default",
-        "defaultRequest",
-        "default request value {} is greater than default limit value {}",
-    ),
-    ("min", "default", "default", "min value {} is greater than default value {}"),
-    ("default", "max", "default", "default value {} is greater than max value {}"),
-)
-"""Which limit must not exceed which, the field to blame, and kube's words for it."""
-
-
-def _limit_errors(item: Object, path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    amounts: dict[str, dict[str, Fraction]] = {}
-    for name in _QUANTITY_MAPS:
-        amounts[name] = {}
-        for key, value in entries(item, name):
-            found = quantity(value)
-            if found is None:
-                errors.append(field_invalid(f"{path}.{name}[{key}]", value, SYNTAX))
-            else:
-                amounts[name][key] = found
-    for low, high, blamed, words in _ORDER:
-        for key in sorted(amounts[low].keys() & amounts[high].keys()):
-            if amounts[low][key] > amounts[high][key]:
-                detail = words.format(item[low][key], item[high][key])
-                errors.append(field_invalid(f"{path}.{blamed}[{key}]", item[blamed][key], detail))
-    for key, ratio in sorted(amounts["maxLimitRequestRatio"].items()):
-        if ratio < 1:
-            value = item["maxLimitRequestRatio"][key]
-            detail = f"ratio {value} is less than 1"
-            errors.append(field_invalid(f"{path}.maxLimitRequestRatio[{key}]", value, detail))
-    return errors
-
-
-def _validate_limit_range(limit_range: Object) -> list[FieldError]:
-    errors: list[FieldError] = []
-    seen: set[str] = set()
-    for index, item in sections(section(limit_range, "spec"), "limits"):
-        path, kind = f"spec.limits[{index}]", text(item, "type")
-        errors += invalid(f"{path}.type", kind, qualified_name_errors(kind))
-        if kind in seen:
-            errors.append(field_duplicate(f"{path}.type", kind))
-        seen.add(kind)
-        if kind == "Pod":
-            detail = "may not be specified when `type` is 'Pod'"
-            errors += [
-                field_forbidden(f"{path}.{name}", detail)
-                for name in ("default", "defaultRequest")
-                if section(item, name)
-            ]
-        errors += _limit_errors(item, path)
-    return errors
-
-
 RESOURCE_QUOTA: Final = Rules(default=_default_quota, validate=_validate_quota, validate_update=_update_quota)
-LIMIT_RANGE: Final = Rules(default=_default_limit_range, validate=_validate_limit_range)
