@@ -28,6 +28,7 @@ DOCUMENTED_URL: Final = "https://127.0.0.1:6443"
 DOCUMENTED_ROOT: Final = re.compile(r"(\$PWD/)?\.kcpcache\b")
 DOCUMENTED_BIN: Final = ".venv/bin/"
 PAGE_SECONDS: Final = 100.0
+SESSION_BEFORE: Final = "## 7."
 START: Final = "start"
 NOT_RUN: Final = {START, "elsewhere"}
 _ARGS = re.compile(r'ARGS="([^"]*)"')
@@ -81,6 +82,23 @@ def steps(document: str) -> list[Step]:
     return found
 
 
+def session(readme: str, at: int) -> list[Step]:
+    """README's session, each command with the output below it, as steps of a page at that place."""
+    (console,) = [block.text for block in blocks(readme) if block.kind == "console"]
+    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
+    commands = [part.partition("\n") for part in parts]
+    return [Step(Block("sh", "", "", f"{command} || true\n", at), output) for command, _, output in commands]
+
+
+def tutorial_and_session() -> list[Step]:
+    """The tutorial, and in it, where it tries to write, README's session."""
+    tutorial = (DOCS / "tutorial.md").read_text()
+    writing = tutorial.index(SESSION_BEFORE)
+    page = steps(tutorial)
+    before = [step for step in page if step.block.at < writing]
+    return [*before, *session((REPOSITORY / "README.md").read_text(), writing), *page[len(before) :]]
+
+
 def comparable(text: str) -> list[str]:
     """The lines without what differs from run to run: ages, ports, generated names, the width of columns."""
     for pattern, stand_in in _VARYING:
@@ -106,12 +124,12 @@ def until(condition: str) -> str:
     return f"until {condition}; do kill -0 $watcher; sleep 0.05; done\n"
 
 
-def script(page: list[Step]) -> Iterator[str]:
+def script(page: list[Step], repository: Path) -> Iterator[str]:
     """All steps in one shell, as a reader has them in one; each announces itself."""
     yield "set -eu -o pipefail\n"
     for number, (block, _) in enumerate(page):
         # Every terminal of a page starts in the root of the repository, and a watch goes on beside them.
-        home = f"cd {REPOSITORY}\n" if "export KUBECONFIG" in block.text else ""
+        home = f"cd {repository}\n" if "export KUBECONFIG" in block.text else ""
         yield f"echo '=== {number}'\n{home}{commands(block)}"
 
 
@@ -124,25 +142,28 @@ def flags(document: str, home: Path) -> tuple[str, list[str]]:
     return "", []
 
 
-def run(text: str, home: Path, server: Server | None = None) -> list[str]:
-    """What each step of a script printed. Fails with all of it where one went wrong."""
+def run(text: str, home: Path, server: Server | None = None, clone: Path | None = None) -> list[str]:
+    """What each step of a script printed. Fails with all of it where one went wrong.
+
+    Without a ``clone`` that has an environment and a server of its own, the program is the one that is tested here.
+    """
     (home / "bin").mkdir(parents=True, exist_ok=True)
     if not (kubectl := home / "bin" / "kubectl").exists():
         kubectl.symlink_to(kubectl_binary())
+    environment = {"HOME": str(home), "PATH": f"{home / 'bin'}:{bare_path()}"}
     if server is not None:
-        text = DOCUMENTED_ROOT.sub(str(server.root_dir), text.replace(DOCUMENTED_URL, server.url))
-    programs = Path(sys.executable).parent
-    environment = {
-        "HOME": str(home),
-        "PATH": f"{home / 'bin'}:{programs}:{os.environ['PATH']}",
-        "LC_ALL": "C.UTF-8",
-        "TMPDIR": str(home),
-    }
+        text = text.replace(DOCUMENTED_URL, server.url)
+    if clone is None:
+        programs = Path(sys.executable).parent
+        text = text.replace(DOCUMENTED_BIN, f"{programs}/")
+        text = DOCUMENTED_ROOT.sub(str(server.root_dir), text) if server is not None else text
+        path = f"{home / 'bin'}:{programs}:{os.environ['PATH']}"
+        environment |= {"PATH": path, "LC_ALL": "C.UTF-8", "TMPDIR": str(home)}
     with (home / "printed").open("w") as printed:
         process = subprocess.Popen(
-            ["bash", "-c", text.replace(DOCUMENTED_BIN, f"{programs}/")],
+            ["bash", "-c", text],
             env=environment,
-            cwd=REPOSITORY,
+            cwd=clone or REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
@@ -160,9 +181,20 @@ def run(text: str, home: Path, server: Server | None = None) -> list[str]:
     return re.split(r"^=== \d+\n", shown, flags=re.MULTILINE)[1:]
 
 
-def follow(page: list[Step], home: Path, server: Server | None = None) -> None:
+def bare_path() -> str:
+    """The PATH of somebody who has not activated the environment of these tests, with the Python that it is of."""
+    environment = Path(sys.prefix) / "bin"
+    return ":".join(
+        [
+            str(Path(sys.base_prefix) / "bin"),
+            *(part for part in os.environ["PATH"].split(":") if Path(part) != environment),
+        ]
+    )
+
+
+def follow(page: list[Step], home: Path, server: Server | None = None, clone: Path | None = None) -> None:
     """Do as the page says, and fail where anything goes otherwise than it tells."""
-    printed = run("".join(script(page)), home, server)
+    printed = run("".join(script(page, clone or REPOSITORY)), home, server, clone)
     assert len(printed) == len(page)
     for step, shown in zip(page, printed, strict=True):
         wanted = comparable(step.expected)
