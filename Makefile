@@ -31,12 +31,13 @@ fmt: install-dev  ## format, and mend what can be mended by itself
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-check: docs  ## lint, types, layers, the Dockerfile, every link of the documentation, known vulnerabilities
+check: docs  ## lint, types, layers, the page, the Dockerfile, every link of the documentation, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/oxlint --deny-warnings kcpcache/dashboard/static
 	@$(BIN)/python -m tests.known_vulnerabilities
 
 test: install-dev  ## everything, end to end included
