@@ -21,6 +21,9 @@ export class Session {
   #running = 0;
   #waiting = [];
   #onUnauthorized;
+  #reachable = true;
+  /** Told when the server ceases to answer, and when it answers again. */
+  onReach = () => {};
 
   constructor(token, onUnauthorized = () => {}) {
     this.#token = token;
@@ -43,7 +46,9 @@ export class Session {
     const protocols = [PROTOCOL];
     if (this.#token)
       protocols.unshift(BEARER + btoa(this.#token).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, ""));
-    return new WebSocket(url, protocols);
+    const socket = new WebSocket(url, protocols);
+    socket.addEventListener("open", () => this.#reach(true));
+    return socket;
   }
 
   async #request(path, options) {
@@ -51,7 +56,13 @@ export class Session {
     await this.#turn();
     let response, body;
     try {
-      response = await fetch(path, { ...options, cache: "no-store", credentials: "same-origin", redirect: "error" });
+      response = await fetch(path, { ...options, cache: "no-store", credentials: "same-origin", redirect: "error" }).catch(
+        (error) => {
+          this.#reach(false);
+          throw error;
+        },
+      );
+      this.#reach(true);
       body = await response.json().catch(() => ({}));
     } finally {
       this.#running -= 1;
@@ -62,6 +73,12 @@ export class Session {
       throw new ApiError(response.status, body.message || `the server answered ${response.status}`);
     }
     return body;
+  }
+
+  #reach(reachable) {
+    if (reachable === this.#reachable) return;
+    this.#reachable = reachable;
+    this.onReach(reachable);
   }
 
   async #turn() {

@@ -88,7 +88,7 @@ export class CachedResourceCard {
       consumers ? consumers.clusters.length + consumers.more : null,
       Boolean(consumers?.clusters.length),
     );
-    this.#pipes[0].dataset.state = local === cache ? "level" : "moving";
+    this.#pipes[0].dataset.state = local !== cache ? "moving" : phase === "Ready" ? "level" : "idle";
     this.#pipes[1].dataset.state = consumers?.clusters.length ? "level" : "idle";
     this.#named.show(this.#names(consumers ?? { clusters: [], more: 0 }));
     this.#conditions.show((status.conditions ?? []).map(({ type, ...rest }) => ({ key: type, ...rest })));

@@ -87,6 +87,12 @@ function show(token, root, user) {
   const session = new Session(token, () => signOut("You have been signed out: the token is no longer valid."));
   const panel = new Panel();
   const main = h("main", { id: "main", tabindex: "-1" });
+  const lost = h(
+    "p",
+    { class: "notice lost", role: "alert", hidden: true },
+    "The server does not answer. What is shown may be out of date; it goes on by itself.",
+  );
+  session.onReach = (reachable) => (lost.hidden = reachable);
   const tree = new Tree(session, root, (path) => (location.hash = `#/${path}`));
   const header = h(
     "header",
@@ -103,8 +109,11 @@ function show(token, root, user) {
   let view = null;
 
   function route() {
-    const path = decodeURIComponent(location.hash.replace(/^#\/?/, "")) || root;
-    if (!/^[a-z0-9][-a-z0-9:]*$/.test(path)) return;
+    const path = location.hash.replace(/^#\/?/, "") || root;
+    if (!/^[a-z0-9][-a-z0-9:]*$/.test(path)) {
+      location.replace(`#/${root}`);
+      return;
+    }
     tree.select(path, { tell: false });
     view?.stop();
     panel.close();
@@ -124,6 +133,7 @@ function show(token, root, user) {
   replace(
     app,
     header,
+    lost,
     h("div", { class: "columns" }, h("nav", { "aria-label": "Workspaces" }, tree.element), main, panel.element),
   );
   route();

@@ -47,6 +47,7 @@ export class Tree {
     const before = this.#known.get(this.#selected);
     this.#selected = path;
     before?.rest();
+    for (let at = path.indexOf(":"); at > 0; at = path.indexOf(":", at + 1)) this.#known.get(path.slice(0, at))?.open();
     this.#known.get(path)?.look();
     if (tell) this.#onSelect(path);
   }
@@ -165,6 +166,7 @@ class Branch {
   rest() {
     if (this.parent && !this.#children.size) {
       this.isOpen = false;
+      if (this.#collection?.loaded) this.#mayHaveChildren = false;
       this.#collection?.stop();
       this.#collection = null;
     }

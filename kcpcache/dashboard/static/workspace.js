@@ -39,6 +39,11 @@ export class WorkspaceView {
     this.#cardList,
   );
   #children = new Section("Workspaces", "Below this one, as far as you may enter them.", childRow);
+  #nothing = h(
+    "p",
+    { class: "caption", hidden: true },
+    "Nothing is shared, exported or bound here that you may see, and there are no workspaces below.",
+  );
   #resourceList = h("div", { class: "groups" });
   #resourceSection = h("details", {}, h("summary", {}, h("h2", {}, "All resources")), this.#resourceList);
   #draw = coalesced(() => this.#refresh());
@@ -92,6 +97,7 @@ export class WorkspaceView {
       this.#children.element,
       this.#exports.element,
       this.#bindings.element,
+      this.#nothing,
       this.#resourceSection,
     );
     this.#listResources();
@@ -110,13 +116,19 @@ export class WorkspaceView {
   #refresh() {
     if (this.#stopped || !this.#exports) return;
     const node = this.#context.tree.find(this.#context.path);
-    say(this.#facts, factsOf(node?.object));
+    say(this.#facts, node && !node.parent ? "The workspace to begin with" : factsOf(node?.object));
     this.#children.show(
       (node?.children ?? []).map(({ path, name, object }) => ({ key: path, name, ...phaseAndType(object) })),
     );
     this.#exports.refresh();
     this.#bindings.refresh();
     this.#refreshCards();
+    const parts = [this.#cardSection, this.#children.element, this.#exports.element, this.#bindings.element];
+    this.#nothing.hidden = !this.#loaded || parts.some((part) => !part.hidden);
+  }
+
+  get #loaded() {
+    return this.#collections.every(({ loaded, error }) => loaded || error);
   }
 
   #refreshCards() {
@@ -179,8 +191,9 @@ function crumbs(path) {
   });
 }
 
+// What the workspace's own object says: nobody shows the one of the workspace to begin with.
 function factsOf(workspace) {
-  if (!workspace) return "The workspace to begin with";
+  if (!workspace) return "";
   const { type, cluster } = workspace.spec;
   const facts = [type && `type ${type.path}:${type.name}`, cluster && `logical cluster ${cluster}`];
   return [...facts.filter(Boolean), `${age(workspace.metadata.creationTimestamp)} old`].join(" · ");
