@@ -1,5 +1,7 @@
 """The command line ``kcpcache``: each command is a module beside this one."""
 
+from typing import Annotated
+
 import typer
 
 from kcpcache import __version__
@@ -18,6 +20,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A Kubernetes-style API server that shares read-only objects between workspaces.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version, too.")
+    ] = False,
+) -> None:
+    """What can stand before any command."""
 
 
 @app.command()

@@ -53,10 +53,15 @@ def _findings(root: Path, kubeconfig: str, context: str, *, given: bool) -> Iter
     from kcpcache.cli.local_checks import check_root_dir
     from kcpcache.cli.remote_checks import check_server
 
-    if given or root.is_dir():
-        yield from check_root_dir(root, datetime.now(UTC))
+    if not root.is_dir():
+        text = f"not looked at: {root} is not here"
+        yield Finding("root directory", "error" if given else "warning", text, "name it with --root-dir")
     else:
-        yield Finding("root directory", "warning", f"not looked at: {root} is not here", "name it with --root-dir")
+        try:
+            yield from check_root_dir(root, datetime.now(UTC))
+        except OSError as error:
+            text = f"{error.filename or root} cannot be looked at: {error.strerror}"
+            yield Finding("root directory", "error", text, "run it as the user that the server runs as")
     own = root / KUBECONFIG
     if not kubeconfig and not os.environ.get("KUBECONFIG") and own.is_file():
         kubeconfig = str(own)

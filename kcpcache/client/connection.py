@@ -197,7 +197,7 @@ class Connection:
     ) -> tuple[http.client.HTTPResponse, bytes]:
         connection.putrequest(method, self._prefix + target, skip_accept_encoding=True)
         for name, value in self._headers:
-            connection.putheader(name, value)
+            connection.putheader(name, value.encode())
         connection.putheader("Accept", accept)
         if payload:
             connection.putheader("Content-Type", content_type)
@@ -252,7 +252,7 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     """A client's context for the endpoint: what it trusts, and its certificate. Raises UnreachableError."""
     try:
         context = ssl.create_default_context(cadata=endpoint.ca_pem)
-    except ssl.SSLError:
+    except (ssl.SSLError, TypeError, ValueError):
         raise UnreachableError("the certificate authority of the kubeconfig is no PEM certificate") from None
     if endpoint.insecure:
         context.check_hostname = False
@@ -281,7 +281,16 @@ def proxy_for(endpoint: Endpoint, environ: Mapping[str, str]) -> SplitResult | N
     excluded = (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",")
     names = [name.strip().lstrip("*.") for name in excluded if name.strip()]
     bypassed = "*" in excluded or any(host == name or host.endswith(f".{name}") for name in names)
-    return None if bypassed else urlsplit(found)
+    if bypassed:
+        return None
+    try:
+        proxy = urlsplit(found if "://" in found else f"http://{found}")
+        usable = bool(proxy.hostname) and proxy.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UnreachableError(f"$HTTPS_PROXY {found!r} is no URL")
+    return proxy
 
 
 def _host_and_port(url: SplitResult) -> tuple[str, int]:

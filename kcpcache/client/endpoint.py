@@ -3,16 +3,20 @@
 import base64
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kcpcache.client.kubeconfig import Entry, Kubeconfig, KubeconfigError, names
 from kcpcache.meta.objects import Object
 
 _EXEC_SECONDS = 60
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +73,38 @@ def endpoint(config: Kubeconfig, overrides: Overrides, execute: Execute | None =
     _, context = context_entry(config, overrides.context)
     cluster = cluster_entry(config, context)
     server = overrides.server or str(cluster.body.get("server", ""))
-    if not server.startswith(("https://", "http://")):
-        raise KubeconfigError(f"server {server!r} of the kubeconfig is no URL")
+    proxy = str(cluster.body.get("proxy-url") or "")
+    for what, url in (("server", server), ("proxy-url", proxy)):
+        if (url or what == "server") and not _is_url(url):
+            raise KubeconfigError(f"{what} {url!r} of the kubeconfig is no URL")
     insecure = overrides.insecure_skip_tls_verify or bool(cluster.body.get("insecure-skip-tls-verify"))
     authority = overrides.certificate_authority
     ca = _read(Path(authority)) if authority else _content(cluster, "certificate-authority")
     certificate, key, headers = _credentials(config, overrides, context, execute or run_plugin)
+    for name, value in headers:
+        if not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
+            raise KubeconfigError(
+                f"what the kubeconfig says cannot be sent as {name!r}: it has characters of another kind"
+            )
     return Endpoint(
         server=server,
-        ca_pem=ca.decode() if ca else None,
+        ca_pem=ca.decode(errors="replace") if ca else None,
         insecure=insecure,
         tls_server_name=overrides.tls_server_name or str(cluster.body.get("tls-server-name") or ""),
-        proxy_url=str(cluster.body.get("proxy-url") or ""),
+        proxy_url=proxy,
         certificate_pem=certificate,
         key_pem=key,
         headers=tuple(headers),
     )
+
+
+def _is_url(text: str) -> bool:
+    """Whether it says where to connect to."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"https", "http"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _credentials(
@@ -118,16 +138,28 @@ def _credentials(
 def _token(user: Entry) -> str:
     """A file with a token is read each time, since it may be renewed."""
     if (path := user.path("tokenFile")) is not None:
-        return _read(path).decode().strip()
+        return _read(path).decode(errors="replace").strip()
     return str(user.body.get("token") or "")
 
 
 def _impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [("Impersonate-User", str(user["as"]))] if user.get("as") else []
     found += [("Impersonate-Uid", str(user["as-uid"]))] if user.get("as-uid") else []
-    found += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or []]
+    found += [("Impersonate-Group", str(group)) for group in _listed("as-groups", user.get("as-groups"))]
     extra = user.get("as-user-extra") or {}
-    return found + [(f"Impersonate-Extra-{key}", str(value)) for key, values in extra.items() for value in values]
+    if not isinstance(extra, dict):
+        raise KubeconfigError("as-user-extra of the kubeconfig is no mapping")
+    return found + [
+        (f"Impersonate-Extra-{key}", str(value))
+        for key, values in extra.items()
+        for value in _listed(f"as-user-extra of {key}", values)
+    ]
+
+
+def _listed(what: str, value: Any) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise KubeconfigError(f"{what} of the kubeconfig is no list")
+    return value or []
 
 
 def _content(entry: Entry, name: str) -> bytes:
@@ -146,6 +178,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise KubeconfigError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise KubeconfigError(f"{str(path)!r} is no name of a file") from None
 
 
 def run_plugin(spec: Object, directory: Path) -> Object:

@@ -2,6 +2,7 @@ import pytest
 from typer.main import get_group
 from typer.testing import CliRunner
 
+from kcpcache import __version__
 from kcpcache.cli.app import app
 
 COMMANDS = sorted(get_group(app).commands)
@@ -19,6 +20,13 @@ def test_commands_are_completed_in_the_shell(typed: str, offered: list[str]):
     env = {"_KCPCACHE_COMPLETE": "complete_bash", "COMP_WORDS": f"kcpcache {typed}", "COMP_CWORD": "1"}
     completed = CliRunner().invoke(app, [], env=env, prog_name="kcpcache")
     assert completed.output.split() == offered
+
+
+def test_the_version_is_told_to_whoever_asks_as_of_any_program():
+    told = CliRunner().invoke(app, ["--version"])
+    assert told.exit_code == 0
+    assert told.output == CliRunner().invoke(app, ["version"]).output == f"kcpcache {__version__}\n"
+    assert "A Kubernetes-style API server" in CliRunner().invoke(app, ["--help"]).output
 
 
 def test_a_mistake_ends_with_an_error():

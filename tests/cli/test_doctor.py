@@ -1,6 +1,7 @@
 """The checks of ``kcpcache doctor``, each against something that is in order and something that is not."""
 
 import asyncio
+import errno
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,6 +216,24 @@ def test_without_the_right_to_the_cache_copies_are_not_looked_at():
     server = Server()
     del server.answers[f"{CACHE}abc{SHEETS}:hash"]
     assert remote(server) == {"copies": "warning: not looked at: that needs system:masters"}
+
+
+def test_a_root_directory_that_is_missing_or_closed_is_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    ran = CliRunner().invoke(app, ["doctor", "--root-dir", str(tmp_path / "nowhere")])
+    assert (ran.exit_code, type(ran.exception)) == (1, SystemExit)
+    assert f"error   root directory: not looked at: {tmp_path}/nowhere is not here" in ran.output
+
+    def closed(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(root / DATABASE))
+
+    monkeypatch.setattr("kcpcache.cli.local_checks.check_store", closed)
+    ran = CliRunner().invoke(app, ["doctor", "--root-dir", str(root)])
+    assert (ran.exit_code, type(ran.exception)) == (1, SystemExit)
+    assert f"error   root directory: {root}/kcpcache.db cannot be looked at: Permission denied" in ran.output
+    assert "mend: run it as the user that the server runs as" in ran.output
 
 
 def test_the_command_says_what_to_do_and_ends_with_an_error(

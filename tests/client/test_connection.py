@@ -173,6 +173,7 @@ def free_port() -> int:
         (Endpoint(f"https://127.0.0.1:{free_port()}"), "was refused - did you specify the right host or port"),
         (Endpoint("https://host.invalid"), "the host of host.invalid is not known"),
         (Endpoint("https://127.0.0.1:1", ca_pem="no"), "certificate authority of the kubeconfig is no PEM"),
+        (Endpoint("https://127.0.0.1:1", ca_pem="ü"), "certificate authority of the kubeconfig is no PEM"),
         (
             Endpoint("https://127.0.0.1:1", certificate_pem=b"no"),
             "client certificate and key of the kubeconfig do not fit",
@@ -229,6 +230,7 @@ def test_a_connection_is_asked_of_the_proxy_first(server):
         (Endpoint("https://x.io", proxy_url="http://p:1"), {"HTTPS_PROXY": "http://no"}, "http://p:1"),
         (Endpoint("https://x.io"), {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
         (Endpoint("https://x.io"), {"https_proxy": "http://p:1", "NO_PROXY": "y.io, z.io"}, "http://p:1"),
+        (Endpoint("https://x.io"), {"https_proxy": "p:1"}, "http://p:1"),
         (Endpoint("https://a.x.io"), {"https_proxy": "http://p:1", "no_proxy": "y.io,.x.io"}, None),
         (Endpoint("https://x.io"), {"https_proxy": "http://p:1", "NO_PROXY": "*"}, None),
         (Endpoint("https://127.0.0.1:6443"), {"HTTPS_PROXY": "http://p:1"}, None),
@@ -238,3 +240,9 @@ def test_a_connection_is_asked_of_the_proxy_first(server):
 def test_a_proxy_is_the_kubeconfigs_or_the_environments(endpoint, environ, proxy):
     found = proxy_for(endpoint, environ)
     assert (found and found.geturl()) == proxy
+
+
+@pytest.mark.parametrize("proxy", ["http://[bad", "http://p:abc", "http://"])
+def test_a_proxy_that_is_no_url_is_told(proxy):
+    with pytest.raises(UnreachableError, match=r"HTTPS_PROXY .* is no URL"):
+        proxy_for(Endpoint("https://x.io"), {"HTTPS_PROXY": proxy})
