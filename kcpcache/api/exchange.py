@@ -149,6 +149,12 @@ class Exchange:
             sent += _warning_headers(self.warnings)
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
+    @property
+    def prompt(self) -> bool:
+        """Whether ``write`` would not wait: the client has read enough of what it was sent."""
+        reply = self.scope.get(REPLY)
+        return reply is not None and not reply.waits
+
     async def write(self, chunk: bytes) -> None:
         """Send a piece of an answer that began without a length; waits while the client does not read."""
         self.sent_bytes += len(chunk)

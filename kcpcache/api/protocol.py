@@ -96,6 +96,11 @@ class Reply:
             self._written = True
             send_whole(cycle, self._transport, head, body)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the client has too much to read to be sent more."""
+        return self._cycle.flow.write_paused
+
     async def piece(self, data: bytes) -> None:
         """Send a piece of an answer in chunks that has begun. Waits while the client does not read."""
         cycle = self._cycle

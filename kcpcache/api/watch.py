@@ -57,6 +57,11 @@ class Stream(Protocol):
         """Send what comes before the first frame."""
         ...
 
+    @property
+    def prompt(self) -> bool:
+        """Whether ``write`` would not wait."""
+        ...
+
     async def write(self, frames: bytes) -> None:
         """Send frames, each ended by a newline. Waits while the client does not read."""
         ...
@@ -115,6 +120,11 @@ class HttpStream:
         """See ``Stream``."""
         await self._exchange.start(OK, ((b"content-type", b"application/json"),))
         await self._exchange.write(b"")  # the head waits for a body, and the first event may be long in coming
+
+    @property
+    def prompt(self) -> bool:
+        """See ``Stream``."""
+        return self._exchange.prompt
 
     async def write(self, frames: bytes) -> None:
         """See ``Stream``."""
@@ -241,7 +251,10 @@ class _Streaming:
         return b"".join((_BOOKMARK, self._shaper.bookmark(bookmark), _END))
 
     async def _send(self, frames: bytes) -> None:
-        await self._sent(self._stream.write(frames))
+        if self._stream.prompt:  # most of the time; a deadline would cost as much as the rest
+            await self._stream.write(frames)
+        else:
+            await self._sent(self._stream.write(frames))
 
     @staticmethod
     async def _sent(sending: Awaitable[None]) -> None:

@@ -58,6 +58,11 @@ class WebSocketStream:
         await self._receive()  # websocket.connect
         await self._send({"type": "websocket.accept", "subprotocol": protocol})
 
+    @property
+    def prompt(self) -> bool:
+        """See ``Stream``: it cannot be told."""
+        return False
+
     async def write(self, frames: bytes) -> None:
         """One message per line: JSON has no newline of its own. A client that has gone is noticed elsewhere."""
         with contextlib.suppress(*_OVER):

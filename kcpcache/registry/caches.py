@@ -73,13 +73,16 @@ class Subscription:
     async def drain(self, timeout_seconds: float | None = None) -> list[CacheEvent]:
         """What has come, waiting for something if there is nothing. Empty after the timeout or once closed."""
         if not self._events and not self.closed:
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            # ``asyncio.wait_for`` costs more than all the rest that a watch does about an event.
+            timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, self._wake)
             try:
-                await asyncio.wait_for(self._waiter, timeout_seconds)
-            except TimeoutError:
-                return []
+                await self._waiter
             finally:
                 self._waiter = None
+                if timer is not None:
+                    timer.cancel()
         return self.take()
 
     def take(self) -> list[CacheEvent]:

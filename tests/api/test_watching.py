@@ -176,6 +176,20 @@ async def test_many_changes_at_once_arrive_in_order_and_in_few_writes(world, bro
     assert found == [("ADDED", f"n{index:02}") for index in range(50)]
 
 
+async def test_events_for_a_client_that_reads_need_no_deadlines(world, browser, monkeypatch):
+    """A deadline for each would cost as much as all the rest of an event's way."""
+    deadlines = []
+    real = watching._Streaming._sent
+    monkeypatch.setattr(
+        watching._Streaming, "_sent", staticmethod(lambda sending: deadlines.append(1) or real(sending))
+    )
+    async with watch(browser, "&resourceVersion=0") as events:
+        for name in "abcde":
+            await world.create(name)
+            assert (await events.next())["object"]["metadata"]["name"] == name
+    assert len(deadlines) == 1  # for the head
+
+
 async def test_a_client_that_goes_leaves_nothing_behind(world, browser):
     async with watch(browser, "resourceVersion=0"):
         assert len(world.app.kubernetes.open_watches) == 1
