@@ -68,7 +68,9 @@ class Subscription:
             self.close()
             return
         self._events.append(event)
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():  # as ``_wake``: of many watchers most do not wait
+            waiter.set_result(None)
 
     async def drain(self, timeout_seconds: float | None = None) -> list[CacheEvent]:
         """What has come, waiting for something if there is nothing. Empty after the timeout or once closed."""
