@@ -18,6 +18,8 @@ from kcpcache.root_dir import KUBECONFIG
 
 _MARKS = {"ok": "[green]ok     [/green]", "warning": "[yellow]warning[/yellow]", "error": "[red]error  [/red]"}
 
+_COUNTED = (("error", "error"), ("warning", "warning"), ("ok", "check"))
+
 
 def doctor(
     root_dir: Annotated[Path | None, typer.Option(help="Where the server keeps everything.")] = None,
@@ -44,9 +46,14 @@ def doctor(
         console.print(finding.text, markup=False)
         if finding.mend:
             console.print(f"        mend: {finding.mend}", markup=False)
-    console.print(f"{counted['error']} errors, {counted['warning']} warnings, {counted['ok']} checks in order")
+    errors, warnings, checks = (_plural(counted[level], what) for level, what in _COUNTED)
+    console.print(f"{errors}, {warnings}, {checks} in order")
     if counted["error"]:
         raise typer.Exit(1)
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _findings(root: Path, kubeconfig: str, context: str, *, given: bool) -> Iterator[Finding]:

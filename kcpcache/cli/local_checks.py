@@ -5,17 +5,22 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kcpcache.cli.findings import Finding
 from kcpcache.root_dir import DATABASE, KEPT, RESTORING
 from kcpcache.storage.sqlite_copy import check_store
 from kcpcache.storage.store import StoreError
 
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
 _SOON = timedelta(days=30)
 """From when on a server issues its certificates anew at its start."""
 
 _AUTHORITIES = {"ca.crt", "client-ca.crt"}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _PUBLIC = ".crt"
 
 
@@ -61,6 +66,10 @@ def _certificate(path: Path, now: datetime) -> Finding:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         return Finding(check, "error", f"cannot be read: {error}", "restore it from a backup")
+    key = path.with_suffix(".key")
+    if key.exists() and not _fit(certificate, key):
+        mend = "restore the two from one backup, or remove both and restart to have a new pair made"
+        return Finding(check, "error", f"{key.name} is not its key", mend)
     ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
     if begins > now:
         return Finding(check, "error", f"is valid from {begins:%Y-%m-%d %H:%M} UTC on only", "set this machine's clock")
@@ -74,7 +83,18 @@ def _certificate(path: Path, now: datetime) -> Finding:
     return Finding(check, "ok", f"valid until {ends:%Y-%m-%d}")
 
 
+def _fit(certificate: "Certificate", key: Path) -> bool:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(key.read_bytes(), password=None).public_key() == certificate.public_key()
+    except (ValueError, TypeError):
+        return False
+
+
 def _modes(root: Path) -> Finding:
+    if root.stat().st_mode & _WRITABLE:
+        return Finding("file modes", "error", "others can put files of theirs into the directory", f"chmod 700 {root}")
     secret = [root / name for name in KEPT if not name.endswith(_PUBLIC) and (root / name).exists()]
     opened = [path for path in secret if path.stat().st_mode & _OTHERS]
     if opened:

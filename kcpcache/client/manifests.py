@@ -44,17 +44,23 @@ def read_manifests(file: Path, text: str | None = None) -> list[Manifest]:
         raise ManifestError(f"{file} cannot be read: {error}") from None
     except yaml_text.YamlError as error:
         raise ManifestError(f"{file} is not YAML: {yaml_text.one_line(error)}") from None
-    return [Manifest(obj, file, index) for index, obj in enumerate(_objects(documents, file))]
+    try:
+        return [Manifest(obj, file, index) for index, obj in enumerate(_objects(documents, file))]
+    except RecursionError:
+        raise ManifestError(f"{file} holds a list that contains itself, or lists too deep in each other") from None
 
 
 def _objects(documents: Iterable[Any], file: Path) -> Iterator[Object]:
     for document in documents:
         if isinstance(document, dict) and str(document.get("kind", "")).endswith(_LISTS) and "items" in document:
-            yield from _objects(document["items"] or [], file)
+            items = document["items"] or []
+            if not isinstance(items, list):
+                raise ManifestError(f"{file} holds a {document['kind']} whose items are no list")
+            yield from _objects(items, file)
             continue
         given = document if isinstance(document, dict) else {}
         metadata = given.get("metadata")
-        if not given.get("apiVersion") or not given.get("kind"):
+        if not all(isinstance(given.get(name), str) and given[name] for name in ("apiVersion", "kind")):
             raise ManifestError(f"{file} holds something without apiVersion and kind")
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
             raise ManifestError(f"{file} holds a {given['kind']} without metadata.name")

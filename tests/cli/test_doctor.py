@@ -72,6 +72,22 @@ def test_keys_open_to_others_are_found(root: Path):
     assert local(root) == {"file modes": "error: open to others: ca.key"}
 
 
+def test_a_directory_that_others_can_write_to_is_found(root: Path):
+    root.chmod(0o770)
+    assert local(root) == {"file modes": "error: others can put files of theirs into the directory"}
+
+
+def test_a_certificate_with_the_key_of_another_is_found(root: Path):
+    for name in ("admin.key", "ca.key"):
+        kept = (root / name).read_bytes()
+        for other in ((root / "apiserver.key").read_bytes(), b"rubbish"):
+            (root / name).write_bytes(other)
+            certificate = f"certificate {name.removesuffix('.key')}.crt"
+            assert local(root) == {certificate: f"error: {name} is not its key"}
+        (root / name).write_bytes(kept)
+    assert local(root) == {}
+
+
 def test_a_full_disk_and_an_unfinished_restore_are_found(root: Path, monkeypatch: pytest.MonkeyPatch):
     (root / RESTORING).mkdir()
     usage = shutil.disk_usage(root)
@@ -249,6 +265,7 @@ def test_the_command_says_what_to_do_and_ends_with_an_error(
     assert "error   file modes: open to others: ca.key" in ran.output
     assert f"mend: chmod 600 {root}/ca.key" in ran.output
     assert "error   server: no current context" in ran.output
+    assert "2 errors, 0 warnings, " in ran.output
     assert "checks in order" in ran.output
     assert "certificate" not in ran.output
     assert "ok      certificate ca.crt" in CliRunner().invoke(app, ["doctor", "-v", "--root-dir", str(root)]).output

@@ -40,6 +40,11 @@ def test_what_looks_like_a_date_is_text_and_what_looks_like_a_sum_too():
         ("kind: ConfigMap", "without apiVersion and kind"),
         ("{apiVersion: v1, kind: ConfigMap, metadata: {generateName: x}}", "a ConfigMap without metadata.name"),
         ("{apiVersion: v1, kind: ConfigMap}", "a ConfigMap without metadata.name"),
+        ("{apiVersion: 5, kind: [x], metadata: {name: x}}", "without apiVersion and kind"),
+        ("{apiVersion: v1, kind: List, items: 5}", "a List whose items are no list"),
+        ("&a {apiVersion: v1, kind: List, items: [*a]}", "a list that contains itself"),
+        ("[" * 100_000 + "]" * 100_000, "a.yaml is not YAML: it is nested more than 1000 levels deep"),
+        ("[" * 900 + "]" * 900 + " " * 1000, "without apiVersion and kind"),
         ("{", "a.yaml is not YAML"),
     ],
 )
