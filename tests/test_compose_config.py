@@ -40,7 +40,7 @@ def configured(compose: list[str], tmp_path_factory: pytest.TempPathFactory):
     def ask(profiles: tuple[str, ...], *command: str) -> str:
         given = [word for profile in profiles for word in ("--profile", profile)]
         asked = [*compose, "-f", str(directory / "compose.yaml"), *given, "config", *command]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(directory.parent)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
         answer = subprocess.run(asked, env=environment, cwd="/", capture_output=True, text=True, check=False)
         assert (answer.returncode, answer.stderr) == (0, "")
         return answer.stdout
@@ -54,6 +54,7 @@ def test_compose_accepts_the_file_without_a_warning_and_finds_what_the_profile_s
     started = {name for name, needed in SERVICES.items() if not needed or needed & {*profiles}}
     assert started <= set(found["services"]) <= set(SERVICES)  # 1.29 tells of all, whatever the profile
     assert set(found["volumes"]) >= {"data"}
+    assert found.get("name", "kcpcache") == "kcpcache"
 
 
 def test_the_images_sources_and_what_it_mounts_are_where_compose_looks(configured):
