@@ -1,10 +1,10 @@
 """Who asks: the authenticators that the settings call for, and what of a request they look at."""
 
-from kcpcache.api.services import Authenticate, RequestFacts
+from kcpcache.api.services import Authenticate, Impersonate, RequestFacts
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
 from kcpcache.auth.certificates import load_authorities
-from kcpcache.auth.front_proxy import FrontProxy, ProxyHeaders
+from kcpcache.auth.front_proxy import FrontProxy, Headers, ProxyHeaders
 from kcpcache.auth.impersonate import HEADER_PREFIX, impersonate, requested_user
 from kcpcache.auth.oidc import OidcClaims, OidcTokens
 from kcpcache.auth.oidc_keys import IssuerKeys
@@ -34,12 +34,12 @@ def authenticator_of(settings: Settings, trusted: TrustedFiles, accounts: Servic
     return authenticator
 
 
-def authenticate_with(authenticator: Authenticator, authorizer: Authorizer) -> Authenticate:
-    """Who asks, and as whom."""
+def authenticate_with(authenticator: Authenticator) -> Authenticate:
+    """Who asks."""
 
     async def authenticate(facts: RequestFacts) -> User:
-        headers = dict(facts.headers)
-        user = await authenticator.authenticate(
+        headers = dict(reversed(facts.headers))  # of several, the first counts, as in Go
+        return await authenticator.authenticate(
             Credentials(
                 facts.certificates,
                 _text(headers.get(b"authorization")),
@@ -47,16 +47,20 @@ def authenticate_with(authenticator: Authenticator, authorizer: Authorizer) -> A
                 facts.headers,
             )
         )
-        if facts.authenticated is not None:
-            facts.authenticated(user)
-        if not any(name.startswith(_IMPERSONATE) for name in headers):
-            return user
-        wanted = requested_user(
-            (name.decode("latin-1"), value.decode(errors="replace")) for name, value in facts.headers
-        )
-        return user if wanted is None else impersonate(user, wanted, facts.cluster, authorizer)
 
     return authenticate
+
+
+def impersonate_with(authorizer: Authorizer) -> Impersonate:
+    """As whom."""
+
+    def goes_on_as(user: User, headers: Headers, cluster: str) -> User:
+        if not any(name.startswith(_IMPERSONATE) for name, _ in headers):
+            return user
+        wanted = requested_user((name.decode("latin-1"), value.decode(errors="replace")) for name, value in headers)
+        return user if wanted is None else impersonate(user, wanted, cluster, authorizer)
+
+    return goes_on_as
 
 
 def _oidc(settings: Settings) -> OidcTokens:

@@ -43,7 +43,7 @@ from kcpcache.auth.rbac import Rbac
 from kcpcache.auth.service_accounts import ServiceAccountTokens, ensure_signing_key
 from kcpcache.auth.source import CachedGate, CachedPolicies, CachedRbac
 from kcpcache.auth.trusted_files import TlsFiles, TrustedFiles
-from kcpcache.authentication import authenticate_with, authenticator_of
+from kcpcache.authentication import authenticate_with, authenticator_of, impersonate_with
 from kcpcache.config import Settings
 from kcpcache.dashboard import routes as dashboard
 from kcpcache.meta import conditions
@@ -358,7 +358,8 @@ class Server:
             snapshot=serving.snapshot,
             find=wildcard.find,
             view=wildcard.view,
-            authenticate=authenticate_with(authenticator, authorizer),
+            authenticate=authenticate_with(authenticator),
+            impersonate=impersonate_with(authorizer),
             authorize=authorizer.authorize,
             admission=chain.admission,
             reviews=ReviewService(authorizer, authenticator, accounts),

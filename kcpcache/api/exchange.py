@@ -47,7 +47,8 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self._receive, self._send = scope, receive, send
         self.method: str = scope["method"]
-        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        # Of several headers of one name the first counts, as in Go: authentication must see the same one.
+        self.headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
         self.info: RequestInfo | None = None
         self.seat: Seat = EXEMPT
         self.resource: ResourceDefinition | None = None

@@ -184,14 +184,17 @@ class KubernetesHandler:
         resolve = self.services.resolve_cluster
         cluster = info.cluster if info.cluster == WILDCARD else resolve(info.cluster) or info.cluster
         connection = connection_of(exchange.scope)
-        trail = exchange.trail
+        trail, service, headers = exchange.trail, info.service, exchange.scope["headers"]
         if trail is not None:
             trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
-        told = None if trail is None else trail.authenticated
-        facts = RequestFacts(exchange.scope["headers"], connection.certificates, cluster, told)
-        user, service = await self.services.authenticate(facts), info.service
+        user = await self.services.authenticate(RequestFacts(headers, connection.certificates))
         if not info.explicit_cluster and service is None and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
             cluster = resolve(own[0]) or own[0]  # a ServiceAccount without a cluster in the URL is at home
+            if trail is not None:
+                trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
+        if trail is not None:
+            trail.authenticated(user)
+        user = self.services.impersonate(user, headers, cluster)
         if info.path not in PUBLIC_PATHS:
             await self._take_seat(exchange, user, cluster if service is None else service.arguments[0])
         if service is None:

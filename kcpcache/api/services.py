@@ -24,22 +24,19 @@ from kcpcache.registry.view import Admission, DeleteOptions, View, WriteOptions
 
 
 class RequestFacts(NamedTuple):
-    """What authentication may look at.
-
-    ``headers`` are as received (lower-case names), ``certificates`` what the client showed. ``cluster`` is the
-    logical cluster that the request is for, for the sake of impersonation; for an unknown one the text of the URL,
-    for a virtual workspace what is behind it.
-    ``authenticated`` is to be told who it is, before any impersonation.
-    """
+    """What authentication may look at: the headers as received (lower-case names), and what the client showed."""
 
     headers: Sequence[tuple[bytes, bytes]]
     certificates: CertificateChain
-    cluster: str
-    authenticated: Callable[[User], None] | None = None
 
 
 Authenticate: TypeAlias = Callable[[RequestFacts], Awaitable[User]]
-"""The user, impersonation included. Raises UnauthorizedError, ForbiddenError."""
+"""The user, before any impersonation. Raises UnauthorizedError."""
+Impersonate: TypeAlias = Callable[[User, Sequence[tuple[bytes, bytes]], str], User]
+"""``impersonate(user, headers, cluster)``: as whom the user goes on in a logical cluster. Raises ForbiddenError.
+
+For an unknown cluster its text in the URL, for a virtual workspace what is behind it.
+"""
 Authorize: TypeAlias = Callable[[Attributes], Decision]
 """Decides from memory, at once."""
 AdmissionFor: TypeAlias = Callable[[Attributes, WriteOptions | DeleteOptions], Admission]
@@ -103,6 +100,7 @@ class Services:
     snapshot: Callable[[str], Snapshot]
     view: Callable[[str, Resource, ServedVersion], View]
     authenticate: Authenticate
+    impersonate: Impersonate
     authorize: Authorize
     admission: AdmissionFor
     reviews: Reviews

@@ -179,6 +179,7 @@ async def world() -> AsyncIterator[World]:
         snapshot=lambda _cluster: served,
         view=view,
         authenticate=authenticate,
+        impersonate=lambda user, _headers, _cluster: user,
         authorize=authorize,
         admission=lambda _attributes, _options: Admission(_nothing, _nothing),
         reviews=Reviews(),

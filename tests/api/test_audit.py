@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,13 +74,13 @@ async def audited(world: Any) -> AsyncIterator[Audited]:
         headers = dict(facts.headers)
         if headers.get(b"authorization") == b"Bearer wrong":
             raise UnauthorizedError("Unauthorized")
-        user = User(headers.get(b"x-user", b"admin").decode())
-        assert facts.authenticated is not None
-        facts.authenticated(user)
-        wanted = headers.get(b"impersonate-user")
+        return User(headers.get(b"x-user", b"admin").decode())
+
+    def impersonate(user: User, headers: Sequence[tuple[bytes, bytes]], _cluster: str) -> User:
+        wanted = dict(headers).get(b"impersonate-user")
         return User(wanted.decode()) if wanted else user
 
-    services = dataclasses.replace(world.services, authenticate=authenticate, audit=audit)
+    services = dataclasses.replace(world.services, authenticate=authenticate, impersonate=impersonate, audit=audit)
     found = Audited(world, create_app(services), lines, log)
     async with found.client:
         yield found

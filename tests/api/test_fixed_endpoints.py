@@ -126,6 +126,37 @@ async def test_a_service_account_without_a_cluster_in_the_url_is_at_home(world):
     assert [attributes.cluster for attributes in world.asked] == ["ws", "root"]
 
 
+async def test_whom_a_service_account_may_impersonate_is_asked_at_home_where_the_request_goes(world):
+    from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
+
+    places = []
+
+    async def authenticate(_facts):
+        return User("system:serviceaccount:default:a", extra={CLUSTER_NAME_EXTRA: ("ws",)})
+
+    def impersonate(_user, _headers, cluster):
+        places.append(cluster)
+        return User("bob")
+
+    app = create_app(dataclasses.replace(world.services, authenticate=authenticate, impersonate=impersonate))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        for path in ("/api/v1/configmaps", "/api", "/clusters/root/api/v1/configmaps"):
+            await client.get(path)
+    assert places == [attributes.cluster for attributes in world.asked] == ["ws", "ws", "root"]
+
+
+async def test_somebody_with_a_cluster_of_his_own_by_impersonation_alone_is_where_the_requester_is(world):
+    from kcpcache.auth.user import CLUSTER_NAME_EXTRA, User
+
+    def impersonate(_user, _headers, _cluster):
+        return User("system:serviceaccount:default:a", extra={CLUSTER_NAME_EXTRA: ("ws",)})
+
+    app = create_app(dataclasses.replace(world.services, impersonate=impersonate))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        await client.get("/api/v1/configmaps")
+    assert [attributes.cluster for attributes in world.asked] == ["root"]
+
+
 async def test_a_virtual_workspace_decides_what_is_served_and_as_whom(world):
     from kcpcache.api.services import Workspace, find_in
     from kcpcache.auth.user import User

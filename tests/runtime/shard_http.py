@@ -44,6 +44,7 @@ class Http:
             snapshot=shard.serving.snapshot,
             view=shard.views.view,
             authenticate=self._authenticate,
+            impersonate=lambda user, _headers, _cluster: user,
             authorize=self.authorizer.authorize,
             admission=chain.admission,
             reviews=NoReviews(),

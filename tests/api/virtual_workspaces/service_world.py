@@ -96,6 +96,7 @@ async def running_service() -> AsyncIterator[ServiceWorld]:
             snapshot=serving.snapshot,
             view=views.view,
             authenticate=authenticate,
+            impersonate=lambda user, _headers, _cluster: user,
             authorize=authorizer.authorize,
             admission=chain.admission,
             reviews=_NoReviews(),
