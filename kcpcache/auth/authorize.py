@@ -1,16 +1,18 @@
 """May he: the order in which a request is judged, and the text of a refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 import orjson
 
 from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
+from kcpcache.auth.limited_rules import LimitedRules, limit_rules
 from kcpcache.auth.rbac import DENIED, Rbac
 from kcpcache.auth.rules import Rule
 from kcpcache.auth.subjects import binding_user, is_service_account_of, subjects_in
 from kcpcache.auth.user import ANONYMOUS, SYSTEM_KCP_ADMIN, User, service_account_of
 from kcpcache.meta.errors import ForbiddenError, forbidden
+from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
 
 WorkspaceState = Literal["missing", "system", "scheduling", "initializing", "ready", "unavailable", "deleting"]
@@ -18,6 +20,11 @@ WorkspaceState = Literal["missing", "system", "scheduling", "initializing", "rea
 
 PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 """What everybody may read, with all that is below (kubernetes-api §6)."""
+PUBLIC_RULE: Object = {
+    "verbs": ["get", "head"],
+    "nonResourceURLs": [path for public in sorted(PUBLIC_PATHS) for path in (public, f"{public}/*")],
+}
+"""The same as a rule."""
 ACCESS_VERB, ACCESS_PATH = "access", "/"
 """The right to enter a workspace at all, in ClusterRole system:kcp:workspace:access."""
 ACCESS_DENIED = "access denied"
@@ -59,6 +66,10 @@ class MaximalPermissionPolicy(Protocol):
 
         None for what is not bound, and for exports without a policy.
         """
+        ...
+
+    def served(self, cluster: str) -> Mapping[GroupResource, Iterable[str]]:
+        """All resources of the logical cluster, with the names of their subresources."""
         ...
 
 
@@ -116,16 +127,37 @@ class Authorizer:
         limit = self._rbac.allows(user, attributes, provider)
         return limit if limit.allowed else _BEYOND_POLICY
 
-    def rules_for(self, user: User, cluster: str, namespace: str) -> list[Object]:
-        """The RBAC rules that the user has in the namespace and in the cluster; none without access to it."""
+    def rules_for(self, user: User, cluster: str, namespace: str) -> LimitedRules:
+        """What ``authorize`` allows the user in the namespace and in the cluster, written as rules.
+
+        Without access that is only what is public. Policies of exports are taken into account.
+        """
         if user.is_master:
-            return [
+            everything = [
                 {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
                 {"verbs": ["*"], "nonResourceURLs": ["*"]},
             ]
+            return LimitedRules(everything, complete=True)
         if self._workspaces.state(cluster) not in _ENTERABLE or not self._may_enter(user, cluster):
-            return []
-        return self._rbac.rules_for(user, cluster, namespace)
+            return LimitedRules([PUBLIC_RULE], complete=True)
+        found = self._limited(user, cluster, namespace)
+        return found._replace(rules=[*found.rules, PUBLIC_RULE])
+
+    def _limited(self, user: User, cluster: str, namespace: str) -> LimitedRules:
+        everywhere = set(self._rbac.rules_held(user, cluster))
+        # A RoleBinding gives no paths, whatever its ClusterRole says: they are in no namespace.
+        held = [
+            rule for rule in self._rbac.rules_held(user, cluster, namespace) if rule.resources or rule in everywhere
+        ]
+        if self._policies is None:
+            return limit_rules(held, {}, {})
+        served, limiting = self._policies.served(cluster), self._binding_user(user, cluster)
+        limits = {}
+        for key in served:
+            provider = self._policies.provider(cluster, *key)
+            if provider is not None:
+                limits[key] = self._rbac.rules_held(limiting, provider, namespace)
+        return limit_rules(held, limits, served)
 
     def rules_held(self, user: User, cluster: str, namespace: str) -> tuple[Rule, ...]:
         """The user's rules as RBAC has them: what there is to hand on."""

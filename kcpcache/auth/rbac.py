@@ -144,12 +144,8 @@ class Rbac:
             named = self._remember(policy, key, named)
         return named
 
-    def rules_for(self, user: User, cluster: str, namespace: str = "") -> list[Object]:
-        """The rules, as they stand in the roles, that the user has in the cluster (and namespace), each once."""
-        return [rule.source for rule in self.rules_held(user, cluster, namespace)]
-
     def rules_held(self, user: User, cluster: str, namespace: str = "") -> tuple[Rule, ...]:
-        """The same rules, compiled."""
+        """The rules that the user has in the cluster (and namespace), each once."""
         policy = self._policies.get(cluster) or self._compile(cluster)
         seen = subjects_in(user, cluster)
         rules = (rule for grant in self._grants(policy, cluster, seen, namespace) for rule in grant.rules)

@@ -17,6 +17,7 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.objects import Object, name_of, namespace_of
 
 _GROUP = "authorization.k8s.io"
+_INCOMPLETE = "there are too many rules to compare all of them with the maximal permission policies of APIExports"
 _RESOURCE, _PATH = "spec.resourceAttributes", "spec.nonResourceAttributes"
 
 
@@ -51,13 +52,17 @@ def review_self_subject_access(review: Object, requester: User, cluster: str, au
 def review_self_subject_rules(review: Object, requester: User, cluster: str, authorizer: Authorizer) -> Object:
     """A SelfSubjectRulesReview with its status: all that the requester may in ``spec.namespace``.
 
-    Raises BadRequestError where no namespace is given. Whoever may not enter the workspace has no rules.
+    Raises BadRequestError where no namespace is given. Whoever may not enter the workspace has no rules but the public
+    one. ``incomplete`` where there are too many rules to compare them with the policies of exports.
     """
     namespace = _spec(review).get("namespace")
     if not isinstance(namespace, str) or not namespace:
         raise BadRequestError("no namespace on request")
-    status: Object = {"resourceRules": [], "nonResourceRules": [], "incomplete": False}
-    for rule in authorizer.rules_for(requester, cluster, namespace):
+    found = authorizer.rules_for(requester, cluster, namespace)
+    status: Object = {"resourceRules": [], "nonResourceRules": [], "incomplete": not found.complete}
+    if not found.complete:
+        status["evaluationError"] = _INCOMPLETE
+    for rule in found.rules:
         _sort_in(status, rule)
     return {**review, "status": status}
 

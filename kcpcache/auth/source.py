@@ -1,6 +1,6 @@
 """Where authorization finds its facts: RBAC objects, workspace states and permission policies, out of the caches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kcpcache.auth.authorize import WorkspaceState
 from kcpcache.auth.rbac import Rbac
@@ -85,3 +85,10 @@ class CachedPolicies:
         if export is not None and nested(export, "spec", "maximalPermissionPolicy", "local") is None:
             return None
         return found.bound.cluster  # an export that is gone cannot lift its limit
+
+    def served(self, cluster: str) -> Mapping[GroupResource, Iterable[str]]:
+        """What the logical cluster's catalog has, with the subresources of all versions."""
+        return {
+            key: {name for version in found.definition.versions for name in version.subresources}
+            for key, found in self._serving.snapshot(cluster).resources.items()
+        }

@@ -2,7 +2,7 @@ import pytest
 from rbac_world import World, cluster_role, cluster_role_binding, path_rule, role_binding, rule, subject
 
 from kcpcache.auth.attributes import Attributes, Decision, bind_attributes, content_attributes
-from kcpcache.auth.authorize import Authorizer, forbid
+from kcpcache.auth.authorize import PUBLIC_RULE, Authorizer, forbid
 from kcpcache.auth.rbac import Rbac
 from kcpcache.auth.user import ANONYMOUS, User
 
@@ -222,10 +222,15 @@ def test_a_change_of_access_counts_at_once():
 
 
 def test_rules_are_told_only_to_those_with_access():
-    assert authorizer(ENTERED).rules_for(ALICE, "ws", "default") == [*READ["rules"], *ENTER["rules"]]
-    assert authorizer(World().add("ws", READ, bound("reader"))).rules_for(ALICE, "ws", "default") == []
-    assert authorizer(ENTERED, ws="deleting").rules_for(ALICE, "ws", "default") == []
-    assert authorizer(World()).rules_for(MASTER, "gone", "default")[0]["verbs"] == ["*"]
+    def rules(decide, user=ALICE, cluster="ws"):
+        found = decide.rules_for(user, cluster, "default")
+        assert found.complete
+        return found.rules
+
+    assert rules(authorizer(ENTERED)) == [*READ["rules"], *ENTER["rules"], PUBLIC_RULE]
+    assert rules(authorizer(World().add("ws", READ, bound("reader")))) == [PUBLIC_RULE]
+    assert rules(authorizer(ENTERED, ws="deleting")) == [PUBLIC_RULE]
+    assert rules(authorizer(World()), MASTER, "gone")[0]["verbs"] == ["*"]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +302,7 @@ def test_a_workspace_that_requires_groups_lets_nobody_else_in(groups, allowed):
     alice = User("alice", groups=groups)
     decision = decide.authorize(get(alice))
     assert (decision.allowed, decision.reason == "access denied") == (allowed, not allowed)
-    assert bool(decide.rules_for(alice, "ws", "ns")) is allowed
+    assert (decide.rules_for(alice, "ws", "ns").rules != [PUBLIC_RULE]) is allowed
     assert decide.authorize(get(MASTER)).allowed
     assert decide.authorize_reference(get(alice)).allowed  # what is used from outside is not entered
     scoped = User("alice", groups=groups, extra={"authentication.kcp.io/scopes": ("cluster:other",)})

@@ -1,7 +1,7 @@
 import pytest
 from rbac_world import World, cluster_role, cluster_role_binding, path_rule, role_binding, rule, subject
 
-from kcpcache.auth.authorize import Authorizer
+from kcpcache.auth.authorize import PUBLIC_RULE, Authorizer
 from kcpcache.auth.rbac import Rbac
 from kcpcache.auth.review import (
     review_local_subject_access,
@@ -128,7 +128,7 @@ def test_a_rules_review_sorts_rules_by_their_kind(authorizer):
     asked = review("SelfSubjectRulesReview") | {"spec": {"namespace": "ns"}}
     assert review_self_subject_rules(asked, ALICE, "ws", authorizer)["status"] == {
         "resourceRules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}],
-        "nonResourceRules": [{"verbs": ["access"], "nonResourceURLs": ["/"]}],
+        "nonResourceRules": [{"verbs": ["access"], "nonResourceURLs": ["/"]}, PUBLIC_RULE],
         "incomplete": False,
     }
 

@@ -81,6 +81,10 @@ async def test_an_exports_maximal_permission_policy_limits_its_consumers(
         )
         assert (await http.request("POST", at, flavor, user="alice")).status_code == 201
         assert (await http.refused("GET", at, user="alice"))[0] == 403
+    owner = http.authorizer.rules_for(User("alice", groups=(AUTHENTICATED,)), consumer, "default")
+    told = [rule for rule in owner.rules if "flavors" in rule.get("resources", ())]
+    whole = [one for one in owner.rules if {"cloud.example.com", "*"} & set(one.get("apiGroups", ()))]
+    assert told == whole == [rule("cloud.example.com", "flavors", "create")] if limited else (not told and whole)
     await shard.delete(consumer, BINDINGS, "cloud")
     await shard.settled()
     assert policies.provider(consumer, "cloud.example.com", "flavors") is None
