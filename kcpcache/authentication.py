@@ -1,5 +1,6 @@
 """Who asks: the authenticators that the settings call for, and what of a request they look at."""
 
+from kcpcache.api.origin import is_of_another_site
 from kcpcache.api.services import Authenticate, Impersonate, RequestFacts
 from kcpcache.auth.authenticate import Authenticator, Credentials
 from kcpcache.auth.authorize import Authorizer
@@ -43,8 +44,9 @@ def authenticate_with(authenticator: Authenticator) -> Authenticate:
             Credentials(
                 facts.certificates,
                 _text(headers.get(b"authorization")),
-                _text(headers.get(b"sec-websocket-protocol")),
+                _text(b",".join(value for name, value in facts.headers if name == b"sec-websocket-protocol")),
                 facts.headers,
+                is_of_another_site(headers),
             )
         )
 

@@ -1,8 +1,9 @@
 """Whose page a browser's request comes from. Browsers show their user's certificate for every site's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from kcpcache.auth.authenticate import WEBSOCKET_TOKEN_PREFIX
 from kcpcache.meta.errors import ForbiddenError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -14,11 +15,21 @@ def require_own_page(headers: Mapping[bytes, bytes], *, with_token: bool) -> Non
 
     A page of another site that has a token was given it; a certificate it has only borrowed. Raises ForbiddenError.
     """
-    origin = headers.get(b"origin")
-    if origin is not None and not with_token and origin.partition(b"://")[2] != headers.get(b"host"):
+    if not with_token and is_of_another_site(headers):
         raise ForbiddenError("pages of other sites need a token: the certificate that the browser shows is not enough")
+
+
+def is_of_another_site(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a page of another site asks. Ours come over TLS: whoever can forge one without is another."""
+    origin = headers.get(b"origin")
+    return origin is not None and origin != b"https://" + headers.get(b"host", b"")
 
 
 def has_bearer(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a token is among the headers: unlike a password, no browser adds one by itself."""
     return headers.get(b"authorization", b"")[:7].lower() == b"bearer "
+
+
+def offers_token(protocols: Sequence[str]) -> bool:
+    """Whether a token is among a WebSocket's sub-protocols, where browsers let a page put one."""
+    return any(protocol.startswith(WEBSOCKET_TOKEN_PREFIX) for protocol in protocols)

@@ -8,10 +8,10 @@ from typing import Final
 
 from kcpcache.api.body import Receive
 from kcpcache.api.exchange import Message, Scope, Send
-from kcpcache.api.origin import require_own_page
+from kcpcache.api.origin import offers_token, require_own_page
+from kcpcache.auth.authenticate import WEBSOCKET_TOKEN_PREFIX
 from kcpcache.meta.errors import BadRequestError
 
-BEARER_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
 _NORMAL: Final = 1000
 _OVER: Final = (OSError, RuntimeError)
 """What sending raises when the client has gone, and when uvicorn has closed the socket: for a ping that had no answer,
@@ -33,7 +33,7 @@ def as_http(scope: Scope, send: Send) -> tuple[Scope, Send]:
 
 def chosen_protocol(offered: list[str]) -> str | None:
     """The sub-protocol to answer with: the first that is not a token; None where there is none."""
-    return next((protocol for protocol in offered if not protocol.startswith(BEARER_PREFIX)), None)
+    return next((protocol for protocol in offered if not protocol.startswith(WEBSOCKET_TOKEN_PREFIX)), None)
 
 
 class WebSocketStream:
@@ -44,8 +44,7 @@ class WebSocketStream:
 
     def require_own_page(self) -> None:
         """See ``Stream``. A token among the sub-protocols counts as one."""
-        offered = self._scope.get("subprotocols") or ()
-        with_token = any(protocol.startswith(BEARER_PREFIX) for protocol in offered)
+        with_token = offers_token(self._scope.get("subprotocols") or ())
         require_own_page(dict(self._scope["headers"]), with_token=with_token)
 
     def require_watch(self) -> None:

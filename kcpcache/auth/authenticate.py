@@ -14,17 +14,23 @@ from kcpcache.auth.tokens import TokenAuthenticator, token_digest
 from kcpcache.auth.user import ANONYMOUS, User, with_standard_group
 from kcpcache.meta.errors import UnauthorizedError
 
-_WEBSOCKET_PREFIX = "base64url.bearer.authorization.k8s.io."
+WEBSOCKET_TOKEN_PREFIX = "base64url.bearer.authorization.k8s.io."
+"""Before a token in ``Sec-WebSocket-Protocol``."""
 _REMEMBERED = 4096
 
 
 class Credentials(NamedTuple):
-    """What a request shows: certificates, ``Authorization`` and ``Sec-WebSocket-Protocol``, and all its headers."""
+    """What a request shows: certificates, ``Authorization`` and ``Sec-WebSocket-Protocol``, and all its headers.
+
+    ``from_another_site``: a browser sends it for a page that may show a token of its own, and not the certificate
+    of whoever looks at the page.
+    """
 
     certificates: CertificateChain = ()
     authorization: str | None = None
     websocket_protocols: str | None = None
     headers: Headers = ()
+    from_another_site: bool = False
 
 
 class _Memory:
@@ -80,7 +86,8 @@ class Authenticator:
                 if told is not None:
                     return with_standard_group(told)
             try:
-                return self._certificate_user(credentials.certificates, now)
+                if not (credentials.from_another_site and _claims_token(credentials)):
+                    return self._certificate_user(credentials.certificates, now)
             except UnauthorizedError:
                 failed = True
         token = bearer_token(credentials)
@@ -129,9 +136,14 @@ def bearer_token(credentials: Credentials) -> str | None:
         return token.strip() or None
     for protocol in (credentials.websocket_protocols or "").split(","):
         encoded = protocol.strip()
-        if encoded.startswith(_WEBSOCKET_PREFIX):
-            return _decoded(encoded.removeprefix(_WEBSOCKET_PREFIX))
+        if encoded.startswith(WEBSOCKET_TOKEN_PREFIX):
+            return _decoded(encoded.removeprefix(WEBSOCKET_TOKEN_PREFIX))
     return None
+
+
+def _claims_token(credentials: Credentials) -> bool:
+    """Whether there is anything like a token, be it good or not."""
+    return bool(credentials.authorization) or WEBSOCKET_TOKEN_PREFIX in (credentials.websocket_protocols or "")
 
 
 def _decoded(encoded: str) -> str:

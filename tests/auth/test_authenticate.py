@@ -125,6 +125,21 @@ async def test_a_certificate_goes_before_a_token(authenticator, alice):
     assert (await authenticator.authenticate(both)).name == "alice"
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [{"authorization": "Bearer wrong"}, {"websocket_protocols": f"v1, {websocket('wrong')}"}],
+    ids=["header", "sub-protocol"],
+)
+async def test_a_page_of_another_site_that_claims_a_token_is_judged_by_that_alone(authenticator, alice, shown):
+    """Any text looks like a token; the certificate is its visitor's, and a WebSocket shows the page what comes."""
+    shown = Credentials((alice,), from_another_site=True, **shown)
+    with pytest.raises(UnauthorizedError):
+        await authenticator.authenticate(shown)
+    good = Credentials((alice,), authorization="Bearer secret", from_another_site=True)
+    assert (await authenticator.authenticate(good)).name == "bob"
+    assert (await authenticator.authenticate(Credentials((alice,), from_another_site=True))).name == "alice"
+
+
 async def test_the_same_credentials_give_the_very_same_user(authenticator, alice):
     for credentials in (Credentials(certificates=(alice,)), Credentials(authorization="Bearer secret")):
         first = await authenticator.authenticate(credentials)
