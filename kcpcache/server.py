@@ -444,10 +444,10 @@ class Server:
 
 
 def _websocket(**arguments: Any) -> asyncio.Protocol:
-    """Uvicorn's protocol for WebSockets, imported by the first that there is."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    """The protocol for WebSockets, imported by the first that there is."""
+    from kcpcache.api.websocket_protocol import KubernetesWebSocket
 
-    return WebSocketsSansIOProtocol(**arguments)
+    return KubernetesWebSocket(**arguments)
 
 
 def _unbound(lookup: Lookup) -> str | None:

@@ -77,6 +77,7 @@ def fixed_application(services: Services, kubernetes: KubernetesHandler) -> Fast
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # it would lead to whatever the Host header says
         lifespan=lifespan,
     )
     for path in sorted(HEALTH_PATHS):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+import httptools
 import orjson
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -32,7 +33,7 @@ PLAIN_HEADS: Final = {
 """What almost every answer begins with."""
 _OK: Final = 200
 MOST_HEAD_BYTES: Final = 64 * 1024
-"""Of a request's line and headers, as far as they come in more than one piece."""
+"""Of a request's line and headers."""
 LOOK_SECONDS: Final = 16.0
 """Who lets the server wait for the same at two looks in a row is cut off: after 32 seconds at the most, as in kube."""
 _GOODBYE_SECONDS: Final = 0.5
@@ -40,6 +41,7 @@ _ENCODING_DER: Final = 2
 _PROVISIONAL: Final = b"HTTP/1.1 1"
 _WORTH_NO_COPY_BYTES: Final = 16 * 1024
 """To copy this much costs more than TLS records of their own for what is before and after it."""
+_WITH_HOST, _VERSIONS = "1.1", frozenset({"1.0", "1.1"})
 
 
 class Connection:
@@ -158,7 +160,9 @@ class KubernetesProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, most_connections: int = sys.maxsize, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._most_connections = most_connections
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = self._hosts = 0
+        self._has_head = False
+        self._refusal: StatusError | None = None
         self._ended: object = None  # the scope of the last request that has come as a whole
         self._awaited: object = None
         self._next_look: asyncio.TimerHandle | None = None
@@ -190,7 +194,38 @@ class KubernetesProtocol(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         if self._head_bytes > MOST_HEAD_BYTES and self in self.connections and not self.transport.is_closing():
-            self._refuse(RequestHeaderFieldsTooLargeError(f"the headers are larger than {MOST_HEAD_BYTES} bytes"))
+            self._refuse(_too_large())
+
+    def on_message_begin(self) -> None:
+        """Begin to count what the request's head has."""
+        super().on_message_begin()
+        self._has_head, self._header_bytes, self._hosts = False, 0, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. What comes after a body is none: no proxy in front has looked at it."""
+        if self._has_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self._header_bytes += len(name) + len(value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begin with the request, unless it is for no host or for several (RFC 9112, 3.2), or has too large a head."""
+        self._has_head = True
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
+            self._refusal = BadRequestError(f"this server speaks HTTP/1.1, not HTTP/{version}")
+        elif self._hosts > 1 or (version == _WITH_HOST and not self._hosts):
+            self._refusal = BadRequestError("a request has exactly one Host header")
+        elif self._header_bytes + len(self.url) > MOST_HEAD_BYTES:
+            self._refusal = _too_large()
+        if self._refusal is not None:
+            raise httptools.HttpParserError  # ends the parser
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that the request has come as a whole; uvicorn does not, once it is answered."""
@@ -199,7 +234,7 @@ class KubernetesProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP. In place of uvicorn's own, which is no Status."""
-        self._refuse(BadRequestError(msg))
+        self._refuse(self._refusal or BadRequestError(msg))
 
     def _refuse(self, error: StatusError) -> None:
         body = orjson.dumps(error.status())
@@ -281,6 +316,10 @@ class KubernetesProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.loop.call_later(_GOODBYE_SECONDS, self._leave, closing)
+
+
+def _too_large() -> StatusError:
+    return RequestHeaderFieldsTooLargeError(f"the headers are larger than {MOST_HEAD_BYTES} bytes")
 
 
 def _peer_certificates(tls: Any) -> CertificateChain:

@@ -30,6 +30,7 @@ HEADERS: Final = {
     "cache-control": "no-cache",  # asked again each time, and answered with 304 as long as it is the same
 }
 _NOT_MODIFIED: Final = 304
+_FOUND_ELSEWHERE: Final = 307
 
 
 def router() -> APIRouter:
@@ -39,7 +40,12 @@ def router() -> APIRouter:
         path = PATH if file.name == _INDEX else f"{PATH}/{file.name}"
         route = _route(file.read_bytes(), _TYPES[file.suffix])
         found.add_api_route(path, route, methods=["GET", "HEAD"], response_class=Response)
+    found.add_api_route(f"{PATH}/", _to_the_page, methods=["GET", "HEAD"], response_class=Response)
     return found
+
+
+async def _to_the_page() -> Response:
+    return Response(status_code=_FOUND_ELSEWHERE, headers=HEADERS | {"location": PATH})
 
 
 def _route(content: bytes, content_type: str) -> Callable[[Request], Awaitable[Response]]:

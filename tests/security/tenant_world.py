@@ -1,10 +1,10 @@
 """One provider and two tenants on a server in this process."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from server_in_process import Http, server_in_process
 from tenants import (
@@ -24,6 +24,12 @@ from tenants import (
 TOKENS = 'admin-token,root,u-0,"system:masters"\nmallory-token,mallory,u-1\nvictor-token,victor,u-2\n'
 
 
+class Serve(Protocol):
+    """Runs a server, asked as nobody, for users with these tokens."""
+
+    def __call__(self, folder: Path, tokens: str, /) -> AbstractAsyncContextManager[Http]: ...
+
+
 @dataclass
 class World:
     """``alpha`` is the attacker, ``bravo`` what it is after, ``nobody`` like bravo in all but being there."""
@@ -37,9 +43,9 @@ class World:
 
 
 @asynccontextmanager
-async def tenant_world(folder: Path) -> AsyncIterator[World]:
+async def tenant_world(folder: Path, serve: Serve = server_in_process) -> AsyncIterator[World]:
     """Mallory administers alpha, victor bravo, and neither anything else."""
-    async with server_in_process(folder, TOKENS) as nobody:
+    async with serve(folder, TOKENS) as nobody:
         admin, mallory, victor = (nobody.as_user(f"{name}-token") for name in ("admin", "mallory", "victor"))
         for path in (ORG, PROVIDER):
             await make_workspace(admin, path)
