@@ -12,7 +12,7 @@ from kcpcache.api.paths import WILDCARD, RequestInfo
 from kcpcache.api.services import AdmissionFor, Workspace, find_in
 from kcpcache.auth.attributes import Attributes
 from kcpcache.auth.authorize import Authorizer
-from kcpcache.auth.user import SYSTEM_MASTERS, User, user_from_info, with_standard_group
+from kcpcache.auth.user import SCOPES_EXTRA, SYSTEM_MASTERS, User, user_from_info, with_standard_group
 from kcpcache.meta.errors import ForbiddenError, forbidden
 from kcpcache.registry.catalog import Resource, Snapshot, SnapshotPool, StoredResource
 from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
@@ -112,8 +112,10 @@ class InitializingWorkspacesHandler:
         if known is None or not known.owner.get("username"):
             raise _refused(info, f'workspace "{info.cluster}" has no owner to act as')
         owner = user_from_info(known.owner)
-        # A workspace is handed over to be initialized, not the power over all others.
-        owner = replace(owner, groups=tuple(group for group in owner.groups if group != SYSTEM_MASTERS))
+        # A workspace is handed over to be initialized, not what its owner may do in all others.
+        groups = tuple(group for group in owner.groups if group != SYSTEM_MASTERS)
+        scopes = (*owner.extra.get(SCOPES_EXTRA, ()), f"cluster:{cluster}")
+        owner = replace(owner, groups=groups, extra={**owner.extra, SCOPES_EXTRA: scopes})
         snapshot, guard = self._serving.snapshot(cluster), self._guard.guard(cluster, initializer)
         return Workspace(
             cluster=cluster,

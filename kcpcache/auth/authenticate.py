@@ -17,6 +17,8 @@ from kcpcache.meta.errors import UnauthorizedError
 WEBSOCKET_TOKEN_PREFIX = "base64url.bearer.authorization.k8s.io."
 """Before a token in ``Sec-WebSocket-Protocol``."""
 _REMEMBERED = 4096
+_LONGEST_CHAIN_BYTES = 16 * 1024
+"""Of the certificates that a user is remembered by: strangers' ones may come with it, each time others."""
 
 
 class Credentials(NamedTuple):
@@ -111,7 +113,10 @@ class Authenticator:
         if known is not None:
             return known
         user, expires = client_user(chain, self._authorities, now)
-        return self._by_certificate.remember(chain, with_standard_group(user), expires)
+        user = with_standard_group(user)
+        if sum(map(len, chain)) > _LONGEST_CHAIN_BYTES:
+            return user
+        return self._by_certificate.remember(chain, user, expires)
 
     async def _token_user(self, token: str, now: float) -> User:
         digest = token_digest(token)

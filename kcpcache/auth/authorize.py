@@ -7,7 +7,7 @@ import orjson
 
 from kcpcache.auth.attributes import ALL_CLUSTERS, Attributes, Decision
 from kcpcache.auth.limited_rules import LimitedRules, limit_rules
-from kcpcache.auth.rbac import DENIED, Rbac
+from kcpcache.auth.rbac import DENIED, LONGEST_REMEMBERED, Rbac
 from kcpcache.auth.rules import Rule
 from kcpcache.auth.subjects import binding_user, is_service_account_of, subjects_in
 from kcpcache.auth.user import ANONYMOUS, SYSTEM_KCP_ADMIN, User, service_account_of
@@ -80,7 +80,7 @@ class Authorizer:
         self._rbac = rbac
         self._workspaces = workspaces
         self._policies = policies
-        self._binding_users: dict[tuple[str, str], User] = {}
+        self._binding_users: dict[tuple[str, str, str], User] = {}
 
     def authorize(self, attributes: Attributes) -> Decision:
         """The decision on one request; nothing is raised, see ``forbid`` for the refusal."""
@@ -97,7 +97,7 @@ class Authorizer:
         if decision.allowed and attributes.is_resource and self._policies is not None:
             provider = self._policies.provider(cluster, attributes.group, attributes.resource)
             if provider is not None:
-                limit = self._rbac.allows(self._binding_user(user, cluster), attributes, provider)
+                limit = self._rbac.allows(self._binding_user(user, cluster, provider), attributes, provider)
                 return decision if limit.allowed else _BEYOND_POLICY
         return decision
 
@@ -123,7 +123,7 @@ class Authorizer:
         """
         if attributes.user.is_master:
             return _MASTER
-        user = self._binding_user(attributes.user, attributes.cluster)
+        user = self._binding_user(attributes.user, attributes.cluster, provider)
         limit = self._rbac.allows(user, attributes, provider)
         return limit if limit.allowed else _BEYOND_POLICY
 
@@ -151,11 +151,11 @@ class Authorizer:
         ]
         if self._policies is None:
             return limit_rules(held, {}, {})
-        served, limiting = self._policies.served(cluster), self._binding_user(user, cluster)
-        limits = {}
+        served, limits = self._policies.served(cluster), {}
         for key in served:
             provider = self._policies.provider(cluster, *key)
             if provider is not None:
+                limiting = self._binding_user(user, cluster, provider)
                 limits[key] = self._rbac.rules_held(limiting, provider, namespace)
         return limit_rules(held, limits, served)
 
@@ -173,13 +173,15 @@ class Authorizer:
             return False
         return self._rbac.allows(user, _ENTER, cluster).allowed or is_service_account_of(user, cluster)
 
-    def _binding_user(self, user: User, cluster: str) -> User:
-        key = (user.fingerprint, cluster)
+    def _binding_user(self, user: User, cluster: str, provider: str) -> User:
+        key = (user.fingerprint, cluster, provider)
         found = self._binding_users.get(key)
         if found is None:
+            found = binding_user(user, cluster, provider)
             if len(self._binding_users) >= _BINDING_USERS:
                 self._binding_users.clear()
-            found = self._binding_users[key] = binding_user(user, cluster)
+            if len(user.fingerprint) <= LONGEST_REMEMBERED:
+                self._binding_users[key] = found
         return found
 
 

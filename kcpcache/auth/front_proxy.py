@@ -16,6 +16,7 @@ from kcpcache.meta.errors import UnauthorizedError
 Headers = Sequence[tuple[bytes, bytes]]
 """As received: names in lower case, one pair for each time a header stands there."""
 _REMEMBERED = 64
+_LONGEST_CHAIN_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class FrontProxy:
             return False
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        self._known[chain] = expires
+        if sum(map(len, chain)) <= _LONGEST_CHAIN_BYTES:
+            self._known[chain] = expires
         return True
 
     def _extra(self, headers: Headers) -> dict[str, tuple[str, ...]]:

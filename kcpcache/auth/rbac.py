@@ -18,6 +18,8 @@ SYSTEM_ADMIN_CLUSTER = "system:admin"
 DENIED = Decision(False)
 _DECISIONS_PER_CLUSTER = 4096
 _DECISIONS = 65536
+LONGEST_REMEMBERED = 2048
+"""Characters of what a decision was asked with: reviews may ask with names of megabytes, each time with another."""
 _CLUSTER_ROLE = "ClusterRole"
 
 
@@ -98,7 +100,8 @@ class Rbac:
     """Decides by the Roles and bindings of ``source``.
 
     A decision is remembered until ``invalidate``. At most 65,536 are, and at most 4,096 of one cluster, so that
-    nobody can fill the memory, nor one tenant's requests push out all others' decisions for long.
+    nobody can fill the memory, nor one tenant's requests push out all others' decisions for long; none that was asked
+    with more than 2,048 characters.
     """
 
     def __init__(self, source: RbacSource) -> None:
@@ -160,6 +163,8 @@ class Rbac:
         return None if role is None else compile_rules(role)
 
     def _remember(self, policy: _Policy, key: tuple[str | bool, ...], decision: Decision) -> Decision:
+        if sum(len(part) for part in key if isinstance(part, str)) > LONGEST_REMEMBERED:
+            return decision
         if self._decisions >= _DECISIONS:
             for other in self._policies.values():
                 other.decisions.clear()

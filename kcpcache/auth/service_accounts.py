@@ -40,6 +40,7 @@ _ALGORITHM = "ES256"
 _ISSUED = "authentication.kubernetes.io/issued-credential-id"
 _PRIVATE = "kubernetes.io"
 _REMEMBERED = 4096
+_LONGEST_REMEMBERED = 8 * 1024
 _LONGEST_SECONDS = 365 * 24 * 3600
 _DELETED_LEEWAY_SECONDS = 60
 
@@ -62,7 +63,8 @@ def ensure_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
 class ServiceAccountTokens:
     """Issues tokens, and is a link in the chain of authenticators. Used on the event loop.
 
-    That a token was signed here is remembered for 4,096 tokens; whether its account still lives is asked every time.
+    That a token was signed here is remembered for 4,096 tokens of up to 8 KiB; whether its account still lives is asked
+    every time.
     """
 
     def __init__(
@@ -160,7 +162,8 @@ class ServiceAccountTokens:
                 return None
             if len(self._verified) >= _REMEMBERED:
                 self._verified.popitem(last=False)
-            self._verified[digest] = claims
+            if len(token) <= _LONGEST_REMEMBERED:
+                self._verified[digest] = claims
         if not claims["nbf"] <= self._clock() + 1 or claims["exp"] <= self._clock():
             raise UnauthorizedError
         return claims

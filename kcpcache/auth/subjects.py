@@ -42,9 +42,8 @@ def subjects_in(user: User, cluster: str) -> Subjects:
     ServiceAccount of another cluster is ``system:kcp:serviceaccount:<cluster>:<namespace>:<name>``, and of no other
     groups than ``system:authenticated`` and ``system:cluster:<cluster>`` (as in kcp).
     """
-    scopes = _scopes(user)
-    if scopes is not None and cluster not in scopes:
-        return Subjects((ANONYMOUS_NAME,), _groups_from(user, scopes), None, (ANONYMOUS_NAME,))
+    if (nobody := _out_of_scope(user, cluster)) is not None:
+        return nobody
     account = service_account_of(user.name)
     if account is None:
         return Subjects((user.name,), user.groups, None, (user.name,))
@@ -80,17 +79,26 @@ def global_name(user: User) -> str:
     return global_service_account_name(home[0], *account) if account and home else user.name
 
 
-def binding_user(user: User, consumer: str) -> User:
-    """The user as a maximal permission policy sees it: name and groups behind ``apis.kcp.io:binding:``.
+def binding_user(user: User, consumer: str, provider: str) -> User:
+    """The user as a maximal permission policy in ``provider`` sees it: name and groups behind ``apis.kcp.io:binding:``.
 
     What it is in ``consumer`` counts, and a ServiceAccount goes by its global name, so that two consumers'
-    accounts of one name are two. Scopes are dropped: the policy limits and never grants.
+    accounts of one name are two. Whoever has scopes is impersonated, perhaps by the consumer's own administrator, and
+    is nobody in particular where the policy is: else the consumer would choose what limits it.
     """
-    seen = subjects_in(user, consumer)
+    seen = _out_of_scope(user, provider) or subjects_in(user, consumer)
     name = seen.names[-1]
     if seen.service_account and not seen.global_names:
         name = global_service_account_name(consumer, *seen.service_account)
     return User(BINDING_PREFIX + name, groups=tuple(BINDING_PREFIX + group for group in seen.groups))
+
+
+def _out_of_scope(user: User, cluster: str) -> Subjects | None:
+    """What is left of the user where none of its scopes is; None where it is itself."""
+    scopes = _scopes(user)
+    if scopes is None or cluster in scopes:
+        return None
+    return Subjects((ANONYMOUS_NAME,), _groups_from(user, scopes), None, (ANONYMOUS_NAME,))
 
 
 def _scopes(user: User) -> list[str] | None:

@@ -165,16 +165,18 @@ def oracle(world, facts, a):
     if facts.state(a.cluster) != "ready" or not (at_home or granted(world, a.cluster, enter, *who)):
         return False
     provider = facts.provider(a.cluster, a.group, a.resource) if a.is_resource else None
-    bound = [BOUND + names[-1]], [BOUND + group for group in groups], [BOUND + names[-1]], None
+    limited_as, limited_groups = names[-1], groups
+    if SCOPES in a.user.extra and f"system:cluster:{provider}" not in scopes_of(a.user):
+        limited_as, limited_groups = "system:anonymous", seen(a.user, "out of all scopes")[1]
+    bound = [BOUND + limited_as], [BOUND + group for group in limited_groups], [BOUND + limited_as], None
     return granted(world, a.cluster, a, *who) and (provider is None or granted(world, provider, a, *bound))
 
 
 def seen(user, cluster):
     """Names, groups, names that system:admin knows too, and the account if it lives in the cluster."""
     known = "system:authenticated" if "system:authenticated" in user.groups else "system:unauthenticated"
-    scopes = [scope.replace("cluster:", "system:cluster:").split(",") for scope in user.extra.get(SCOPES, ())]
-    shared = [each for each in scopes[0] if all(each in scope for scope in scopes)] if scopes else []
-    if scopes and f"system:cluster:{cluster}" not in shared:
+    shared = scopes_of(user)
+    if SCOPES in user.extra and f"system:cluster:{cluster}" not in shared:
         return ["system:anonymous"], [known, *shared], ["system:anonymous"], None
     if HOME not in user.extra:
         return [user.name], list(user.groups), [user.name], None
@@ -183,6 +185,11 @@ def seen(user, cluster):
     if home == cluster:
         return [user.name, alias], list(user.groups), [alias], (space, name)
     return [alias], [known, f"system:cluster:{home}"], [alias], None
+
+
+def scopes_of(user):
+    scopes = [scope.replace("cluster:", "system:cluster:").split(",") for scope in user.extra.get(SCOPES, ())]
+    return [each for each in scopes[0] if all(each in scope for scope in scopes)] if scopes else []
 
 
 def granted(world, cluster, a, names, groups, global_names, local):

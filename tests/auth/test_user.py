@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kcpcache.auth.subjects import Subjects, binding_user, global_name, is_service_account_of, subjects_in, with_home
@@ -95,16 +97,22 @@ def test_a_scoped_user_is_nobody_outside_its_scopes_but_for_where_it_is_at_home(
 
 def test_two_consumers_accounts_of_one_name_are_two_in_a_policy():
     users = [User(ACCOUNT, groups=("g",), extra={"authentication.kcp.io/cluster-name": (home,)}) for home in "ab"]
-    names = [binding_user(user, home).name for user, home in zip(users, "ab", strict=True)]
+    names = [binding_user(user, home, "provider").name for user, home in zip(users, "ab", strict=True)]
     assert names == [f"apis.kcp.io:binding:system:kcp:serviceaccount:{home}:default:robot" for home in "ab"]
 
 
 def test_a_policy_sees_name_and_groups_behind_the_prefix_and_nothing_else():
     user = User("alice", "7", ("g", "system:masters"), {SCOPES: ("cluster:here",)})
-    seen = binding_user(user, "here")
-    assert seen == User(
-        "apis.kcp.io:binding:alice", groups=("apis.kcp.io:binding:g", "apis.kcp.io:binding:system:masters")
-    )
+    expected = User("apis.kcp.io:binding:alice", groups=("apis.kcp.io:binding:g", "apis.kcp.io:binding:system:masters"))
+    assert binding_user(replace(user, extra={}), "here", "provider") == expected
+    assert binding_user(user, "here", "here") == expected
+
+
+def test_a_policy_elsewhere_sees_nobody_in_particular_in_whom_a_consumers_administrator_impersonates():
+    """He may be anybody in his own workspace: what limits him there must not be for him to choose."""
+    user = User("alice", groups=("g", KNOWN), extra={SCOPES: ("cluster:here",)})
+    groups = (f"apis.kcp.io:binding:{KNOWN}", "apis.kcp.io:binding:system:cluster:here")
+    assert binding_user(user, "here", "provider") == User("apis.kcp.io:binding:system:anonymous", groups=groups)
 
 
 def test_only_a_token_makes_an_account_certain():

@@ -10,7 +10,7 @@ from server_process import server_process
 from tenant_world import World, tenant_world
 from tenants import name_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

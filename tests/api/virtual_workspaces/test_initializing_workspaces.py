@@ -174,6 +174,26 @@ async def test_a_master_who_owns_a_workspace_does_not_hand_over_his_power(world:
     assert code == httpx.codes.FORBIDDEN
 
 
+@pytest.mark.parametrize("kind", ["User", "Group"])
+async def test_what_the_owner_may_in_other_workspaces_is_not_handed_over(
+    world: ServiceWorld, waiting: str, kind: str
+) -> None:
+    """Else whoever writes a type of workspaces would have the rights of all who use it; what all may, he may too."""
+    rbac, name = "rbac.authorization.k8s.io", {"User": "alice", "Group": "system:authenticated"}[kind]
+    rules = [{"verbs": ["bind"], "apiGroups": ["apis.kcp.io"], "resources": ["apiexports"]}]
+    await world.shard.create("root", CLUSTER_ROLES, "bind", rules=rules)
+    role = {"apiGroup": rbac, "kind": "ClusterRole", "name": "bind"}
+    subjects = [{"apiGroup": rbac, "kind": kind, "name": name}]
+    await world.shard.create("root", CLUSTER_ROLE_BINDINGS, "bind", roleRef=role, subjects=subjects)
+    binding = {
+        "metadata": {"name": "x"},
+        "spec": {"reference": {"export": {"path": "root", "name": "shards.core.kcp.io"}}},
+    }
+    url = f"{SERVICE}/clusters/{waiting}/apis/apis.kcp.io/v1alpha2/apibindings"
+    answer = await world.request("POST", url, "preparer", json=binding)
+    assert ("no permission to bind" in answer.text) == (kind == "User"), answer.text
+
+
 @pytest.mark.parametrize("user", ["alice", "bob", None])
 @pytest.mark.parametrize(
     "path",
