@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kcpcache.auth.authenticate import WEBSOCKET_TOKEN_PREFIX
+from kcpcache.auth.authenticate import WEBSOCKET_BEARER_PREFIX
 from kcpcache.meta.errors import ForbiddenError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,4 +32,4 @@ def has_bearer(headers: Mapping[bytes, bytes]) -> bool:
 
 def offers_token(protocols: Sequence[str]) -> bool:
     """Whether a token is among a WebSocket's sub-protocols, where browsers let a page put one."""
-    return any(protocol.startswith(WEBSOCKET_TOKEN_PREFIX) for protocol in protocols)
+    return any(protocol.startswith(WEBSOCKET_BEARER_PREFIX) for protocol in protocols)

@@ -9,7 +9,7 @@ from typing import Final
 from kcpcache.api.body import Receive
 from kcpcache.api.exchange import Message, Scope, Send
 from kcpcache.api.origin import offers_token, require_own_page
-from kcpcache.auth.authenticate import WEBSOCKET_TOKEN_PREFIX
+from kcpcache.auth.authenticate import WEBSOCKET_BEARER_PREFIX
 from kcpcache.meta.errors import BadRequestError
 
 _NORMAL: Final = 1000
@@ -33,7 +33,7 @@ def as_http(scope: Scope, send: Send) -> tuple[Scope, Send]:
 
 def chosen_protocol(offered: list[str]) -> str | None:
     """The sub-protocol to answer with: the first that is not a token; None where there is none."""
-    return next((protocol for protocol in offered if not protocol.startswith(WEBSOCKET_TOKEN_PREFIX)), None)
+    return next((protocol for protocol in offered if not protocol.startswith(WEBSOCKET_BEARER_PREFIX)), None)
 
 
 class WebSocketStream:

@@ -14,7 +14,7 @@ from kcpcache.auth.tokens import TokenAuthenticator, token_digest
 from kcpcache.auth.user import ANONYMOUS, User, with_standard_group
 from kcpcache.meta.errors import UnauthorizedError
 
-WEBSOCKET_TOKEN_PREFIX = "base64url.bearer.authorization.k8s.io."
+WEBSOCKET_BEARER_PREFIX = "base64url.bearer.authorization.k8s.io."
 """Before a token in ``Sec-WebSocket-Protocol``."""
 _REMEMBERED = 4096
 _LONGEST_CHAIN_BYTES = 16 * 1024
@@ -141,14 +141,14 @@ def bearer_token(credentials: Credentials) -> str | None:
         return token.strip() or None
     for protocol in (credentials.websocket_protocols or "").split(","):
         encoded = protocol.strip()
-        if encoded.startswith(WEBSOCKET_TOKEN_PREFIX):
-            return _decoded(encoded.removeprefix(WEBSOCKET_TOKEN_PREFIX))
+        if encoded.startswith(WEBSOCKET_BEARER_PREFIX):
+            return _decoded(encoded.removeprefix(WEBSOCKET_BEARER_PREFIX))
     return None
 
 
 def _claims_token(credentials: Credentials) -> bool:
     """Whether there is anything like a token, be it good or not."""
-    return bool(credentials.authorization) or WEBSOCKET_TOKEN_PREFIX in (credentials.websocket_protocols or "")
+    return bool(credentials.authorization) or WEBSOCKET_BEARER_PREFIX in (credentials.websocket_protocols or "")
 
 
 def _decoded(encoded: str) -> str:

@@ -6,7 +6,7 @@ import websockets
 from websockets.exceptions import InvalidStatus
 
 from kcpcache.api.websocket import chosen_protocol
-from kcpcache.auth.authenticate import WEBSOCKET_TOKEN_PREFIX
+from kcpcache.auth.authenticate import WEBSOCKET_BEARER_PREFIX
 
 CM = "/api/v1/namespaces/default/configmaps"
 
@@ -69,7 +69,7 @@ async def test_a_refused_handshake_is_answered_with_a_status(server, query, user
 
 
 async def test_a_token_among_the_sub_protocols_is_never_the_one_chosen(server):
-    offered = [f"{WEBSOCKET_TOKEN_PREFIX}c2VjcmV0", "base64.binary.k8s.io"]
+    offered = [f"{WEBSOCKET_BEARER_PREFIX}c2VjcmV0", "base64.binary.k8s.io"]
     async with websockets.connect(url(server), subprotocols=offered) as socket:
         assert socket.subprotocol == "base64.binary.k8s.io"
     assert chosen_protocol(offered[:1]) is None
@@ -81,7 +81,7 @@ async def test_a_page_of_the_server_s_own_may_watch(server):
 
 
 async def test_a_page_of_another_site_may_watch_with_a_token_since_somebody_gave_it_that(server):
-    offered = [f"{WEBSOCKET_TOKEN_PREFIX}c2VjcmV0", "base64.binary.k8s.io"]
+    offered = [f"{WEBSOCKET_BEARER_PREFIX}c2VjcmV0", "base64.binary.k8s.io"]
     async with websockets.connect(url(server), origin="http://dashboard.example.com", subprotocols=offered):
         pass
 
