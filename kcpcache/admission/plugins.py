@@ -10,6 +10,7 @@ from kcpcache.admission.chain import Chain
 from kcpcache.admission.matching import ADMISSION_GROUP, Subjects
 from kcpcache.admission.namespace_lifecycle import NamespaceLifecycle
 from kcpcache.admission.policies import Policies, PoliciesCompile, ViewOf
+from kcpcache.admission.policy_params import KindOfParamsIsReadable, ParamsAreReadable
 from kcpcache.admission.quota import Quotas
 from kcpcache.admission.reserved import ReservedGroups, ReservedMetadata, ReservedStatus
 from kcpcache.admission.role_grants import RBAC_GROUP, BindingsWithinOwnRights, RolesWithinOwnRights
@@ -45,6 +46,13 @@ def default_chain(
         general=[ReservedMetadata(), NamespaceLifecycle(lookup)],
         specific={
             **{GroupResource(ADMISSION_GROUP, name): [PoliciesCompile()] for name in PoliciesCompile.RESOURCES},
+            GroupResource(ADMISSION_GROUP, "validatingadmissionpolicies"): [
+                PoliciesCompile(),
+                KindOfParamsIsReadable(lookup, serving, authorizer),
+            ],
+            GroupResource(ADMISSION_GROUP, "validatingadmissionpolicybindings"): [
+                ParamsAreReadable(lookup, serving, authorizer)
+            ],
             **{GroupResource(RBAC_GROUP, name): [roles] for name in ("roles", "clusterroles")},
             **{GroupResource(RBAC_GROUP, name): [bindings] for name in ("rolebindings", "clusterrolebindings")},
             GroupResource("apiextensions.k8s.io", "customresourcedefinitions"): [ReservedGroups()],
