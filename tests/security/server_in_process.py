@@ -148,6 +148,12 @@ class Http:
                     await asyncio.sleep(0.02)
         raise AssertionError(f"{target} does not become as it should; it is {found}")
 
+    async def until_gone(self, target: str) -> None:
+        """Return when there is nothing any more."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await self.ask("GET", target)).status != 404:  # noqa: ASYNC110 -- a server has no event for it
+                await asyncio.sleep(0.02)
+
 
 async def until(check: Callable[[], Any]) -> None:
     """Return when it is so."""
