@@ -58,11 +58,21 @@ class RolesWithinOwnRights(_NoEscalation):
     """For roles and clusterroles."""
 
     async def validate(self, request: Request) -> None:
-        """Raises ForbiddenError for rules that go beyond the writer's own; an aggregation rule can gather anything."""
+        """Raises ForbiddenError for rules that go beyond the writer's own; an aggregation rule can gather anything.
+
+        A ClusterRole that stands before one of ``system:admin`` is only for those who hold that one's rights, whatever
+        they do with it: where it goes, by whatever way, what is bound to its name gets them.
+        """
         new, asked = request.new, request.attributes
-        if new is None or asked.user.is_master or _same_but_lifecycle(request.old, new):
+        behind = self._authorizer.rules_behind(request.name) if asked.resource == "clusterroles" else None
+        unchanged = new is None or _same_but_lifecycle(request.old, new)
+        if asked.user.is_master or (unchanged and behind is None):
             return
         if self._may(request, "escalate", asked.resource, asked.name):
+            return
+        if behind is not None:
+            self._require(request, behind)
+        if new is None or unchanged:
             return
         self._require(request, compile_rules(new))
         aggregated = any(nested(role, "aggregationRule", "clusterRoleSelectors") for role in (new, request.old) if role)

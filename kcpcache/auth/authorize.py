@@ -164,8 +164,12 @@ class Authorizer:
         return self._rbac.rules_held(user, cluster, namespace)
 
     def rules_of_role(self, cluster: str, namespace: str, kind: str, name: str) -> tuple[Rule, ...] | None:
-        """The rules of the Role or ClusterRole that a binding there refers to; None where there is no such role."""
+        """What a binding there to the Role or ClusterRole gives, now or later; None where there is no such role."""
         return self._rbac.rules_of_role(cluster, namespace, kind, name)
+
+    def rules_behind(self, name: str) -> tuple[Rule, ...] | None:
+        """The rules of the ClusterRole of that name which all clusters share; None where there is none."""
+        return self._rbac.rules_behind(name)
 
     def _may_enter(self, user: User, cluster: str) -> bool:
         required = self._workspaces.required_groups(cluster)

@@ -155,11 +155,19 @@ class Rbac:
         return tuple({id(rule): rule for rule in rules}.values())
 
     def rules_of_role(self, cluster: str, namespace: str, kind: str, name: str) -> tuple[Rule, ...] | None:
-        """The rules of a role that a binding in the cluster (and namespace) may refer to; None where it is not."""
-        if kind == _CLUSTER_ROLE:
-            role = self._source.cluster_role(cluster, name) or self._source.cluster_role(SYSTEM_ADMIN_CLUSTER, name)
-        else:
+        """What a binding in the cluster (and namespace) to a role gives, now or later; None where there is none.
+
+        That is also what the role of ``system:admin`` gives that a ClusterRole of the cluster's own stands before.
+        """
+        if kind != _CLUSTER_ROLE:
             role = self._source.role(cluster, namespace, name)
+            return None if role is None else compile_rules(role)
+        own, shared = self._source.cluster_role(cluster, name), self.rules_behind(name)
+        return shared if own is None else (*compile_rules(own), *(shared or ()))
+
+    def rules_behind(self, name: str) -> tuple[Rule, ...] | None:
+        """The rules of ``system:admin``'s ClusterRole, in force where there is no other of its name; None without."""
+        role = self._source.cluster_role(SYSTEM_ADMIN_CLUSTER, name)
         return None if role is None else compile_rules(role)
 
     def _remember(self, policy: _Policy, key: tuple[str | bool, ...], decision: Decision) -> Decision:

@@ -48,7 +48,7 @@ class Roles:
 async def roles(shard: Shard, http: Http) -> Roles:
     cluster = await shard.workspace("work")
     await http.grant(cluster, "eve", [READ], "reading")
-    verbs = ("get", "list", "create", "update", "patch", "delete")
+    verbs = ("get", "list", "create", "update", "patch", "delete", "deletecollection")
     await http.grant(cluster, "eve", [rule(GROUP, plural, *verbs) for plural in KINDS], "writing")
     return Roles(http, cluster)
 
@@ -132,6 +132,26 @@ async def test_an_aggregation_rule_is_for_those_who_may_do_everything(roles: Rol
     assert (code, "must have cluster-admin privileges to use the aggregationRule" in message) == (403, True)
     assert (await roles.write("POST", "clusterroles", "", user="master", rules=[READ], **gather))[0] == 201
     assert (await roles.write("PATCH", "clusterroles", "new", aggregationRule=None))[0] == 403
+
+
+async def test_nobody_waits_behind_a_role_of_his_own_for_the_one_of_system_admin(roles: Roles) -> None:
+    """A workspace's ClusterRole stands before system:admin's of its name; once it goes, that one is in force."""
+    body, collection = {"metadata": {"name": "cluster-admin"}, "rules": [READ]}, roles.path("clusterroles")
+    code, message = await roles.http.refused("POST", collection, body, user="eve")
+    assert (code, "not currently held" in message) == (403, True)
+    assert (await roles.apply("clusterroles", "view", rules=[READ]))[0] == 403
+    assert (await roles.http.request("POST", collection, body)).status_code == 201
+    assert (await roles.write("POST", "clusterrolebindings", **to("cluster-admin")))[0] == 403
+    assert (await roles.write("POST", "rolebindings", **to("cluster-admin")))[0] == 403
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}
+    path = roles.path("clusterroles", "cluster-admin")
+    for change in ({"ownerReferences": [owner]}, {"labels": {"a": "b"}}, {"finalizers": ["a.com/b"]}):
+        assert (await roles.http.request("PATCH", path, {"metadata": change}, user="eve")).status_code == 403
+    for target in (path, collection):
+        await roles.http.request("DELETE", target, user="eve")
+        assert (await roles.http.request("GET", path)).json()["rules"] == [READ]
+    await roles.http.grant(roles.cluster, "eve", [rule(GROUP, "clusterroles", "escalate")], "lifting")
+    assert (await roles.http.request("DELETE", path, user="eve")).status_code == 200
 
 
 async def test_what_garbage_collection_needs_to_change_needs_no_rights(roles: Roles) -> None:
