@@ -137,6 +137,11 @@ def _export_problem(binding: Object, export: Object | None) -> tuple[str, condit
     where = f"{reference['path']}:{reference['name']}" if reference.get("path") else reference["name"]
     if export is None:
         return "APIExportNotFound", "Error", f"APIExport {where} not found"
+    known = nested(binding, "status", "apiExportClusterName")
+    if known and known != cluster_of(export):
+        # Whoever takes a path over that has become free takes over nobody's consumers, and what they have granted.
+        why = f"APIExport {where} is not the one that was bound, which was in logical cluster {known}: bind it anew"
+        return "APIExportNotFound", "Error", why
     if not nested(export, "status", "identityHash"):
         return "MissingIdentityHash", "Warning", f"APIExport {where} is missing status.identityHash"
     return None

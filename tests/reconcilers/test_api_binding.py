@@ -189,6 +189,17 @@ def test_what_is_bound_outlives_the_export(consumer):
     assert condition({"status": after}, "Ready") == ("True", None)
 
 
+def test_an_export_of_another_workspace_that_took_over_the_path_is_not_the_one_that_was_bound(consumer):
+    """It would be let see and write what was granted to the one before."""
+    before = consumer.settled()
+    stranger = an_export(INSTANCES, claims=[{"group": "", "resource": "secrets", "verbs": ["*"]}], identity="other")
+    stranger["metadata"]["annotations"]["kcp.io/cluster"] = "stranger"
+    found = consumer.settled(export=stranger)
+    assert condition(found, "APIExportValid") == ("False", "APIExportNotFound")
+    assert {**before["status"], "conditions": None} == {**found["status"], "conditions": None}
+    assert condition(consumer.settled(), "APIExportValid") == ("True", None)
+
+
 def test_what_is_bound_outlives_its_schema(consumer):
     before = consumer.settled()["status"]
     after = consumer.settled(schemas={})
