@@ -1,8 +1,9 @@
 """What may be written, beyond what authorization and the types say: plugins, each about one kind of thing."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from kcpcache.auth.attributes import Attributes
 from kcpcache.meta.names import GroupResource
@@ -10,8 +11,7 @@ from kcpcache.meta.objects import Object, name_of
 from kcpcache.registry.view import Admission, DeleteOptions, Operation, WriteOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One write. ``new`` is None for a delete, ``old`` for a create; only ``mutate`` may change ``new``.
 
     What is appended to ``finishers`` is called once, when the write is over: with False where nobody can know whether
@@ -22,8 +22,8 @@ class Request:
     operation: Operation
     new: Object | None
     old: Object | None
-    options: WriteOptions | DeleteOptions = field(default_factory=WriteOptions)
-    finishers: list[Callable[[bool], None]] = field(default_factory=list)
+    options: WriteOptions | DeleteOptions = msgspec.field(default_factory=WriteOptions)
+    finishers: list[Callable[[bool], None]] = msgspec.field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -68,6 +68,15 @@ class ValidateNothing:
         """Refuses nothing."""
 
 
+class _Plugins:
+    """What is to be awaited for a resource: nothing of plugins that have nothing to say."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        asked = tuple(plugins)
+        self.mutate = [p.mutate for p in asked if not isinstance(p, MutateNothing)]
+        self.validate = [p.validate for p in asked if not isinstance(p, ValidateNothing)]
+
+
 class Chain:
     """Plugins for all resources, then those for the one written, in the order given, then the ``last`` for all."""
 
@@ -80,9 +89,9 @@ class Chain:
         last: Iterable[Plugin] = (),
     ) -> None:
         self._last, self._foreign = tuple(last), foreign
-        self._first = tuple(general)
-        self._general = (*self._first, *self._last)
-        self._plugins = {key: (*self._first, *plugins, *self._last) for key, plugins in specific.items()}
+        first = tuple(general)
+        self._general = _Plugins((*first, *self._last))
+        self._plugins = {key: _Plugins((*first, *plugins, *self._last)) for key, plugins in specific.items()}
 
     def admission(self, attributes: Attributes, options: WriteOptions | DeleteOptions | None = None) -> Admission:
         """What a view asks during one write. Warnings go to ``options``."""
@@ -96,8 +105,8 @@ class Chain:
             request = Request(attributes, operation, new, old, how, finishers)
 
             async def ask_plugins() -> None:
-                for plugin in plugins:
-                    await plugin.mutate(request)
+                for ask in plugins.mutate:
+                    await ask(request)
 
             await ask_plugins()
             if foreign is not None:
@@ -105,8 +114,8 @@ class Chain:
 
         async def validate(operation: Operation, new: Object | None, old: Object | None) -> None:
             request = Request(attributes, operation, new, old, how, finishers)
-            for plugin in plugins:
-                await plugin.validate(request)
+            for ask in plugins.validate:
+                await ask(request)
 
         def finish(known: bool) -> None:
             while finishers:

@@ -37,6 +37,11 @@ class Index(Generic[_Compiled]):
         for cache in self._caches:
             cache.listeners.append(self._changed)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no object of the first resource anywhere."""
+        return not self._first
+
     def of(self, cluster: str) -> _Compiled | None:
         """None where there is no object of the first resource."""
         if cluster not in self._first:

@@ -129,6 +129,8 @@ class Policies(MutateNothing):
 
     async def validate(self, request: Request) -> None:
         """Warn of breaches where bindings say Warn; raises DeniedError for the first where they say Deny."""
+        if self._index.empty:
+            return
         found = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if found else None
         if not found or subject is None:

@@ -113,6 +113,8 @@ class MutatingWebhooks:
 
         Raises DeniedError, InternalError, ForbiddenError, and NotFoundError where the namespace is not there.
         """
+        if self._index.empty:
+            return
         webhooks = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
@@ -230,6 +232,8 @@ class ValidatingWebhooks(MutateNothing):
 
     async def validate(self, request: Request) -> None:
         """Ask all that match; raises the first refusal in their order: DeniedError, InternalError, ForbiddenError."""
+        if self._index.empty:
+            return
         webhooks = self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
