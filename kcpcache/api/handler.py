@@ -86,22 +86,20 @@ class KubernetesHandler:
         self.shortcuts, self.routes = Shortcuts(services), Routes(services)
         self.fairness = Fairness(services.limits)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
         if self.services.audit is None:
-            await self._handle(scope, receive, send, None)
-        else:
-            await audited(self.services.audit, scope, receive, send, self._handle)
+            return self._handle(scope, receive, send, None)
+        return audited(self.services.audit, scope, receive, send, self._handle)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None) -> None:
+    def _handle(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None) -> Awaitable[None]:
         make = Exchange if trail is None else partial(AuditedExchange, trail)
         if scope["type"] == "websocket":
             stream = WebSocketStream(scope, receive, send)
             scope, send = as_http(scope, send)
-            await self._answer(make(scope, receive, send), stream)
-        else:
-            exchange = make(scope, receive, send)
-            await self._answer(exchange, HttpStream(exchange))
+            return self._answer(make(scope, receive, send), stream)
+        exchange = make(scope, receive, send)
+        return self._answer(exchange, HttpStream(exchange))
 
     async def _answer(self, exchange: Exchange, stream: Stream) -> None:
         scope, measures = exchange.scope, self.services.measures

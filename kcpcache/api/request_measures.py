@@ -96,7 +96,7 @@ class RequestMeasures:
         """Requests that stand in line for their turn, and those that did so in vain."""
         self.waits = {True: Histogram(), False: Histogram()}
         """How long requests stood in line, by whether they were served then."""
-        self._recent: dict[int, _Known] = {}
+        self._recent: dict[tuple[int, bool], _Known] = {}
         self._resource = Cap(MOST_RESOURCES, OTHER)
         self._kind = Cap(MOST_RESOURCES, OTHER)
 
@@ -130,7 +130,7 @@ class RequestMeasures:
     def counts_of(self, exchange: Exchange) -> RequestCounts:
         """Where a request is counted."""
         # The parser gives the same info for the same request again: its labels need not be made up again, either.
-        known = self._recent.get(id(exchange.info))
+        known = self._recent.get((id(exchange.info), _is_apply(exchange)))
         if known is None or known[0] is not exchange.info or known[1] is not exchange.resource:
             known = self._find(exchange)
         return known[2]
@@ -155,10 +155,10 @@ class RequestMeasures:
             counts = self.requests[labels] = RequestCounts(sized=labels.verb in {"GET", "LIST"})
         info = exchange.info
         known = (info, exchange.resource, counts)
-        if info is not None and info.verb != "patch":  # an apply differs from a patch by its headers only
+        if info is not None:
             if len(self._recent) >= _RECENT:
                 self._recent.clear()
-            self._recent[id(info)] = known
+            self._recent[id(info), _is_apply(exchange)] = known
         return known
 
     def _labels(self, exchange: Exchange) -> RequestLabels:
@@ -170,7 +170,7 @@ class RequestMeasures:
             # Refused before it was known whether there is such a thing: the client's words are no labels.
             path = "" if info.is_resource else next((p for p in _PATHS if info.path.startswith(p)), "other")
             return RequestLabels(verb, "", "", "", path, "", "")
-        if verb == "PATCH" and exchange.headers.get(b"content-type", b"").startswith(_APPLY):
+        if verb == "PATCH" and _is_apply(exchange):
             verb = "APPLY"
         gvr = (definition.group, info.version, definition.plural)
         if definition.origin not in _OWN:
@@ -178,3 +178,8 @@ class RequestMeasures:
         scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
         dry_run = "All" if info.query and "dryRun" in info.query else ""
         return RequestLabels(verb, *gvr, info.subresource, scope, dry_run)
+
+
+def _is_apply(exchange: Exchange) -> bool:
+    """What is the same request by its path, and counted as another."""
+    return exchange.method == "PATCH" and exchange.headers.get(b"content-type", b"").startswith(_APPLY)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+import msgspec
+
 from kcpcache.meta.objects import Object
 from kcpcache.meta.selectors import EVERYTHING, FieldSelector, LabelSelector
 from kcpcache.registry.entry import Entry
@@ -70,8 +72,7 @@ class Listing:
                 yield Item(entry, segment.cluster)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One entry, seen in ``cluster`` (None: its own)."""
 
     entry: Entry
@@ -158,8 +159,7 @@ class DeleteOptions:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """The outcome of a write. ``created``: answer 201. ``deleted``: the object is gone for good."""
 
     item: Item
@@ -182,8 +182,7 @@ def _finish(known: bool) -> None:
     """Nothing is waiting for the outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """The two moments at which a write can be refused. ``mutate`` sees the object before defaulting and validation.
 
     ``finish(known)`` is called after each attempt to create; ``known`` False: it was cancelled, and may yet happen.

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from kcpcache.meta import object_meta
-from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.objects import Object, copy, nested, timestamp
+from kcpcache.meta.errors import BadRequestError, FieldError
+from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WriteOptions
@@ -80,25 +80,30 @@ def same_object(value: bytes, stored: bytes) -> bool:
 
 
 def put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
-    """Set the value at ``path``; None removes it."""
+    """Set the value at ``path``; None removes it. Of what is above only ``obj`` itself is changed in place."""
     *above, last = path
     for step in above:
-        obj = obj.setdefault(step, {})
+        obj[step] = obj = {**(obj.get(step) or {})}
     if value is None:
         obj.pop(last, None)
     else:
         obj[last] = value
 
 
+def with_part_of(new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
+    """``old`` with the part of ``new`` that a subresource writes; shares with both all but its metadata's top."""
+    path = WRITTEN_BY[subresource]
+    kept = {**old, "metadata": {**old["metadata"]}}
+    put_nested(kept, path, nested(new, *path))
+    taken = ("managedFields", "labels") if labels else ("managedFields",)
+    kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
+    return kept
+
+
 def kept_by_server(version: ServedVersion, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
-    """``new`` with what this way of writing may not change put back from ``old``."""
-    path = WRITTEN_BY.get(subresource)
-    if path is not None:
-        kept = copy(old)
-        put_nested(kept, path, nested(new, *path))
-        taken = ("managedFields", "labels") if labels else ("managedFields",)
-        kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
-        new = kept
+    """``new`` with what this way of writing may not change put back from ``old``, with which it shares nothing."""
+    if subresource in WRITTEN_BY:
+        new = with_part_of(new, copy(old), subresource, labels=labels)
     elif version.has_status:
         put_nested(new, ("status",), copy(old.get("status")))
     meta = new["metadata"]
@@ -111,3 +116,13 @@ def kept_by_server(version: ServedVersion, new: Object, old: Object, subresource
             meta.pop(key, None)
     meta["resourceVersion"] = old["metadata"]["resourceVersion"]
     return new
+
+
+def only_choices(errors: list[FieldError]) -> bool:
+    """Whether all that is wrong so far, if anything, are values that are none of those allowed: rules can bear that."""
+    return not errors or all(error.reason == "FieldValueNotSupported" for error in errors)
+
+
+def generated_name(meta: Object) -> str:
+    """A name that begins with ``generateName``."""
+    return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()

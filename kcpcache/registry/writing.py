@@ -20,7 +20,7 @@ from kcpcache.meta.errors import (
     conflict,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid, random_suffix
+from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
@@ -33,11 +33,14 @@ from kcpcache.registry.write_steps import (
     UndecodableError,
     drop_unknown,
     encoded,
+    generated_name,
     kept_by_server,
+    only_choices,
     same_object,
     strict_decoding_error,
     timestamp_of,
     warn,
+    with_part_of,
 )
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
@@ -85,7 +88,7 @@ class Writer:
             raise BadRequestError("resourceVersion should not be set on objects to be created")
         generated = ""
         if not meta.get("name") and meta.get("generateName"):
-            generated = meta["name"] = _generated_name(meta)
+            generated = meta["name"] = generated_name(meta)
         for key in SERVER_FIELDS:
             meta.pop(key, None)
         if self.version.has_status:
@@ -104,7 +107,7 @@ class Writer:
             except AlreadyExistsError:
                 if not generated or obj["metadata"]["name"] != generated:
                     raise
-            generated = obj["metadata"]["name"] = _generated_name(obj["metadata"])
+            generated = obj["metadata"]["name"] = generated_name(obj["metadata"])
             obj["metadata"].pop("managedFields", None)
         why = "already exists, the server was not able to generate a unique name for the object"
         kind = self.definition.group_resource
@@ -119,10 +122,11 @@ class Writer:
         slices = Slices()  # objects may be large, and each step looks at every field
         errors = self._metadata_errors(obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
-        if not options.trusted and _only_choices(errors):
+        if not options.trusted and only_choices(errors):
             errors += self.definition.rules.validate(obj)
         self._raise_invalid(obj, errors)
-        await slices.pause_if_over()
+        if slices.over:
+            await slices.pause()
         await admission.validate("CREATE", obj, None)
         self._track(None, sent, options, "")
         self._warn_of_finalizers(obj["metadata"], {}, options)
@@ -198,7 +202,8 @@ class Writer:
         live, slices = await self._seen(entry), Slices()  # objects may be large, and each step looks at every field
         old = live.object()
         new = change(live.object())
-        await slices.pause_if_over()
+        if slices.over:
+            await slices.pause()
         self._check_envelope(new, entry.namespace, entry.name)
         meta: Object = new["metadata"]
         pinned = self._check_version(meta, entry)
@@ -208,11 +213,13 @@ class Writer:
             self.definition.rules.prepare_update(new, old)
         await admission.mutate("UPDATE", new, old)
         self._default(new)
-        if subresource in WRITTEN_BY:
-            new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
-        await slices.pause_if_over()
+        if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
+            new = with_part_of(new, old, subresource, labels=options.trusted)
+        if slices.over:
+            await slices.pause()
         self._validate_update(new, old, rules=not options.trusted)
-        await slices.pause_if_over()
+        if slices.over:
+            await slices.pause()
         await admission.validate("UPDATE", new, old)
         self._track(old, new, options, subresource)
         self._count_generation(new, old)
@@ -242,7 +249,7 @@ class Writer:
         errors = self._metadata_errors(meta)
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self._schema_errors(new, old, rules=rules) if not errors else []
-        if _only_choices(errors):
+        if only_choices(errors):
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
             errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
@@ -395,6 +402,8 @@ class Writer:
         warn(options, unknown)
 
     def _warn_of_finalizers(self, meta: Object, old: Object, options: WriteOptions) -> None:
+        if not meta.get("finalizers"):
+            return
         known = old.get("finalizers") or ()
         bare = [
             name for name in meta.get("finalizers") or () if name not in known and object_meta.is_bare_finalizer(name)
@@ -461,11 +470,12 @@ class Writer:
         return entry_of(encoded(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
 
     async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
-        await self.caches.reached(revision)
+        if self.caches.revision < revision:
+            await self.caches.reached(revision)
         found = self.cache.get(self.cluster, name, namespace)
         if found is None or found.revision != revision:
             found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-        return await self._seen(found)
+        return self.reader.adapt(found) if self.definition.conversion is None else await self._seen(found)
 
     async def _seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""
@@ -488,12 +498,3 @@ class Writer:
     def _lost(self, entry: Entry, *, pinned: bool) -> None:
         if pinned:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
-
-
-def _only_choices(errors: list[FieldError]) -> bool:
-    """Whether all that is wrong so far, if anything, are values that are none of those allowed: rules can bear that."""
-    return all(error.reason == "FieldValueNotSupported" for error in errors)
-
-
-def _generated_name(meta: Object) -> str:
-    return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()

@@ -163,18 +163,15 @@ class SqliteStore:
 
     async def create(self, key: str, value: bytes) -> Revision:
         """Put ``value`` where no live entry is. Raises KeyExistsError, StoreUnavailableError."""
-        with self._timed("create"):
-            return await self._write(key, value, None)
+        return await self._write("create", key, value, None)
 
     async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
         """Replace the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
-        with self._timed("update"):
-            return await self._write(key, value, expected)
+        return await self._write("update", key, value, expected)
 
     async def delete(self, key: str, *, expected: Revision) -> Revision:
         """Remove the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
-        with self._timed("delete"):
-            return await self._write(key, None, expected)
+        return await self._write("delete", key, None, expected)
 
     def watch(self, prefix: str, *, after: Revision) -> AsyncGenerator[Event | Progress, None]:
         """Every event above ``after``. Raises CompactedError, WatcherTooSlowError, StoreUnavailableError."""
@@ -242,10 +239,13 @@ class SqliteStore:
         if self._closing is not None:
             raise StoreUnavailableError("the store is closed")
 
-    async def _write(self, key: str, value: bytes | None, expected: Revision | None) -> Revision:
-        key.encode()  # raises ValueError on a lone surrogate, which has no place in the file
-        write = Write(key, value, expected, self._loop.create_future())
-        return Revision(await self._submit(write))
+    async def _write(self, verb: str, key: str, value: bytes | None, expected: Revision | None) -> Revision:
+        began = time.perf_counter()
+        try:
+            key.encode()  # raises ValueError on a lone surrogate, which has no place in the file
+            return await self._submit(Write(key, value, expected, self._loop.create_future()))  # type: ignore[no-any-return]
+        finally:
+            self.durations[verb].observe(time.perf_counter() - began)
 
     async def _submit(self, request: Write | Order) -> Any:
         self._check_open()

@@ -6,8 +6,9 @@ The HTTP layer says it once per request; it goes with the request's task. Where 
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from kcpcache.auth.user import ANONYMOUS, User
 from kcpcache.meta.errors import BadRequestError
@@ -19,8 +20,7 @@ MOST_HOPS: Final = 4
 _MOST_DIGITS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """The user, and the hops so far."""
 
     user: User = ANONYMOUS
@@ -48,7 +48,7 @@ def begin(user: User, hops: str) -> None:
 @contextlib.contextmanager
 def one_hop_further() -> Iterator[Asking]:
     """What is done inside is one hop further on."""
-    found = replace(now := _asking.get(), hops=now.hops + 1)
+    found = msgspec.structs.replace(now := _asking.get(), hops=now.hops + 1)
     token = _asking.set(found)
     try:
         yield found

@@ -17,7 +17,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.objects import copy
 from kcpcache.meta.selectors import parse_label_selector
-from kcpcache.registry import writing
+from kcpcache.registry import write_steps
 from kcpcache.registry.resource import NoRules
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, DeleteOptions, ListOptions, WriteOptions
@@ -171,7 +171,7 @@ async def test_a_cluster_scoped_object_has_no_namespace(world):
 
 async def test_names_are_generated_and_tried_again_when_taken(world, monkeypatch):
     suffixes = iter(["aaaaa", "aaaaa", "aaaaa", "bbbbb"])
-    monkeypatch.setattr(writing, "random_suffix", lambda: next(suffixes))
+    monkeypatch.setattr(write_steps, "random_suffix", lambda: next(suffixes))
     for suffix in ("aaaaa", "bbbbb"):
         created = await world.create({"metadata": {"generateName": "x-"}})
         assert created["metadata"]["name"] == f"x-{suffix}"
@@ -180,7 +180,7 @@ async def test_names_are_generated_and_tried_again_when_taken(world, monkeypatch
 
 async def test_generating_a_name_is_given_up_after_eight_attempts(world, monkeypatch):
     tried = []
-    monkeypatch.setattr(writing, "random_suffix", lambda: tried.append(1) or "aaaaa")
+    monkeypatch.setattr(write_steps, "random_suffix", lambda: tried.append(1) or "aaaaa")
     await world.create({"metadata": {"name": "x-aaaaa"}})
     with pytest.raises(AlreadyExistsError, match="was not able to generate a unique name") as found:
         await world.create({"metadata": {"generateName": "x-"}})
