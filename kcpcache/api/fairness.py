@@ -56,6 +56,10 @@ class Seat(Protocol):
         """Return in the next turn: for what goes on for long. May be called after ``leave``."""
         ...
 
+    async def turn(self) -> None:
+        """Return when it is its turn, at once for who is alone: for what has been woken together with others."""
+        ...
+
     def watching(self) -> contextlib.AbstractContextManager[None]:
         """Count a watch for as long as it lasts. Raises TooManyRequestsError on entering."""
         ...
@@ -74,6 +78,9 @@ class _Exempt:
     async def pause(self) -> None:
         """See ``Seat``."""
         await asyncio.sleep(0)
+
+    async def turn(self) -> None:
+        """See ``Seat``."""
 
     def watching(self) -> contextlib.AbstractContextManager[None]:
         """See ``Seat``."""
@@ -121,6 +128,9 @@ class _Taken:
 
     async def pause(self) -> None:
         await self._fairness._pause(self._user, self._place)  # noqa: SLF001
+
+    async def turn(self) -> None:
+        await self._fairness._go_on(self._user, self._place)  # noqa: SLF001
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -181,6 +191,10 @@ class Fairness:
             await self._stand((asyncio.get_running_loop().create_future(), False), mine, place)
         else:
             await asyncio.sleep(0)
+
+    async def _go_on(self, mine: _Share, place: _Share) -> None:
+        if (self._together or self._rotation) and not self._has_turn(mine, place):
+            await self._stand((asyncio.get_running_loop().create_future(), False), mine, place)
 
     def _has_turn(self, mine: _Share, place: _Share) -> bool:
         """Whether it may begin something in this turn; then it has."""

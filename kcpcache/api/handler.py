@@ -171,7 +171,7 @@ class KubernetesHandler:
         """Wait until it is the user's turn."""
         if not user.is_master:
             exchange.seat = self.fairness.enter(user, place) or await self._wait(user, place)
-            pausing.set(exchange.seat.pause)
+            pausing.set(exchange.seat)
 
     async def _wait(self, user: User, place: str) -> Seat:
         with self.services.measures.queued():

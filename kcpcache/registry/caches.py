@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from itertools import count
+from time import perf_counter
 
 import msgspec
 import structlog
@@ -29,6 +30,8 @@ RING_BYTES = 8 * 1024 * 1024
 SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
 _RELOAD_PAUSE_SECONDS = 1.0
+_SLICE_SECONDS = 0.0001
+"""How long events are taken in at a time: whoever waited for them goes on in the same round."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -333,12 +336,6 @@ class Caches:
             raise ServiceUnavailableError(f"the store cannot be read: {error}") from None
         await self.reached(revision)
 
-    @property
-    def current(self) -> bool:
-        """Whether ``fresh`` would return at once."""
-        newest = self.store.known_revision
-        return newest is not None and self.revision >= newest
-
     async def reached(self, revision: int) -> None:
         """Return once the caches show everything up to ``revision``. Raises ServiceUnavailableError once closed."""
         if self.revision >= revision:
@@ -385,8 +382,7 @@ class Caches:
                     lost = False
                 events = self.store.watch("/", after=Revision(self.revision))
                 async with contextlib.aclosing(events):  # type: ignore[type-var]
-                    async for event in events:
-                        self._take(event)
+                    await self._take_all(events)
             except StoreError as error:
                 log.exception("the caches lost their watch and load anew", error=str(error))
                 if lost:  # the store cannot be read either: reads that need it fail meanwhile
@@ -396,6 +392,17 @@ class Caches:
                 self.closed = True  # the store was closed: nobody will be told of anything any more
                 self._give_up()
                 return
+
+    async def _take_all(self, events: AsyncIterable[Event | Progress]) -> None:
+        """Many come at once, and each wakes whoever waits for it: others are served in between."""
+        spent = 0.0
+        async for event in events:
+            began = perf_counter()
+            self._take(event)
+            spent += perf_counter() - began
+            if spent > _SLICE_SECONDS:
+                spent = 0.0
+                await asyncio.sleep(0)
 
     def _take(self, event: Event | Progress) -> None:
         if isinstance(event, Event):

@@ -4,28 +4,48 @@ Whoever serves a request says by ``pausing`` how its work shares the event loop 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
-SLICE_SECONDS: Final = 0.0005
+SLICE_SECONDS: Final = 0.0002
 """How long one piece of work keeps the event loop to itself."""
 
-Pause: TypeAlias = Callable[[], Awaitable[None]]
+
+class Pausing(Protocol):
+    """How a request shares the event loop with others."""
+
+    async def pause(self) -> None:
+        """Return when the work may go on; others have been served in between."""
+        ...
+
+    async def turn(self) -> None:
+        """Return when it is the request's turn: at once, where nobody else wants to be served."""
+        ...
 
 
-async def _yield() -> None:
-    await asyncio.sleep(0)
+class _Unshared:
+    """See ``Pausing``; of whoever serves no request."""
+
+    async def pause(self) -> None:
+        """See ``Pausing``."""
+        await asyncio.sleep(0)
+
+    async def turn(self) -> None:
+        """See ``Pausing``."""
 
 
-pausing: ContextVar[Pause] = ContextVar("pausing", default=_yield)
-"""Returns when the work may go on."""
+pausing: ContextVar[Pausing] = ContextVar("pausing", default=_Unshared())  # noqa: B039 -- it has no state
 
 
 async def pause() -> None:
     """Let others be served."""
-    await pausing.get()()
+    await pausing.get().pause()
+
+
+async def turn() -> None:
+    """Go on in one's turn: after many have been woken at once, who would all go on in the same round."""
+    await pausing.get().turn()
 
 
 class Slices:

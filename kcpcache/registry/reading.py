@@ -36,7 +36,7 @@ from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry,
 
 FUTURE_REVISION_SECONDS = 3.0
 _PAGE = 1000
-_PAUSE_EVERY = 64
+_PAUSE_EVERY = 16
 _READY_EVENTS = 1000
 """How many initial or replayed events a watch hands out at once."""
 _TOO_OLD = (
@@ -92,8 +92,8 @@ class Reader:
         return entry_of(value, **at, revision=entry.revision)
 
     def at_once(self, namespace: str, name: str) -> Item | None:
-        """What ``get`` would say of the newest state, where it is known without waiting, and the entry is there."""
-        entry = self.cache.get(self.scope, name, namespace) if self.caches.current else None
+        """What ``get`` would say, where the entry is there. Not to wait is right: no write is answered unseen."""
+        entry = self.cache.get(self.scope, name, namespace)
         return None if entry is None else Item(self.adapt(entry), self.seen_in)
 
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:

@@ -126,3 +126,16 @@ def only_choices(errors: list[FieldError]) -> bool:
 def generated_name(meta: Object) -> str:
     """A name that begins with ``generateName``."""
     return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()
+
+
+def warn_of_finalizers(meta: Object, old: Object, options: WriteOptions) -> None:
+    """Warn of finalizers that are new, and have no domain."""
+    if not meta.get("finalizers"):
+        return
+    known = old.get("finalizers") or ()
+    bare = [name for name in meta.get("finalizers") or () if name not in known and object_meta.is_bare_finalizer(name)]
+    why = (
+        "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other "
+        "finalizer writers"
+    )
+    warn(options, [f'metadata.finalizers: "{name}": {why}' for name in bare])

@@ -24,7 +24,7 @@ from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, ne
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
-from kcpcache.registry.pauses import Slices
+from kcpcache.registry.pauses import Slices, turn
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
@@ -40,6 +40,7 @@ from kcpcache.registry.write_steps import (
     strict_decoding_error,
     timestamp_of,
     warn,
+    warn_of_finalizers,
     with_part_of,
 )
 from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
@@ -129,7 +130,7 @@ class Writer:
             await slices.pause()
         await admission.validate("CREATE", obj, None)
         self._track(None, sent, options, "")
-        self._warn_of_finalizers(obj["metadata"], {}, options)
+        warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
         value = encoded(await self._to_storage(obj))
         if options.dry_run:
@@ -226,7 +227,7 @@ class Writer:
         meta = new["metadata"]
         if meta.get("deletionTimestamp") and self._may_vanish(new):
             return await self._remove(entry, options.dry_run, pinned=pinned, shown=new)
-        self._warn_of_finalizers(meta, old["metadata"], options)
+        warn_of_finalizers(meta, old["metadata"], options)
         value = encoded(await self._to_storage(new))
         if same_object(value, entry.stored()):
             return Written(Item(live))
@@ -345,6 +346,7 @@ class Writer:
             except StoreUnavailableError as error:
                 raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
             await self.caches.reached(revision)
+            await turn()
         if shown is not None:
             return Written(Item(self._entry(shown, entry.namespace, revision)), deleted=True)
         return Written(Item(await self._seen(entry.at(revision))), deleted=True)
@@ -400,19 +402,6 @@ class Writer:
         if options.field_validation == "Strict":
             raise strict_decoding_error(self.definition, self.version, unknown)
         warn(options, unknown)
-
-    def _warn_of_finalizers(self, meta: Object, old: Object, options: WriteOptions) -> None:
-        if not meta.get("finalizers"):
-            return
-        known = old.get("finalizers") or ()
-        bare = [
-            name for name in meta.get("finalizers") or () if name not in known and object_meta.is_bare_finalizer(name)
-        ]
-        why = (
-            "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other "
-            "finalizer writers"
-        )
-        warn(options, [f'metadata.finalizers: "{name}": {why}' for name in bare])
 
     def _default(self, obj: Object) -> None:
         self.version.schema.default(obj)
@@ -472,6 +461,7 @@ class Writer:
     async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
         if self.caches.revision < revision:
             await self.caches.reached(revision)
+        await turn()
         found = self.cache.get(self.cluster, name, namespace)
         if found is None or found.revision != revision:
             found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)

@@ -39,11 +39,6 @@ class EncryptedStore:
         """See ``Store``."""
         return await self._store.revision()
 
-    @property
-    def known_revision(self) -> Revision | None:
-        """See ``Store``."""
-        return self._store.known_revision
-
     async def get(self, key: str) -> Read:
         """See ``Store``."""
         read = await self._store.get(key)

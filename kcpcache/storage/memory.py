@@ -43,11 +43,6 @@ class MemoryStore:
         """The newest revision."""
         return self._revision
 
-    @property
-    def known_revision(self) -> Revision:
-        """See ``Store``."""
-        return self._revision
-
     async def get(self, key: str) -> Read:
         """The newest entry of ``key``. Raises StoreUnavailableError once closed."""
         self._check_open()

@@ -138,11 +138,6 @@ class SqliteStore:
         """The newest revision that a read or an acknowledged write has shown."""
         return self._newest
 
-    @property
-    def known_revision(self) -> Revision:
-        """See ``Store``."""
-        return self._newest
-
     async def get(self, key: str) -> Read:
         """The newest entry of ``key``. Raises StoreUnavailableError, StoreBrokenError."""
         self._check_open()

@@ -151,11 +151,6 @@ class Store(Protocol):
         """The newest revision: at least that of every write acknowledged before this call (linearizable)."""
         ...
 
-    @property
-    def known_revision(self) -> Revision | None:
-        """What ``revision`` would say, where that is known without asking anybody; else None."""
-        ...
-
     async def get(self, key: str) -> Read:
         """The newest entry of ``key``."""
         ...

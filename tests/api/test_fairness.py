@@ -118,6 +118,36 @@ async def test_long_work_gives_way_between_its_slices_and_what_one_user_has_of_i
     assert served._running == 0
 
 
+async def test_what_was_woken_together_goes_on_one_by_one_where_others_want_to_be_served():
+    served, log = together(), []
+    await turn()
+    seat = served.enter(ALICE, "a")
+    assert seat is not None
+
+    async def go_on() -> None:
+        await seat.turn()
+        log.append("alice")
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(3):
+            tasks.create_task(go_on())
+        await turn()
+        assert len(log) == 1
+        quiet = served.enter(BOB, "b") or await served.wait(BOB, "b")
+        quiet.leave()
+        assert len(log) <= 2
+    assert log == ["alice"] * 3
+
+
+async def test_what_was_woken_goes_on_at_once_where_nobody_else_is():
+    served = Fairness(Limits())
+    seat = served.enter(ALICE, "a")
+    assert seat is not None
+    going = seat.turn()
+    with pytest.raises(StopIteration):
+        going.send(None)
+
+
 @pytest.mark.parametrize(
     ("limits", "users", "places"),
     [

@@ -145,14 +145,23 @@ async def test_a_connection_remembers_a_bounded_number(world, caller, monkeypatc
     assert not (await caller.get(f"{CM}/a", **{"x-trace": "1"}))[1]
 
 
-async def test_a_view_that_would_have_to_wait_says_nothing(world, caller):
+async def test_no_write_is_answered_before_every_view_shows_it_so_that_none_need_wait(world, caller, monkeypatch):
     resource = world.services.snapshot("root").resources[GroupResource("", "configmaps")]
     view = world.services.view("root", resource, resource.definition.storage)
     assert isinstance(view, PromptView)
+    late, take = [], world.caches._take
+    monkeypatch.setattr(world.caches, "_take", late.append)
+    creation = asyncio.create_task(world.create("new"))
+    await asyncio.sleep(0.2)
+    assert late
+    assert view.at_once("default", "new") is None
+    assert not creation.done()
     assert view.at_once("default", "a") is not None
-    world.caches.revision -= 1  # as if a write had been acknowledged that the caches do not show yet
-    assert view.at_once("default", "a") is None
-    world.caches.revision += 1
+    monkeypatch.setattr(world.caches, "_take", take)
+    for event in late:
+        take(event)
+    await creation
+    assert view.at_once("default", "new") is not None
 
 
 async def test_thousands_of_gets_sent_ahead_are_all_answered(world, server):

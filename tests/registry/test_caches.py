@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -304,3 +305,29 @@ async def test_the_end_of_the_following_task_is_told():
     await caches.store.create(f"{PREFIX}{CLUSTER}/a", value())
     with pytest.raises(RuntimeError, match="boom"):
         await caches.failed()
+
+
+async def test_of_many_events_that_come_at_once_few_are_taken_in_between_two_rounds_of_the_event_loop(monkeypatch):
+    now, taken, rounds = [0.0], [], []
+
+    def clock() -> float:
+        now[0] += 0.00004  # each event takes so long
+        return now[0]
+
+    async def other_work() -> None:
+        while True:
+            rounds.append(len(taken))
+            await asyncio.sleep(0)
+
+    async def events():
+        for number in range(100):
+            yield number
+
+    monkeypatch.setattr(caches_module, "perf_counter", clock)
+    caches = Caches(MemoryStore())
+    monkeypatch.setattr(caches, "_take", taken.append)
+    others = asyncio.create_task(other_work())
+    await caches._take_all(events())
+    others.cancel()
+    assert len(taken) == 100
+    assert max(after - before for before, after in itertools.pairwise([*rounds, 100])) <= 3

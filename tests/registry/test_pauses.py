@@ -18,25 +18,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def paused() -> Iterator[list[str]]:
     found: list[str] = []
 
-    async def note() -> None:
-        found.append("paused")
+    class Noting:
+        async def pause(self) -> None:
+            found.append("paused")
 
-    token = pausing.set(note)
+        async def turn(self) -> None:
+            found.append("turned")
+
+    token = pausing.set(Noting())
     yield found
     pausing.reset(token)
 
 
-async def test_a_slice_is_over_after_half_a_millisecond_and_the_next_one_begins_after_the_pause(clock, paused):
+async def test_a_slice_is_over_after_a_fifth_of_a_millisecond_and_the_next_one_begins_after_the_pause(clock, paused):
     slices = Slices()
     assert not slices.over
-    clock[0] += 0.0004
+    clock[0] += 0.00015
     assert not slices.over
-    clock[0] += 0.0002
+    clock[0] += 0.0001
     assert slices.over
     await slices.pause()
     assert paused == ["paused"]
     assert not slices.over
 
 
+async def test_what_has_waited_goes_on_in_its_turn(paused):
+    await pauses.turn()
+    assert paused == ["turned"]
+
+
 async def test_nobody_need_say_how_to_pause():
     await pauses.pause()
+    await pauses.turn()
