@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from kcpcache.cli.settings import fail
-from kcpcache.client.connection import ApiError, Connection, UnreachableError
+from kcpcache.client.connection import ApiError, Connection, RefusedError, UnreachableError
 from kcpcache.client.endpoint import Overrides, cluster_entry, context_entry, endpoint
 from kcpcache.client.kubeconfig import Kubeconfig, KubeconfigError, kubeconfig_files, load_kubeconfig
 
@@ -57,9 +57,9 @@ def failing() -> Iterator[None]:
     """What a server or kubeconfig refuses, as one line and exit code 1."""
     try:
         yield
-    except UnreachableError as error:
+    except RefusedError as error:
         fail(f"{error} (is it started? kcpcache start)")
-    except (ApiError, KubeconfigError) as error:
+    except (ApiError, KubeconfigError, UnreachableError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -12,7 +12,7 @@ import typer
 from kcpcache.cli.connecting import ContextOption, KubeconfigOption, connect
 from kcpcache.cli.findings import Finding
 from kcpcache.cli.settings import settings_of
-from kcpcache.client.connection import ApiError, UnreachableError
+from kcpcache.client.connection import ApiError, RefusedError, UnreachableError
 from kcpcache.client.kubeconfig import KubeconfigError
 from kcpcache.root_dir import KUBECONFIG
 
@@ -75,7 +75,7 @@ def _findings(root: Path, kubeconfig: str, context: str, *, given: bool) -> Iter
     try:
         with connect(kubeconfig, context) as connection:
             yield from check_server(connection, now=lambda: datetime.now(UTC))
-    except UnreachableError as error:
+    except RefusedError as error:
         yield Finding("server", "warning", str(error), "start it: kcpcache start")
-    except (ApiError, KubeconfigError) as error:
+    except (ApiError, KubeconfigError, UnreachableError) as error:
         yield Finding("server", "error", str(error), "say with --kubeconfig and --context how to reach it")

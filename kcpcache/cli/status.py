@@ -17,8 +17,10 @@ from kcpcache.meta.objects import Object
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 _PIPED_WIDTH = 250
+_WIDE = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Row:
     lag_seconds: float | None
     waiting_seconds: float | None
     problems: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """``root:provider:memflavors-v1``, as in the metrics."""
+        return f"{self.workspace}:{self.name}"
 
 
 def status(
@@ -63,13 +70,15 @@ def status(
 
         console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
         if not watch:
-            console.print(rendered(found, rows(found)))
+            console.print(rendered(found, rows(found), console.width))
             return
-        with Live(rendered(found, rows(found)), console=console, auto_refresh=False, screen=True) as live:
+        with Live(
+            rendered(found, rows(found), console.width), console=console, auto_refresh=False, screen=True
+        ) as live:
             while True:
                 time.sleep(interval)
                 before, found = found, survey(connection)
-                live.update(rendered(found, rows(found, before.lags)), refresh=True)
+                live.update(rendered(found, rows(found, before.lags), console.width), refresh=True)
 
 
 def rows(found: Survey, before: Mapping[str, Lag] | None = None) -> list[Row]:
@@ -111,11 +120,9 @@ def problems(obj: Object) -> Sequence[str]:
     ]
 
 
-def rendered(found: Survey, table_rows: Sequence[Row]) -> "Group":
-    """What is shown in a terminal."""
-    from rich import box
+def rendered(found: Survey, table_rows: Sequence[Row], width: int = _PIPED_WIDTH) -> "Group":
+    """What is shown in a terminal of so many columns. In a narrow one names are folded, and complaints come below."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     phases = Counter(phase or "none" for phase in found.phases.values())
@@ -123,26 +130,38 @@ def rendered(found: Survey, table_rows: Sequence[Row]) -> "Group":
     head = Text(f"server      {found.version}, {found.ready}\nworkspaces  {len(found.phases)} ({counted})\n")
     if not table_rows:
         return Group(head, Text("no CachedResources; kcpcache demo makes some"))
+    wide = width >= _WIDE
+    below = [] if wide else [Text(f"{row.address}: {text}", style="red") for row in table_rows for text in row.problems]
+    return Group(head, _table(table_rows, wide=wide), *below)
+
+
+def _table(table_rows: Sequence[Row], *, wide: bool) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("WORKSPACE", "NAME", "RESOURCE", "PHASE"):
-        table.add_column(title, no_wrap=True)
+    for title in ("WORKSPACE", "NAME", "RESOURCE") if wide else ("CACHEDRESOURCE",):
+        table.add_column(title, overflow="fold")
+    table.add_column("PHASE", no_wrap=True)
     for title in ("LOCAL", "CACHE", "LAG", "WAITING"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("CONDITIONS", overflow="fold")
+    if wide:
+        table.add_column("CONDITIONS", overflow="fold")
     for row in table_rows:
         alike = "" if row.local == row.cache else "yellow"
-        table.add_row(
-            row.workspace,
-            row.name,
-            row.resource,
+        cells = [
+            *((row.workspace, row.name, row.resource) if wide else (row.address,)),
             Text(row.phase, style="green" if row.phase == "Ready" else "yellow"),
             str(row.local),
             Text(str(row.cache), style=alike),
             duration(row.lag_seconds),
             duration(row.waiting_seconds),
-            Text("\n".join(row.problems), style="red") if row.problems else "ok",
-        )
-    return Group(head, table)
+        ]
+        if wide:
+            cells.append(Text("\n".join(row.problems), style="red") if row.problems else "ok")
+        table.add_row(*cells)
+    return table
 
 
 def duration(seconds: float | None) -> str:

@@ -42,6 +42,10 @@ class UnreachableError(Exception):
     """No answer came; one line that says why and what to look at."""
 
 
+class RefusedError(UnreachableError):
+    """Nobody listens there."""
+
+
 class _Https(http.client.HTTPSConnection):
     """HTTPS whose certificate may be for another name than the host's (``tls-server-name``)."""
 
@@ -235,7 +239,9 @@ class Connection:
         except ssl.SSLError as error:
             text = f"no TLS connection to {where}: {error.reason or error}"
         except ConnectionRefusedError:
+            self.close()
             text = f"the connection to the server {where} was refused - did you specify the right host or port?"
+            raise RefusedError(text) from None
         except TimeoutError:
             text = f"the server {where} did not answer in {TIMEOUT_SECONDS:.0f} s"
         except socket.gaierror as error:

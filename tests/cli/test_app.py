@@ -3,6 +3,7 @@ from typer.main import get_group
 from typer.testing import CliRunner
 
 from kcpcache import __version__
+from kcpcache.__main__ import main as program
 from kcpcache.cli.app import app
 
 COMMANDS = sorted(get_group(app).commands)
@@ -27,6 +28,16 @@ def test_the_version_is_told_to_whoever_asks_as_of_any_program():
     assert told.exit_code == 0
     assert told.output == CliRunner().invoke(app, ["version"]).output == f"kcpcache {__version__}\n"
     assert "A Kubernetes-style API server" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_an_interruption_ends_the_program_without_a_traceback(monkeypatch: pytest.MonkeyPatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kcpcache.cli.app.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        program()
+    assert ended.value.code == 130
 
 
 def test_a_mistake_ends_with_an_error():

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
-from kcpcache.cli.connecting import connect
+from kcpcache.cli.connecting import connect, failing
+from kcpcache.client.connection import ApiError, RefusedError, UnreachableError
 from kcpcache.client.kubeconfig import KubeconfigError
 
 
@@ -50,3 +52,21 @@ def test_a_server_that_was_started_here_is_found(tmp_path: Path, monkeypatch: py
     (tmp_path / ".kcpcache").mkdir()
     kubeconfig(tmp_path / ".kcpcache" / "admin.kubeconfig", "x", x="https://a:1")
     assert connect().server == "https://a:1"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RefusedError("nobody there"), "kcpcache: nobody there (is it started? kcpcache start)\n"),
+        (UnreachableError("not trusted"), "kcpcache: not trusted\n"),
+        (ApiError(403, "Forbidden", "no"), "kcpcache: no\n"),
+        (KubeconfigError("no file"), "kcpcache: no file\n"),
+    ],
+)
+def test_only_where_nobody_listens_is_it_said_how_to_start_a_server(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(typer.Exit) as ended, failing():
+        raise error
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == said

@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from kcpcache.cli.status import duration, rendered, rows
@@ -63,6 +64,24 @@ def test_what_is_not_known_is_not_made_up():
     assert (row.workspace, row.phase, row.local, row.lag_seconds, row.waiting_seconds) == ("abc", "", 0, None, None)
     assert duration(None) == "-"
     assert [duration(seconds) for seconds in (0.0, 0.0124, 0.9, 3.14)] == ["0 ms", "12 ms", "900 ms", "3.1 s"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_nothing_is_cut_off_in_a_narrow_terminal(width):
+    name = "a-cached-resource-with-a-name-that-is-rather-long-v1"
+    conditions = [{"type": "ResourceValid", "status": "False", "message": "sheets.v1.g.io is not served here"}]
+    long = cached("root:company:division:team", name, phase="Initializing", conditions=conditions)
+    lags = {f"root:company:division:team:{name}": Lag(0.04, 4.0, 2.5)}
+    survey = found(long, lags=lags)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(rendered(survey, rows(survey), width))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    for text in ("PHASE", "LOCAL", "CACHE", "LAG", "WAITING", "Initializing", "10 ms", "2.5 s"):
+        assert text in shown
+    assert "sheets.v1.g.io is not served here" in " ".join(shown.split())
+    names = "".join(line.split("  ")[0].strip() for line in shown.splitlines())
+    assert name in names
 
 
 def test_conditions_that_are_not_true_are_shown():
