@@ -264,12 +264,14 @@ def field_not_supported(path: str, value: Any, supported: Iterable[str]) -> Fiel
 
 def field_too_long(path: str, limit: int) -> FieldError:
     """The value is longer than ``limit`` bytes."""
-    return FieldError("FieldValueTooLong", path, f"Too long: may not be more than {limit} bytes")
+    why = f"may not be more than {limit} bytes" if limit >= 0 else "value is too long"
+    return FieldError("FieldValueTooLong", path, f"Too long: {why}")
 
 
 def field_too_many(path: str, actual: int, limit: int) -> FieldError:
     """There are more items than ``limit``."""
-    return FieldError("FieldValueTooMany", path, f"Too many: {actual}: must have at most {limit} items")
+    why = f"must have at most {limit} items" if limit >= 0 else "has too many items"
+    return FieldError("FieldValueTooMany", path, f"Too many: {actual}: {why}")
 
 
 class InvalidError(StatusError):

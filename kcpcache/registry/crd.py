@@ -5,7 +5,6 @@ Rules and texts follow the validation of Kubernetes' apiextensions.k8s.io/v1; fi
 bear others.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -20,13 +19,16 @@ from kcpcache.meta.errors import (
     field_required,
     field_too_many,
 )
+from kcpcache.meta.go_values import go_value
 from kcpcache.meta.names import GroupResource, dns1035_label_errors, dns1123_subdomain_errors, kind_errors
 from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
 from kcpcache.registry.crd_paths import internal_paths
 from kcpcache.registry.resource import NoRules, Rules
 from kcpcache.schema.compiled import schema_hash
+from kcpcache.schema.field_path import FieldPathError, field_at
 from kcpcache.schema.structural import check_structural
+from kcpcache.schema.values import shown
 
 APPROVED_ANNOTATION: Final = "api-approved.kubernetes.io"
 
@@ -44,8 +46,8 @@ _COLUMN_FORMATS: Final = ("byte", "date", "date-time", "double", "float", "int32
 _SELECTABLE_TYPES: Final = ("string", "boolean", "integer")
 _MAX_SELECTABLE: Final = 8
 _MAX_WARNING_BYTES: Final = 256
+_NOT_IN_HOSTS: Final = frozenset(" {}|\\^`")
 _MAX_PORT: Final = 65535
-_DOTTED: Final = re.compile(r"""(\.[^.\[\]\\'"\s()*@]+)+""")
 _ROOT_KEYWORDS: Final = (
     *("description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
     *("maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items"),
@@ -81,9 +83,11 @@ class CrdRules(NoRules):
         """Name, spec, approval of protected groups, and that every stored version still exists."""
         spec = section(obj, "spec")
         group, plural, name = text(spec, "group"), text(section(spec, "names"), "plural"), name_of(obj)
-        errors = []
-        if name != f"{plural}.{group}":
-            errors.append(field_invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
+        errors = [
+            field_invalid(f"metadata.{key}", given, 'must be spec.names.plural+"."+spec.group')
+            for key, given in (("generateName", text(section(obj, "metadata"), "generateName")), ("name", name))
+            if given != f"{plural}.{group}" and (given or key == "name")
+        ]
         if spec.get("preserveUnknownFields") is True:
             errors.append(field_invalid("spec.preserveUnknownFields", True, _PRUNING))
         errors += group_errors(group)
@@ -186,6 +190,9 @@ def versions_errors(spec: Object) -> Iterator[FieldError]:
     for index, name in enumerate(names):
         if errors := dns1035_label_errors(name):
             yield field_invalid(f"spec.versions[{index}].name", name, ",".join(errors))
+            if index == 0 and name:
+                # Kubernetes keeps the first version's name in a place of its own too.
+                yield field_invalid("spec.version", name, ",".join(errors))
     if len(set(names)) != len(names):
         yield field_invalid("spec.versions", names, "must contain unique version names")
     if sum(version.get("storage") is True for version in versions) != 1:
@@ -275,8 +282,6 @@ def _scale_errors(scale: Object, path: str) -> Iterator[FieldError]:
                 yield field_required(f"{path}.{key}")
         elif not value.startswith("."):
             yield field_invalid(f"{path}.{key}", value, "must be a simple json path starting with .")
-        elif not _DOTTED.fullmatch(value):
-            yield field_invalid(f"{path}.{key}", value, "must be a json path in the dot notation")
         elif below and not value.startswith(f"{below}."):
             yield field_invalid(f"{path}.{key}", value, f"should be a json path under {below}")
         elif not value.startswith((".spec.", ".status.")):
@@ -304,16 +309,20 @@ def _column_errors(column: Object, path: str) -> Iterator[FieldError]:
 
 def _selectable_errors(version: Object, schema: Any, path: str) -> Iterator[FieldError]:
     seen: set[str] = set()
+    if schema is None and version.get("selectableFields"):
+        yield field_invalid(path, "", "selectableFields may only be set when validations.schema is included")
+        return
     for index, field in sections(version, "selectableFields"):
         at, value = f"{path}[{index}].jsonPath", text(field, "jsonPath")
         if not value:
             yield field_required(at)
             continue
-        found = _schema_at(schema, value)
-        if found is None:
-            yield field_invalid(at, value, "is an invalid path: does not refer to a valid field")
+        try:
+            at_path, found = field_at(value, schema if isinstance(schema, dict) else {}, quoted=False)
+        except FieldPathError as error:
+            yield field_invalid(at, value, f"is an invalid path: {error}")
             continue
-        if value.split(".")[1] == "metadata":
+        if at_path.split(".")[1] == "metadata":
             yield field_invalid(at, value, "must not point to fields in metadata")
         if found.get("type") not in _SELECTABLE_TYPES:
             detail = (
@@ -321,20 +330,11 @@ def _selectable_errors(version: Object, schema: Any, path: str) -> Iterator[Fiel
                 "are allowed."
             )
             yield field_invalid(at, value, detail)
-        if value in seen:
+        if at_path in seen:
             yield field_duplicate(at, value)
-        seen.add(value)
+        seen.add(at_path)
     if len(seen) > _MAX_SELECTABLE:
         yield field_too_many(path, len(seen), _MAX_SELECTABLE)
-
-
-def _schema_at(schema: Any, path: str) -> Object | None:
-    """The schema of the property at a dotted path; None where there is none. List items cannot be selected by."""
-    if not _DOTTED.fullmatch(path):
-        return None
-    for name in path[1:].split("."):
-        schema = section(schema, "properties").get(name)
-    return schema if isinstance(schema, dict) else None
 
 
 def conversion_errors(conversion: Object, path: str, *, services: bool = True) -> Iterator[FieldError]:
@@ -345,8 +345,11 @@ def conversion_errors(conversion: Object, path: str, *, services: bool = True) -
     yield from _choice_errors(f"{path}.strategy", strategy, _STRATEGIES)
     webhook = section(conversion, "webhook")
     if strategy != "Webhook":
-        if webhook:
-            yield field_forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
+        why = "should not be set when strategy is not set to Webhook"
+        if webhook.get("clientConfig") is not None:
+            yield field_forbidden(f"{path}.webhook.clientConfig", why)
+        if webhook.get("conversionReviewVersions"):
+            yield field_forbidden(f"{path}.webhook.conversionReviewVersions", why)
         return
     if not isinstance(webhook.get("clientConfig"), dict):
         yield field_required(f"{path}.webhook.clientConfig", "required when strategy is set to Webhook")
@@ -395,6 +398,10 @@ def _url_errors(url: str, path: str) -> Iterator[FieldError]:
     except ValueError as error:
         yield field_required(path, f"url must be a valid URL: {error}; {form}")
         return
+    if bad := next((char for char in parts.netloc if char in _NOT_IN_HOSTS), ""):
+        why = f"parse {shown(url)}: invalid character {shown(bad)} in host name"
+        yield field_required(path, f"url must be a valid URL: {why}; {form}")
+        return
     if parts.scheme != "https":
         yield field_invalid(path, parts.scheme, f"'https' is the only allowed URL scheme; {form}")
     if not host:
@@ -417,7 +424,8 @@ def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:
         else:
             yield from invalid(f"{path}[{index}]", version, dns1035_label_errors(version))
     if not set(versions) & set(_REVIEW_VERSIONS):
-        yield field_invalid(path, versions, f"must include at least one of {', '.join(_REVIEW_VERSIONS)}")
+        why = f"must include at least one of {', '.join(_REVIEW_VERSIONS)}"
+        yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(versions)}: {why}")
 
 
 def approval_errors(group: str, obj: Object) -> Iterator[FieldError]:
@@ -443,10 +451,21 @@ def _is_url(value: str) -> bool:
 def _stored_version_errors(crd: Object) -> Iterator[FieldError]:
     """Of a CRD whose status says what is stored: nothing that is stored may become unreadable."""
     stored = texts(section(crd, "status"), "storedVersions")
-    versions = {text(v, "name"): v.get("storage") is True for _, v in sections(section(crd, "spec"), "versions")}
+    all_versions = [(text(v, "name"), v.get("storage") is True) for _, v in sections(section(crd, "spec"), "versions")]
+    versions = {name for name, _ in all_versions}
     for index, version in enumerate(stored):
         if version not in versions:
-            yield field_invalid(f"status.storedVersions[{index}]", version, "must appear in spec.versions")
-    storage = next((name for name, is_storage in versions.items() if is_storage), "")
-    if stored and storage and storage not in stored:
-        yield field_invalid("status.storedVersions", stored, f"must have the storage version {storage}")
+            why = (
+                f"missing from spec.versions; {version} was previously a storage version, and must remain in "
+                f"spec.versions until a storage migration ensures no data remains persisted in {version} and removes "
+                f"{version} from status.storedVersions"
+            )
+            yield field_invalid(f"status.storedVersions[{index}]", version, why)
+    where = "status.storedVersions"
+    for name, is_storage in all_versions:
+        if stored and is_storage and name not in stored:
+            why = f"Invalid value: {go_value(stored)}: must have the storage version {name}"
+            yield FieldError("FieldValueInvalid", where, why)
+    if not stored and not any(is_storage for _, is_storage in all_versions):
+        why = "Invalid value: []string(nil): must have at least one stored version"
+        yield FieldError("FieldValueInvalid", where, why)

@@ -15,10 +15,15 @@ _RULE_FIELDS: Final = frozenset(field.name for field in json_fields(VALIDATION_R
 _MAPS: Final = ("properties", "patternProperties", "definitions", "dependencies")
 _LISTS: Final = ("allOf", "anyOf", "oneOf", "items")
 _SINGLES: Final = ("not", "items", "additionalProperties", "additionalItems")
+_LENIENT: Final = frozenset({"items", "additionalProperties", "additionalItems", "dependencies"})
+"""What may be of several types decodes itself in Kubernetes, and drops unknown keywords without a word."""
 
 
 def drop_unknown_keywords(crd: Object) -> list[str]:
-    """Remove, in place, what JSONSchemaProps does not have, and nulls; the paths of the former. Bears any JSON."""
+    """Remove, in place, what JSONSchemaProps does not have, and nulls; the paths of the former that clients hear of.
+
+    Bears any JSON.
+    """
     dropped: list[str] = []
     for index, version in sections(section(crd, "spec"), "versions"):
         schema = section(version, "schema").get("openAPIV3Schema")
@@ -30,14 +35,15 @@ def _drop(schema: Any, path: str, dropped: list[str]) -> None:
     if not isinstance(schema, dict):
         return
     _drop_fields(schema, _KEYWORDS, path, dropped)
+    unheard: list[str] = []
     for keyword in _MAPS:
         for name, child in section(schema, keyword).items():
-            _drop(child, f"{path}.{keyword}.{name}", dropped)
+            _drop(child, f"{path}.{keyword}.{name}", unheard if keyword in _LENIENT else dropped)
     for keyword in _LISTS:
         for index, child in sections(schema, keyword):
-            _drop(child, f"{path}.{keyword}[{index}]", dropped)
+            _drop(child, f"{path}.{keyword}[{index}]", unheard if keyword in _LENIENT else dropped)
     for keyword in _SINGLES:
-        _drop(schema.get(keyword), f"{path}.{keyword}", dropped)
+        _drop(schema.get(keyword), f"{path}.{keyword}", unheard if keyword in _LENIENT else dropped)
     for index, rule in sections(schema, "x-kubernetes-validations"):
         _drop_fields(rule, _RULE_FIELDS, f"{path}.x-kubernetes-validations[{index}]", dropped)
 

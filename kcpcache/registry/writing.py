@@ -18,6 +18,7 @@ from kcpcache.meta.errors import (
     StatusError,
     already_exists,
     conflict,
+    field_invalid,
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid
@@ -361,14 +362,12 @@ class Writer:
             raise BadRequestError(
                 f"the API version in the data ({given[0]}) does not match the expected API version ({wanted})"
             )
-        if given[1] != kind:
-            raise BadRequestError(
-                f"the object provided is unrecognized (must be of type {kind}): its apiVersion and kind are "
-                f'"{given[0]}", "{given[1]}", and this URL takes "{wanted}", "{kind}"'
-            )
         meta = obj.setdefault("metadata", {})
         if not isinstance(meta, dict):
             raise BadRequestError("metadata must be an object")
+        if given[1] != kind:
+            wrong = field_invalid("kind", given[1], f"must be {kind}")
+            raise InvalidError(self.definition.group, str(given[1]), str(meta.get("name") or ""), [wrong])
         if errors := object_meta.type_errors(meta):
             self._raise_undecodable(obj)
             self._raise_invalid(obj, errors)
@@ -408,6 +407,8 @@ class Writer:
         self.definition.rules.default(obj)
 
     def _schema_errors(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
+        if self.definition.drop_nested is not None:  # there is more in it than the schema can tell
+            self._raise_undecodable(obj)
         return self.version.schema.validate(obj, old, rules=rules)
 
     def _raise_undecodable(self, obj: Object) -> None:

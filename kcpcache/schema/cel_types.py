@@ -48,6 +48,15 @@ _TYPE_NAMES = (
     ("google.protobuf.Duration", "duration"),
 )
 """What cel-cpp calls types, and what cel-go does."""
+_WORDS = (
+    (
+        re.compile(r"expression of type '([^']*)' cannot be the operand of a select operation"),
+        r"type '\1' does not support field selection",
+    ),
+    (re.compile(r"cannot be the range of a comprehension"), "cannot be range of a comprehension"),
+)
+_FOLLOWING = re.compile(r"\n?ERROR: <input>:\d+:\d+: [^\n]*'\*error\*'[^\n]*\n \| [^\n]*\n \| \.*\^")
+"""What is wrong only because of what has been reported already."""
 _NOT_IN_STRUCT = re.compile(r"(undefined field '[^']*') not found in struct '[^']*'")
 
 
@@ -240,7 +249,9 @@ def _camel_case(field: str) -> str:
 def _reported(text: str, expression: str) -> str:
     """A report on what stood one line further down, in the words of cel-go."""
     text = _LINE.sub(lambda found: f"ERROR: <input>:{int(found[1]) - 1}:", readable(text))
-    text = _NOT_IN_STRUCT.sub(r"\1", _MESSAGE_NAME.sub("object", text))
+    text = _FOLLOWING.sub("", _NOT_IN_STRUCT.sub(r"\1", _MESSAGE_NAME.sub("object", text)))
+    for theirs, ours in _WORDS:
+        text = theirs.sub(ours, text)
     lines = expression.split("\n")
     return _APPLIED.sub(lambda found: _applied(found, "".join(lines[int(found["line"]) - 1 :][:1])), text)
 

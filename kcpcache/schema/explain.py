@@ -136,7 +136,11 @@ def _matches(pattern: str, value: str) -> bool:
 def _number(schema: Object, value: float, path: str) -> Iterator[FieldError]:
     given = as_go_reads(value)
     factor = schema.get("multipleOf")
-    if factor and _exact(value) % _exact(factor):
+    if factor is not None and factor <= 0:
+        shown_factor = int(factor)
+        why = f"factor MultipleOf declared for {path} must be positive: {shown_factor}"
+        yield field_invalid(_named(path), shown_factor, why)
+    elif factor and _exact(value) % _exact(factor):
         yield field_invalid(_named(path), given, f"{path} in body should be a multiple of {factor}")
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     if lowest is not None:

@@ -13,7 +13,7 @@ from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, fie
 from kcpcache.meta.objects import Object
 from kcpcache.schema.patterns import PatternError, compile_pattern, is_large
 from kcpcache.schema.structural_defaults import check_default_rules, check_defaults
-from kcpcache.schema.structural_keywords import check_keywords
+from kcpcache.schema.structural_keywords import check_keywords, unsupported_keyword
 from kcpcache.schema.structural_shape import check_shape
 
 Level: TypeAlias = Literal["root", "item", "field"]
@@ -52,22 +52,24 @@ def check_structural(schema: Any, path: str) -> list[FieldError]:
     """
     if errors := check_shape(schema, path) or list(_pattern_bounds(schema, path)):
         return errors
-    errors = sorted(
-        [*_invariants(schema, "root", path), *_completeness(schema, schema, path, path)],
-        key=lambda error: error.message,
-    )
+    unsupported = unsupported_keyword(schema)
+    # What is not supported at all hides whether the rest is structural.
+    errors = [] if unsupported else _structural_errors(schema, path)
     if schema.get("nullable") is True:
         errors.append(field_forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    sound = not errors
-    if sound:
-        errors = check_defaults(schema, path)
-    keyword_errors = check_keywords(schema, path)
-    errors += keyword_errors
+    errors += check_keywords(schema, path)
+    if unsupported and not errors:
+        return [field_invalid(path, "", f"OpenAPIV3Schema '{unsupported}' is not supported")]
     if not errors:
         from kcpcache.schema.cel_check import check_rules
 
         errors = check_rules(schema, path) or check_default_rules(schema, path)
     return errors
+
+
+def _structural_errors(schema: Object, path: str) -> list[FieldError]:
+    errors = [*_invariants(schema, "root", path), *_completeness(schema, schema, path, path)]
+    return sorted(errors, key=lambda error: error.message) or check_defaults(schema, path)
 
 
 def _invariants(schema: Object, level: Level, path: str) -> Iterator[FieldError]:
@@ -150,7 +152,7 @@ def _nested(schema: Object, path: str, *, skip_any_of: bool = False) -> Iterator
         yield from _nested(child, f"{path}.properties[{name}]")
     for keyword, why in _FORBIDDEN_WHEN_NESTED:
         value = schema.get(keyword)
-        if value or (value is not None and keyword in {"additionalProperties", "default"}):
+        if value or (value is not None and keyword == "default") or (keyword == "additionalProperties" and value == {}):
             yield field_forbidden(f"{path}.{keyword}", why)
     if "metadata" in properties:
         yield field_forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.errors import FieldError
+from kcpcache.meta.go_values import go_value
 from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.explain import explain
 from kcpcache.schema.invariants import compile_embedded
@@ -15,7 +16,10 @@ _Check: TypeAlias = Callable[[Object, object, str], Iterator[FieldError]]
 
 
 def check_defaults(schema: Object, path: str) -> list[FieldError]:
-    """Errors of every ``default`` below ``path``; those in maps' values included. The schema is structural."""
+    """Errors of every ``default`` below ``path``; the schema is structural.
+
+    Those in maps' values are included, which Kubernetes does not look at: applied, they would make objects invalid.
+    """
     return list(_node(schema, path, _default))
 
 
@@ -56,8 +60,8 @@ def _default(schema: Object, default: object, path: str) -> Iterator[FieldError]
         pruned = {"default": copy(default)}
         compile_pruner({"properties": {"default": schema}})(pruned)
         if not same(pruned["default"], default):
-            yield field_invalid(path, default, "must not have unknown fields")
-            return
+            why = "must not have unknown fields"
+            yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(default)}: {why}")
     yield from _at(path, explain(schema, default))
     embedded = compile_embedded(schema)
     if embedded is not None:

@@ -13,6 +13,7 @@ from kcpcache.meta.errors import (
     field_not_supported,
     field_required,
 )
+from kcpcache.meta.go_values import go_value
 from kcpcache.meta.objects import Object
 from kcpcache.schema.field_path import valid_field_path
 
@@ -20,6 +21,10 @@ _META_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
+_FORBIDDEN_EMPTY = ("additionalItems", "dependencies", "$ref")
+"""Those that say something even if they are false or empty."""
+_TWICE = "must not contain duplicate entries"
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 
 
@@ -35,6 +40,28 @@ class _Context:
 def check_keywords(schema: Object, path: str) -> list[FieldError]:
     """Errors of all nodes in the order of the schema. The schema has passed ``check_shape``."""
     return list(_node(schema, path, _Context(root=True)))
+
+
+def unsupported_keyword(schema: Object) -> str:
+    """A keyword somewhere in the schema that keeps it from being looked at as a structural one; "" if there is none."""
+    for keyword, name in (
+        ("id", "id"),
+        ("$schema", "schema"),
+        ("$ref", "$ref"),
+        ("additionalItems", "additionalItems"),
+    ):
+        if schema.get(keyword) or (keyword == "additionalItems" and schema.get(keyword) is not None):
+            return name
+    for keyword in ("patternProperties", "dependencies", "definitions"):
+        if schema.get(keyword):
+            return keyword
+    if isinstance(schema.get("items"), list) and schema["items"]:
+        return "items"
+    if schema.get(_PRESERVE) is False:
+        return _PRESERVE
+    children = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    children += [schema.get("not"), *(branch for junctor in _JUNCTORS for branch in schema.get(junctor) or ())]
+    return next((name for child in children if isinstance(child, dict) and (name := unsupported_keyword(child))), "")
 
 
 def _node(schema: Object, path: str, context: _Context) -> Iterator[FieldError]:
@@ -85,7 +112,8 @@ def _standard(schema: Object, path: str, context: _Context) -> Iterator[FieldErr
     if schema.get("default") is not None and context.default_forbidden:
         yield field_forbidden(f"{path}.default", f"must not be set {context.default_forbidden}")
     for keyword in _UNSUPPORTED:
-        if schema.get(keyword):
+        value = schema.get(keyword)
+        if value or (value is not None and keyword in _FORBIDDEN_EMPTY):
             yield field_forbidden(f"{path}.{keyword}", f"{keyword} is not supported")
     if declared == "null":
         yield field_forbidden(f"{path}.type", "type cannot be set to null, use nullable as an alternative")
@@ -141,7 +169,8 @@ def _list_type(schema: Object, path: str) -> Iterator[FieldError]:
         yield field_invalid(f"{path}.items.{keyword}", below, why)
     map_type = items.get("x-kubernetes-map-type")
     if items.get("type") == "object" and map_type != "atomic":
-        yield field_invalid(f"{path}.items.x-kubernetes-map-type", map_type, why)
+        # Kubernetes shows the list's type here, and of nothing the word.
+        yield field_invalid(f"{path}.items.x-kubernetes-map-type", below or "null", why)
 
 
 def _list_map_keys(schema: Object, path: str) -> Iterator[FieldError]:
@@ -170,14 +199,15 @@ def _list_map_keys(schema: Object, path: str) -> Iterator[FieldError]:
         return
     for position, key in enumerate(keys):
         if key in keys[:position]:
-            yield field_invalid(where, keys, "must not contain duplicate entries")
+            yield FieldError("FieldValueInvalid", where, f"Invalid value: {go_value(keys)}: {_TWICE}")
         yield from _map_key(items, key, path, where, keys)
 
 
 def _map_key(items: Object, key: str, path: str, where: str, keys: list[str]) -> Iterator[FieldError]:
     child = (items.get("properties") or {}).get(key)
     if child is None:
-        yield field_invalid(where, keys, "entries must all be names of item properties")
+        why = "entries must all be names of item properties"
+        yield FieldError("FieldValueInvalid", where, f"Invalid value: {go_value(keys)}: {why}")
         return
     at = f"{path}.items.properties[{key}]"
     if child.get("type") in {"array", "object"}:

@@ -5,7 +5,7 @@ from typing import Any
 
 from kcpcache.meta.errors import FieldError, field_invalid, field_type_invalid
 from kcpcache.meta.objects import Object
-from kcpcache.schema.values import as_go_reads
+from kcpcache.schema.values import INT64, as_go_reads
 
 _MAX_DEPTH = 64
 _MAX_ERRORS = 100
@@ -67,10 +67,8 @@ def _scalars(schema: Object, path: str) -> Iterator[FieldError]:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield _wrong(f"{path}.{keyword}", value, "a number")
-        elif keyword in _COUNTS and (not isinstance(value, int) or value < 0 or value >= 2**63):
-            yield _wrong(f"{path}.{keyword}", value, "a non-negative integer")
-        elif keyword == "multipleOf" and value <= 0:
-            yield field_invalid(f"{path}.{keyword}", as_go_reads(value), "must be greater than 0")
+        elif keyword in _COUNTS and (not isinstance(value, int) or value not in INT64):
+            yield _wrong(f"{path}.{keyword}", value, "an integer of 64 bits")
 
 
 def _lists(schema: Object, path: str) -> Iterator[FieldError]:

@@ -27,6 +27,7 @@ _COPIED = (
     "minProperties",
     "multipleOf",
 )
+_NEGATIVE = {"string": "maxLength", "array": "maxItems", "object": "maxProperties", "number": "multipleOf"}
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -61,7 +62,11 @@ def compile_validator(schema: Object) -> Validator:
 
 def json_schema(schema: Object) -> Object:
     """The JSON Schema (draft 2020-12) that accepts what Kubernetes accepts under this structural schema."""
-    out: Object = {key: schema[key] for key in _COPIED if schema.get(key) is not None}
+    if hopeless := [kind for kind, keyword in _NEGATIVE.items() if _is_hopeless(schema, keyword)]:
+        # Kubernetes takes such limits, and then no value of the type.
+        sound = {key: value for key, value in schema.items() if key not in _NEGATIVE.values()}
+        return {"allOf": [json_schema(sound), {"not": {"type": hopeless}}]}
+    out: Object = {key: schema[key] for key in _COPIED if (schema.get(key) or 0) > 0 or schema.get(key) == 0}
     if options := schema.get("enum"):
         out["enum"] = options
     if required := schema.get("required"):
@@ -88,6 +93,11 @@ def json_schema(schema: Object) -> Object:
         out["items"] = json_schema(schema["items"])
     _translate_junctors(schema, out, null_passes=nullable or not types)
     return out
+
+
+def _is_hopeless(schema: Object, keyword: str) -> bool:
+    limit = schema.get(keyword)
+    return limit is not None and (limit < 0 or (limit == 0 and keyword == "multipleOf"))
 
 
 def type_names(schema: Object) -> tuple[str, ...]:

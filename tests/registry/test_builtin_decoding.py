@@ -86,3 +86,56 @@ def test_nulls_in_maps_of_strings_become_empty():
     obj = {"data": {"a": None, "b": "x"}, "binaryData": {"c": None}, "immutable": None}
     fill_in_nulls(core.CONFIG_MAP, obj)
     assert obj == {"data": {"a": "", "b": "x"}, "binaryData": {"c": ""}, "immutable": None}
+
+
+def nested(**schema):
+    below = {"properties": {"a": schema}}
+    return {"spec": {"versions": [{"schema": {"openAPIV3Schema": below}}]}}
+
+
+PLACE = "spec.versions.schema.openAPIV3Schema.properties"
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": 1}, f"number into Go struct field JSONSchemaProps.{PLACE}.type of type string"),
+        ({"maxLength": 1.5}, f"number 1.5 into Go struct field JSONSchemaProps.{PLACE}.maxLength of type int64"),
+        ({"enum": "x"}, f"string into Go struct field JSONSchemaProps.{PLACE}.enum of type []v1.JSON"),
+        ({"not": "x"}, f"string into Go struct field JSONSchemaProps.{PLACE}.not of type v1.JSONSchemaProps"),
+        (
+            {"allOf": [{"maxLength": "x"}]},
+            f"string into Go struct field JSONSchemaProps.{PLACE}.allOf.maxLength of type int64",
+        ),
+        (
+            {"properties": [1]},
+            f"array into Go struct field JSONSchemaProps.{PLACE}.properties of type map[string]v1.JSONSchemaProps",
+        ),
+        (
+            {"externalDocs": "x"},
+            f"string into Go struct field JSONSchemaProps.{PLACE}.externalDocs of type v1.ExternalDocumentation",
+        ),
+        (
+            {"x-kubernetes-validations": [{"rule": 1}]},
+            f"number into Go struct field ValidationRule.{PLACE}.x-kubernetes-validations.rule of type string",
+        ),
+        ({"items": {"type": 1}}, f"number into Go struct field JSONSchemaProps.{PLACE}.items of type string"),
+        ({"items": [{"type": 1}]}, f"number into Go struct field JSONSchemaProps.{PLACE}.items of type string"),
+        (
+            {"additionalProperties": {"properties": {"b": {"nullable": 1}}}},
+            f"number into Go struct field JSONSchemaProps.{PLACE}.additionalProperties of type bool",
+        ),
+    ],
+)
+def test_schemas_are_decoded_at_any_depth(schema, why):
+    """What decodes itself, because it may be of several types, tells its own place only."""
+    found = decoding_error(apiextensions.CUSTOM_RESOURCE_DEFINITION, nested(**schema))
+    assert found == f"json: cannot unmarshal {why}"
+
+
+def test_additional_properties_are_a_schema_or_a_boolean():
+    for keyword in ("additionalProperties", "additionalItems"):
+        found = decoding_error(apiextensions.CUSTOM_RESOURCE_DEFINITION, nested(**{keyword: "x"}))
+        assert found == "boolean or JSON schema expected"
+    sound = nested(additionalProperties=True, items={"type": "string", "default": 1}, dependencies={"a": ["b"]})
+    assert decoding_error(apiextensions.CUSTOM_RESOURCE_DEFINITION, sound) == ""

@@ -18,6 +18,7 @@ DNS1035 = (
     "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
     "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
+NOTHING_STORED = "status.storedVersions: Invalid value: []string(nil): must have at least one stored version"
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -154,6 +155,7 @@ def test_an_empty_definition_is_told_all_that_it_lacks():
         "spec.scope: Required value",
         "spec.versions: Invalid value: []: must have exactly one version marked as storage version",
         *(f"spec.names.{key}: Required value" for key in ("plural", "singular", "kind", "listKind")),
+        NOTHING_STORED,
     ]
 
 
@@ -178,16 +180,18 @@ def test_unknown_fields_cannot_be_preserved_everywhere():
 @pytest.mark.parametrize("storage", [(False, False), (True, True)])
 def test_exactly_one_version_is_stored(storage):
     found = crd(version("v1", storage=storage[0]), version("v2", storage=storage[1]))
-    assert messages(found) == [
-        'spec.versions: Invalid value: ["v1","v2"]: must have exactly one version marked as storage version'
-    ]
+    wrong = 'spec.versions: Invalid value: ["v1","v2"]: must have exactly one version marked as storage version'
+    assert messages(found) == [wrong, NOTHING_STORED] if storage == (False, False) else [wrong]
 
 
 def test_versions_have_different_names_that_are_labels():
     assert messages(crd(version("v1"), version("v1", storage=False))) == [
         'spec.versions: Invalid value: ["v1","v1"]: must contain unique version names'
     ]
-    assert messages(crd(version("V1"))) == [f'spec.versions[0].name: Invalid value: "V1": {DNS1035}']
+    named = f'Invalid value: "V1": {DNS1035}'
+    assert messages(crd(version("V1"))) == [f"spec.versions[0].name: {named}", f"spec.version: {named}"]
+    second = messages(crd(version("v1"), version("V1", storage=False)))
+    assert second == [f"spec.versions[1].name: {named}"]
 
 
 def test_a_version_needs_a_schema():
@@ -220,7 +224,8 @@ def test_a_schema_that_passed_is_not_checked_again(monkeypatch):
     assert checked == [path] * 3
 
 
-def test_unknown_keywords_are_dropped_and_named_at_any_depth():
+def test_unknown_keywords_are_dropped_at_any_depth_and_named_where_kubernetes_sees_them():
+    """It sees none below items and additionalProperties, which it decodes apart."""
     string = {"type": "string"}
     inner = {**string, "readOnly": True, "default": None, "x-kubernetes-validations": [{"rule": "true", "why": 1}]}
     schema = {
@@ -232,15 +237,15 @@ def test_unknown_keywords_are_dropped_and_named_at_any_depth():
                 "additionalProperties": {**string, "xml": {}},
                 "not": {"allOf": [{"deprecated": True}]},
             },
+            "d": {"type": "object", "properties": {"e": deepcopy(inner)}},
         },
     }
     found = crd(version(schema=schema))
     at = "spec.versions[0].schema.openAPIV3Schema.properties"
     assert sorted(drop_unknown_keywords(found)) == [
-        f"{at}.a.items.properties.b.readOnly",
-        f"{at}.a.items.properties.b.x-kubernetes-validations[0].why",
-        f"{at}.c.additionalProperties.xml",
         f"{at}.c.not.allOf[0].deprecated",
+        f"{at}.d.properties.e.readOnly",
+        f"{at}.d.properties.e.x-kubernetes-validations[0].why",
     ]
     kept = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     assert kept["a"]["items"]["properties"]["b"] == {**string, "x-kubernetes-validations": [{"rule": "true"}]}
@@ -309,9 +314,10 @@ def scale(**paths):
             {"statusReplicasPath": "status.replicas"},
             'statusReplicasPath: Invalid value: "status.replicas": must be a simple json path starting with .',
         ),
+        ({"specReplicasPath": "."}, 'specReplicasPath: Invalid value: ".": should be a json path under .spec'),
         (
-            {"statusReplicasPath": ".status.list[0]"},
-            'statusReplicasPath: Invalid value: ".status.list[0]": must be a json path in the dot notation',
+            {"statusReplicasPath": ".status"},
+            'statusReplicasPath: Invalid value: ".status": should be a json path under .status',
         ),
         (
             {"labelSelectorPath": ".metadata.labels"},
@@ -322,6 +328,13 @@ def scale(**paths):
 def test_the_paths_of_a_scale_lead_into_spec_and_status(paths, expected):
     assert messages(crd(version(subresources=scale(**paths)))) == [f"spec.subresources.scale.{expected}"]
     assert messages(crd(version(subresources=scale(labelSelectorPath=".status.selector")))) == []
+
+
+@pytest.mark.parametrize("path", [".", "..x", ".list[0]", "['x']", ".*", ".a b", ".$", ".a.", ".@x"])
+def test_a_scale_whose_paths_lead_nowhere_is_taken(path):
+    """Kubernetes looks at their beginnings only."""
+    paths = {"specReplicasPath": f".spec.x{path}", "statusReplicasPath": f".status.x{path}"}
+    assert messages(crd(version(subresources={"scale": paths}))) == []
 
 
 @pytest.mark.parametrize(
@@ -364,8 +377,11 @@ NO_SCALAR = (
     ("path", "why"),
     [
         (".spec.unknown", NOWHERE),
-        ("spec.f0", NOWHERE),
-        (".spec.many[0]", NOWHERE),
+        ("spec.f0", "is an invalid path: expected [ or . but got: spec"),
+        (".spec.many[0]", "is an invalid path: array notation is not allowed"),
+        (".spec['f0']", "is an invalid path: array notation is not allowed"),
+        (".spec.", "is an invalid path: unexpected end of JSON path"),
+        (".", "is an invalid path: unexpected end of JSON path"),
         (".spec.f0.deeper", NOWHERE),
         (".metadata.labels", NOWHERE),
         (".spec", NO_SCALAR),
@@ -375,6 +391,23 @@ NO_SCALAR = (
 )
 def test_nothing_else_can_be_selected_by(path, why):
     assert messages(selecting(path)) == [f'spec.selectableFields[0].jsonPath: Invalid value: "{path}": {why}']
+
+
+def test_keys_of_maps_can_be_selected_by():
+    schema = {"type": "object", "properties": {"map": {"type": "object", "additionalProperties": {"type": "string"}}}}
+    assert messages(crd(version(schema=schema, selectableFields=[{"jsonPath": ".map.key"}]))) == []
+
+
+def test_a_name_to_be_generated_could_not_be_right():
+    found = crd()
+    found["metadata"]["generateName"] = "x"
+    why = 'must be spec.names.plural+"."+spec.group'
+    assert messages(found) == [f'metadata.generateName: Invalid value: "x": {why}']
+
+
+def test_a_webhooks_host_is_one():
+    (found,) = messages(converting({"url": "https://a b/c"}))
+    assert 'url must be a valid URL: parse "https://a b/c": invalid character " " in host name; desired' in found
 
 
 def test_metadata_is_not_the_schemas_to_select_by():
@@ -466,6 +499,10 @@ def test_a_certificate_that_is_yet_to_be_injected_is_no_reason_to_refuse():
 def test_a_webhook_belongs_to_its_strategy_and_speaks_a_known_version():
     path = "spec.conversion"
     assert messages(crd(conversion={"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}})) == [
+        f"{path}.conversionReviewVersions: Forbidden: should not be set when strategy is not set to Webhook"
+    ]
+    client = {"clientConfig": {"url": "https://a.example"}}
+    assert messages(crd(conversion={"strategy": "None", "webhook": client})) == [
         f"{path}.webhookClientConfig: Forbidden: should not be set when strategy is not set to Webhook"
     ]
     assert messages(crd(conversion={})) == [f"{path}.strategy: Required value"]
@@ -479,7 +516,10 @@ def test_a_webhook_belongs_to_its_strategy_and_speaks_a_known_version():
     client = {"url": "https://a.example"}
     assert messages(converting(client, ["v2", "v2"])) == [
         f'{path}.conversionReviewVersions[1]: Invalid value: "v2": duplicate version',
-        f'{path}.conversionReviewVersions: Invalid value: ["v2","v2"]: must include at least one of v1, v1beta1',
+        (
+            f'{path}.conversionReviewVersions: Invalid value: []string{{"v2", "v2"}}: '
+            "must include at least one of v1, v1beta1"
+        ),
     ]
 
 
@@ -534,14 +574,20 @@ def test_group_and_plural_always_stay():
 
 def test_a_version_that_objects_may_be_stored_in_does_not_go():
     after = crd(version("v2")) | {"status": {"storedVersions": ["v1", "v2"]}}
-    assert messages(after) == ['status.storedVersions[0]: Invalid value: "v1": must appear in spec.versions']
+    assert messages(after) == [
+        (
+            'status.storedVersions[0]: Invalid value: "v1": missing from spec.versions; v1 was previously a storage '
+            "version, and must remain in spec.versions until a storage migration ensures no data remains persisted in "
+            "v1 and removes v1 from status.storedVersions"
+        )
+    ]
     assert messages(crd(version("v2")) | {"status": {"storedVersions": ["v2"]}}) == []
 
 
 def test_the_storage_version_counts_as_stored():
     found = crd(version("v1", storage=False), version("v2")) | {"status": {"storedVersions": ["v1"]}}
     assert messages(found) == [
-        'status.storedVersions: Invalid value: ["v1"]: must have the storage version v2',
+        'status.storedVersions: Invalid value: []string{"v1"}: must have the storage version v2',
     ]
 
 

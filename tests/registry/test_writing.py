@@ -120,7 +120,7 @@ async def test_a_new_object_has_no_resource_version(world):
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        ({"kind": "Other"}, BadRequestError, "must be of type Thing"),
+        ({"kind": "Other"}, InvalidError, 'Other.* "a" is invalid: kind: Invalid value: "Other": must be Thing'),
         ({"apiVersion": "v1"}, BadRequestError, r"API version in the data \(v1\) does not match"),
         ({"metadata": []}, BadRequestError, "metadata must be an object"),
         ({"metadata": {}}, InvalidError, "name or generateName is required"),

@@ -87,11 +87,12 @@ EVERYTHING = fields(
         ("self.backends['a'].prot == 1", "1:19: undefined field 'prot'"),
         ("self.backends.all(k, b, b.prot == 1)", "1:26: undefined field 'prot'"),
         ("self.metadata.labels.size() == 0", "1:14: undefined field 'labels'"),
-        ("self.nested.exists(x, true)", "1:5: expression of type 'object' cannot be the range of a comprehension"),
+        ("self.nested.exists(x, true)", "1:5: expression of type 'object' cannot be range of a comprehension"),
         ("unknown(self.i)", "1:8: undeclared reference to 'unknown' (in container '')"),
         ("self.maybe == null", "1:12: found no matching overload for '_==_' applied to '(string, null)'"),
         ("self.anything == 1", "1:5: undefined field 'anything'"),
         ("self.free.a == 1", "1:10: undefined field 'a'"),
+        ("self.s.a == 1", "1:7: type 'string' does not support field selection"),
         ("self.names.sum() == 1", "1:15: found no matching overload for 'sum' applied to 'list(string).()'"),
         ("self.numbers.min() == 'a'", "1:20: found no matching overload for '_==_' applied to '(int, string)'"),
         ("ip('::1').prefixLength() == 1", "1:23: found no matching overload for 'prefixLength' applied to 'net.IP.()'"),
@@ -139,6 +140,14 @@ def test_a_node_of_unknown_type_can_have_no_rules(schema):
     (error,) = check_structural(fields(a=schema | rules), "s")
     assert (error.reason, error.path) == ("InternalError", "s.properties[a].x-kubernetes-validations")
     assert error.body.endswith("unable to convert structural schema to CEL declarations")
+
+
+def test_what_follows_from_an_error_is_not_reported_again():
+    (message,) = refused("self.nope.a == 'x' && self.other.all(x, x == 1)", EVERYTHING)
+    assert [line for line in message.split("\n") if "ERROR" in line] == [
+        message.split("\n")[0],
+        "ERROR: <input>:1:27: undefined field 'other'",
+    ]
 
 
 def test_a_report_shows_the_line_that_is_wrong():

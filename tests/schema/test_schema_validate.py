@@ -319,3 +319,33 @@ def test_type_labels_and_annotations_of_embedded_resources_are_checked_like_any(
 def test_the_number_of_errors_is_bounded():
     schema = fields(spec={"type": "array", "items": {"type": "array", "items": INTEGER}})
     assert len(messages(schema, {"spec": [["x"] * 1000] * 1000})) == 200
+
+
+POSITIVE = "factor MultipleOf declared for spec must be positive:"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        (STRING | {"maxLength": -1}, "", ["spec: Too long: value is too long"]),
+        (STRING | {"minLength": -1}, "", []),
+        (fields() | {"maxProperties": -1}, {}, ["spec: Too many: 0: has too many items"]),
+        (fields() | {"minProperties": -(2**63)}, {}, []),
+        ({"type": "array", "items": STRING, "maxItems": -1}, ["a"], ["spec: Too many: 1: has too many items"]),
+        ({"type": "array", "items": STRING, "minItems": -1}, [], []),
+        (INTEGER | {"multipleOf": 0}, 0, [f"spec: Invalid value: 0: {POSITIVE} 0"]),
+        (INTEGER | {"multipleOf": -2}, 4, [f"spec: Invalid value: -2: {POSITIVE} -2"]),
+        (NUMBER | {"multipleOf": -1.5}, 3, [f"spec: Invalid value: -1: {POSITIVE} -1"]),
+        (INTEGER | {"maxLength": -1, "maxItems": -1}, 4, []),
+        ({"nullable": True, "maxLength": -1} | STRING, None, []),
+        (INTEGER | {"not": {"multipleOf": 0}}, 4, []),
+        (
+            STRING | {"not": {"multipleOf": 0}},
+            "x",
+            ['<nil>: Invalid value: "": "spec" must not validate the schema (not)'],
+        ),
+    ],
+)
+def test_limits_that_make_no_sense_mean_what_they_say(schema, value, expected):
+    """Answers of apiextensions-apiserver, which takes such schemas."""
+    assert of_spec(schema, value) == expected

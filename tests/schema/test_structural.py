@@ -177,7 +177,7 @@ BAD = [
         root(a=listed("set", OBJECT)),
         [
             (
-                "s.properties[a].items.x-kubernetes-map-type: Invalid value: null: "
+                's.properties[a].items.x-kubernetes-map-type: Invalid value: "null": '
                 "must be atomic as item of a list with x-kubernetes-list-type=set"
             )
         ],
@@ -204,7 +204,7 @@ BAD = [
         root(a=keyed()),
         [
             (
-                's.properties[a].x-kubernetes-list-map-keys: Invalid value: ["k"]: '
+                's.properties[a].x-kubernetes-list-map-keys: Invalid value: []string{"k"}: '
                 "entries must all be names of item properties"
             )
         ],
@@ -239,7 +239,7 @@ BAD = [
     ),
     (
         root(a={"type": "object", "properties": {"b": STRING}, "default": {"c": "x"}}),
-        ['s.properties[a].default: Invalid value: {"c":"x"}: must not have unknown fields'],
+        ['s.properties[a].default: Invalid value: map[string]interface {}{"c":"x"}: must not have unknown fields'],
     ),
     (
         root(a={"type": "object", "properties": {"b": STRING}, "default": {"b": 1}}),
@@ -357,3 +357,46 @@ def test_nesting_is_bounded():
 def test_paths_begin_where_the_schema_stands():
     (error,) = check_structural({}, PATH)
     assert error.path == f"{PATH}.type"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        *(("$ref", value) for value in ("", "#/definitions/x")),
+        *(("additionalItems", value) for value in (True, False, {})),
+        *(("dependencies", value) for value in ({}, {"a": ["b"]})),
+        ("id", "x"),
+        ("definitions", {"a": {"type": "string"}}),
+        ("patternProperties", {"a": {"type": "string"}}),
+    ],
+)
+def test_keywords_that_are_not_supported_are_refused_also_if_empty(keyword, value):
+    path = f"s.properties[a].{keyword}"
+    assert errors(root(a=STRING | {keyword: value})) == [f"{path}: Forbidden: {keyword} is not supported"]
+
+
+def test_what_is_not_supported_hides_whether_the_rest_is_structural():
+    untyped = "s.properties[b].type: Required value: must not be empty for specified object fields"
+    assert errors(root(a=STRING, b={})) == [untyped]
+    assert errors(root(a=STRING | {"id": "x"}, b={})) == ["s.properties[a].id: Forbidden: id is not supported"]
+    schema = "http://json-schema.org/draft-07/schema#"
+    why = "s: Invalid value: \"\": OpenAPIV3Schema 'schema' is not supported"
+    assert errors(root(a=STRING | {"$schema": schema}, b={})) == [why]
+    assert errors(root() | {"$schema": schema}) == [why]
+
+
+@pytest.mark.parametrize(
+    "keyword", ["maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf"]
+)
+@pytest.mark.parametrize("limit", [-1, 0, -(2**63)])
+def test_limits_that_make_no_sense_are_taken(keyword, limit):
+    """As Kubernetes does; what they mean for objects is in test_schema_validate.py."""
+    assert errors(root(a=STRING | {keyword: limit})) == []
+
+
+def test_junctors_may_forbid_further_properties_as_they_are():
+    """A false there is lost on the way to Kubernetes' structural schema."""
+    assert errors(root(a=STRING) | {"oneOf": [{"additionalProperties": False}]}) == []
+    for value in (True, {}, STRING):
+        (error,) = errors(root(a=STRING) | {"oneOf": [{"additionalProperties": value}]})[:1]
+        assert error == "s.oneOf[0].additionalProperties: Forbidden: must be undefined to be structural"

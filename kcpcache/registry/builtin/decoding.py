@@ -34,6 +34,7 @@ _GO_TYPES: Final = MappingProxyType(
 """Other scalars decode themselves, and are the rules' to judge."""
 _RFC3339: Final = "2006-01-02T15:04:05Z07:00"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+_FIELD: Final = re.compile(r"Go struct field (\w+)\.\S+ of type")
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=\r\n]")
 
 
@@ -99,8 +100,20 @@ def _error(value: Any, type_: ValueType, within: Message, struct: str, path: str
             return next((error for one in value.values() if (error := _error(one, item, within, struct, path))), "")
         case Scalar.QUANTITY:
             return "" if quantity(value) is not None else SYNTAX
+        case Scalar.SCHEMA_OR_ARRAY | Scalar.SCHEMA_OR_BOOL:
+            return _schema_error(value, type_, within, struct, path)
         case Scalar() if type_ in _GO_TYPES:
             return _scalar_error(value, type_) or ("" if _fits(value, type_) else _mismatch(value, type_, struct, path))
+    return ""
+
+
+def _schema_error(value: Any, type_: Scalar, within: Message, struct: str, path: str) -> str:
+    """Of a schema that could be something else too: what is wrong in it, the decoder says of its place."""
+    if type_ is Scalar.SCHEMA_OR_BOOL and not isinstance(value, bool | dict):
+        return "boolean or JSON schema expected"
+    for schema in value if isinstance(value, list) else (value,):
+        if isinstance(schema, dict) and (error := _object_error(schema, within, "")):
+            return _FIELD.sub(lambda found: f"Go struct field {found[1]}.{path} of type", error)
     return ""
 
 
@@ -154,4 +167,8 @@ def _go_type(type_: ValueType) -> str:
             return ".".join(type_.name.split(".")[-2:])
         case Scalar() if type_ in _GO_TYPES:
             return _GO_TYPES[type_]
+        case Scalar.JSON:
+            return "v1.JSON"
+        case Self():
+            return "v1.JSONSchemaProps"
     return "interface {}"

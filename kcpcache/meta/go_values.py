@@ -1,0 +1,21 @@
+"""JSON values as Go prints them (``%#v``), which is how errors of Kubernetes show what is no plain value."""
+
+from typing import Any
+
+import orjson
+
+
+def go_value(value: Any, *, within: bool = False) -> str:
+    """``[]string{"a"}``, ``map[string]interface {}{"a":1}``; ``within`` a list of anything."""
+    match value:
+        case None:
+            return "interface {}(nil)"
+        case dict():
+            entries = ", ".join(f"{go_value(key)}:{go_value(value[key], within=True)}" for key in sorted(value))
+            return f"map[string]interface {{}}{{{entries}}}"
+        case list():
+            kind = "string" if not within and all(isinstance(item, str) for item in value) else "interface {}"
+            return f"[]{kind}{{{', '.join(go_value(item, within=True) for item in value)}}}"
+        case bool() | int() | float():
+            return orjson.dumps(value).decode() if not isinstance(value, int) or abs(value) < 2**63 else str(value)
+    return orjson.dumps(str(value).encode(errors="replace").decode()).decode()
