@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from kcpcache.api.lean_fastapi import APIRouter, Request, Response
 
 PATH: Final = "/dashboard"
 _STATIC: Final = Path(__file__).parent / "static"

@@ -246,7 +246,8 @@ class Reader:
         others: Entries = []
         slices = Slices()
         for block in blocks:
-            await slices.pause_if_over()
+            if slices.over:
+                await slices.pause()
             if self._as_they_are(block):
                 if others:
                     segments += self._segments(others)

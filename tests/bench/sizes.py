@@ -29,7 +29,7 @@ class Sizes:
     workspaces: int = 1_000
     cached_objects: int = 100_000
     scale: tuple[int, int, int] = (100, 100, 100)
-    workload_seconds: float = 300.0
+    workload_seconds: float = 400.0
 
 
 FULL = Sizes()
