@@ -65,7 +65,8 @@ def read_archive(file: Path, directory: Path) -> Backup:
         manifest = _manifest(archive, file)
         wanted = dict(manifest["files"])
         while (member := archive.next()) is not None:
-            described, content = wanted.pop(member.name, None), archive.extractfile(member)
+            described = wanted.pop(member.name, None)
+            content = archive.extractfile(member) if member.isreg() else None  # a link would lead to another member
             if described is None or member.name not in KEPT or content is None:
                 raise BackupError(f"{file} is damaged: {member.name} does not belong there")
             with create_private(directory / member.name) as stream:

@@ -140,6 +140,12 @@ async def test_a_page_of_another_site_that_claims_a_token_is_judged_by_that_alon
     assert (await authenticator.authenticate(Credentials((alice,), from_another_site=True))).name == "alice"
 
 
+async def test_strangers_certificates_that_come_with_one_s_own_are_not_kept(authenticator, alice):
+    others = (alice,) * 50
+    assert (await authenticator.authenticate(Credentials((alice, *others)))).name == "alice"
+    assert authenticator._by_certificate._found == {}
+
+
 async def test_the_same_credentials_give_the_very_same_user(authenticator, alice):
     for credentials in (Credentials(certificates=(alice,)), Credentials(authorization="Bearer secret")):
         first = await authenticator.authenticate(credentials)

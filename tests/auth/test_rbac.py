@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from rbac_world import (
     World,
@@ -214,6 +215,19 @@ def test_the_memory_of_decisions_is_bounded_and_its_count_true(monkeypatch, limi
         assert sum(held) == rbac._decisions
         assert sum(held) <= rbac_module._DECISIONS
         assert max(held, default=0) <= rbac_module._DECISIONS_PER_CLUSTER
+
+
+@pytest.mark.parametrize("what", ["user", "group", "extra", "verb", "resource", "name", "namespace", "path"])
+def test_what_was_asked_with_megabytes_is_not_remembered(what):
+    """Reviews ask with whatever the client likes, and impersonation with whomever."""
+    rbac = Rbac(World().add("ws", cluster_role("r", READ), cluster_role_binding("b", "r", [subject("Group", "g")])))
+    for number in range(20):
+        long = f"{number}{'x' * 100_000}"
+        whole = {"user": User(long), "group": User("a", groups=("g", long)), "extra": User("a", extra={long: ("b",)})}
+        asked = get() if what in whole else msgspec.structs.replace(get(), **{what: long})
+        rbac.allows(whole.get(what, ALICE), asked)
+    kept = [len(repr(key)) for policy in rbac._policies.values() for key in policy.decisions]
+    assert sum(kept) < 10_000
 
 
 def test_namespaces_that_have_no_bindings_are_not_remembered():

@@ -1,6 +1,7 @@
 """Backup and restore of a root directory whose store is in use."""
 
 import asyncio
+import hashlib
 import io
 import json
 import stat
@@ -245,3 +246,31 @@ def test_a_check_finds_damage_foreign_files_and_newer_schemas(root: Path, tmp_pa
     with pytest.raises(StoreBrokenError, match="is not a kcpcache store"):
         copy_store(path, tmp_path / "copy")
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../ca.key", tarfile.REGTYPE),
+        ("/tmp/ca.key", tarfile.REGTYPE),
+        ("ca.key", tarfile.SYMTYPE),
+        ("ca.key", tarfile.LNKTYPE),
+        ("ca.key", tarfile.CHRTYPE),
+        ("ca.key", tarfile.DIRTYPE),
+        ("authorized_keys", tarfile.REGTYPE),
+    ],
+)
+def test_a_forged_backup_writes_nothing_but_what_a_server_keeps(root: Path, tmp_path: Path, name: str, kind: bytes):
+    write_backup(root, tmp_path / "backup", now=NOW)
+    with tarfile.open(tmp_path / "backup") as archive:
+        manifest = json.loads(archive.extractfile("backup.json").read())  # type: ignore[union-attr]
+    manifest["files"] = {name: {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}, DATABASE: {}}
+    with tarfile.open(tmp_path / "forged", "w") as archive:
+        text = json.dumps(manifest).encode()
+        first, second = tarfile.TarInfo("backup.json"), tarfile.TarInfo(name)
+        first.size, second.type, second.linkname, second.mode = len(text), kind, "/etc/passwd", 0o777
+        archive.addfile(first, io.BytesIO(text))
+        archive.addfile(second)
+    with pytest.raises(BackupError, match="does not belong there"):
+        restore_backup(tmp_path / "forged", tmp_path / "new", now=NOW)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [f"{DATABASE}.lock"]
