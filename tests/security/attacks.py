@@ -14,7 +14,7 @@ from tenants import ORG, PROVIDER, Resource, Tenant, an_object, name_of
 META = "g=meta.k8s.io;v=v1"
 ACCEPTS = (
     JSON,
-    f"application/json;as=PartialObjectMetadataList;{META}, application/json;as=PartialObjectMetadata;{META}",
+    f"application/json;as=PartialObjectMetadata;{META}",
     f"application/json;as=Table;{META}",
     "application/vnd.kubernetes.protobuf, application/json",
     "application/yaml, application/json",
@@ -83,8 +83,9 @@ def reads(place: str, resource: Resource, victim: Tenant) -> Iterator[Attack]:
     name = name_of(resource, victim)
     for accept in ACCEPTS:
         headers = {"accept": accept}
+        of_lists = {"accept": accept.replace("=PartialObjectMetadata;", "=PartialObjectMetadataList;")}
         for collection in _collections(place, resource):
-            yield Attack("GET", collection, headers=headers)
+            yield Attack("GET", collection, headers=of_lists)
             if accept != ACCEPTS[-1]:
                 yield Attack("GET", f"{collection}?watch=true&allowWatchBookmarks=true", headers=headers, kind="watch")
         yield Attack("GET", f"{place}{resource.path()}/{name}", headers=headers)
