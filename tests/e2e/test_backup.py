@@ -53,6 +53,8 @@ def test_a_restored_server_is_the_one_that_was_backed_up_while_writes_went_on(tm
         assert restored.kubeconfig.read_text() == kubeconfig
         listed = client.get(COLLECTION).json()
         assert listed["items"] == there
+        examined = kcpcache("doctor", "--root-dir", new)
+        assert (examined.returncode, examined.stdout[:21]) == (0, "0 errors, 0 warnings,"), examined.stdout
         assert int(listed["metadata"]["resourceVersion"]) >= int(revision) + 1_000_000_000
         late = client.get(COLLECTION, params={"watch": "1", "resourceVersion": revision})
         assert (late.status_code, late.json()["reason"]) == (410, "Expired")

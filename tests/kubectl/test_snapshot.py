@@ -67,6 +67,9 @@ def test_several_documents_and_lists_are_read():
         ("kind: ConfigMap\napiVersion: v1", "unexpected type for CRD ConfigMap"),
         ("kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1beta1", "unexpected type for CRD"),
         ("- a", "unexpected type for CRD list"),
+        ("kind: [x]", "unexpected type for CRD"),
+        ("{kind: List, items: 5}", "items: Invalid value: must be a list"),
+        ("&a {kind: List, items: [*a]}", "a List that contains itself"),
         ("{", "not YAML"),
     ],
 )
@@ -95,6 +98,12 @@ def test_a_conversion_is_taken_over(conversion):
             "webhooks that refer to services are not supported",
         ),
         (crd(conversion={"strategy": "Webhook", "webhook": {"clientConfig": {}}}), "v1", "webhooks URL must be set"),
+        ({**crd(), "spec": 5}, "v1", "spec: Invalid value: must be an object"),
+        ({**crd(), "metadata": None}, "", "metadata.name: Invalid value: '.'"),
+        (crd(versions=5), "v1", "versions: Invalid value: must be a list"),
+        (crd(versions=[5]), "v1", "versions: Invalid value: each must be an object"),
+        (crd(versions=[{"schema": "x"}]), "v1", "schema: Invalid value: must be an object"),
+        (crd(conversion=[]), "v1", "conversion: Invalid value: must be an object"),
     ],
 )
 def test_what_kcp_cannot_take_over_is_refused(definition, prefix, why):
