@@ -50,7 +50,7 @@ class Resources:
 
 
 def _root(group_version: str) -> str:
-    group, version = split_api_version(group_version)
+    group, version = (quote(part, safe="") for part in split_api_version(group_version))
     return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 

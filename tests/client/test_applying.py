@@ -71,6 +71,12 @@ def test_a_kind_that_is_not_served_is_told():
     assert applied(Workspace(), manifest("Sheet", "s", "g.io/v1")) == ["s: root:a serves no Sheet in g.io/v1"]
 
 
+def test_whatever_a_manifest_names_becomes_a_path_that_can_be_asked_for():
+    workspace = Workspace()
+    assert applied(workspace, manifest("Sheet", "s", "é x/v?1")) == ["s: root:a serves no Sheet in é x/v?1"]
+    assert workspace.asked == ["/apis/%C3%A9%20x/v%3F1"]
+
+
 @pytest.mark.parametrize(
     ("given", "path"),
     [
