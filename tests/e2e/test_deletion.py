@@ -86,24 +86,39 @@ def flavor(name: str) -> dict[str, Any]:
     return {"apiVersion": "cloud.example.com/v1", "kind": "MemFlavor", "metadata": meta, "spec": {"size": "1Gi"}}
 
 
-@pytest.mark.parametrize(
-    "path", [f"/clusters/{PROVIDER}{CACHED_RESOURCES}/{MEM}", f"/clusters/root{WORKSPACES}/provider"]
+CACHED_RESOURCE, WORKSPACE = f"/clusters/{PROVIDER}{CACHED_RESOURCES}/{MEM}", f"/clusters/root{WORKSPACES}/provider"
+GOING = (
+    f"/clusters/{PROVIDER}/apis/apiextensions.k8s.io/v1/customresourcedefinitions/memflavors.cloud.example.com",
+    f"/clusters/{PROVIDER}/api/v1/namespaces/kcp-system/secrets/{MEM}",
+    f"/clusters/{PROVIDER}/api/v1/namespaces/kcp-system",
 )
-def test_a_deletion_that_sigkill_interrupts_is_completed_by_the_next_start(tmp_path: Path, path: str):
+"""What a CachedResource depends on."""
+
+
+@pytest.mark.parametrize(
+    ("path", "going"),
+    [(CACHED_RESOURCE, ()), (WORKSPACE, ()), (CACHED_RESOURCE, GOING)],
+    ids=["a CachedResource", "its workspace", "a CachedResource after its CRD, Secret and namespace"],
+)
+def test_a_deletion_that_sigkill_interrupts_is_completed_by_the_next_start(
+    tmp_path: Path, path: str, going: tuple[str, ...]
+):
     with start_server(tmp_path / "root") as server:
         kubectl = Kubectl(kubectl_binary(), server, tmp_path / "kubectl")
         kubectl.workspaces("provider", "first")
         share_catalogue(kubectl, PROVIDER)
         bind_catalogue(kubectl, "root:first", PROVIDER)
         with server.client() as http:
-            for number in range(100):
+            for number in range(500):
                 assert http.post(f"/clusters/{PROVIDER}{GROUP}/memflavors", json=flavor(f"m{number}")).is_success
-            assert http.delete(path).is_success
+            for url in (*going, path):
+                assert http.delete(url).is_success
         server.kill()
     left = about(stored_keys(tmp_path / "root"), "/memflavors:")
     assert left, "it was all over before the process was killed"
     with start_server(tmp_path / "root") as server, server.client() as http:
-        eventually(lambda: http.get(path).status_code == httpx.codes.NOT_FOUND)
+        for url in (*going, path):
+            eventually(lambda url=url: http.get(url).status_code == httpx.codes.NOT_FOUND)
     assert about(stored_keys(tmp_path / "root"), "/memflavors:") == []
 
 

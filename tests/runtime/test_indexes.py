@@ -1,13 +1,17 @@
 """Who is bound, who consumes, who refers to whom; and that one change never makes everybody look."""
 
+import asyncio
 from collections.abc import Mapping
 
 import pytest
-from shard_world import BINDINGS, CACHED_RESOURCES, EXPORTS, FLAVORS, SLICES, Shard
+from shard_world import BINDINGS, CACHED_RESOURCES, CRDS, EXPORTS, FLAVORS, SLICES, Shard, running
 
 from kcpcache.meta.objects import Object
 from kcpcache.registry.view import ListOptions
+from kcpcache.runtime.controllers.cache import COUNTS_DELAY_SECONDS
 from kcpcache.runtime.indexes import SliceIndex, spellings
+from kcpcache.storage.memory import MemoryStore
+from kcpcache.storage.store import Revision
 
 
 class Effort:
@@ -74,6 +78,64 @@ async def test_a_hundred_new_objects_write_the_counts_a_few_times_and_wake_no_co
     assert spent.pop("cached-resource") <= 6
     assert spent == {}
     assert shard.status(provider)["resourceCounts"] == {"local": 100, "cache": 100}
+
+
+class SlowStore(MemoryStore):
+    """Its writes take time, as those of a disk do: there is always one under way while there are many."""
+
+    async def create(self, key: str, value: bytes) -> Revision:
+        await asyncio.sleep(0.004)
+        return await super().create(key, value)
+
+    async def update(self, key: str, value: bytes, *, expected: Revision) -> Revision:
+        await asyncio.sleep(0.004)
+        return await super().update(key, value, expected=expected)
+
+    async def delete(self, key: str, *, expected: Revision) -> Revision:
+        await asyncio.sleep(0.004)
+        return await super().delete(key, expected=expected)
+
+
+@pytest.mark.parametrize("what", ["created", "deleted with their CRD"])
+async def test_the_counts_are_written_ten_times_a_second_at_most_while_there_are_many_changes(what: str) -> None:
+    """Else a status would be written for each object, and nobody could write the CachedResource meanwhile."""
+    async with running(SlowStore()) as shard:
+        provider = await shard.provider()
+        if what != "created":
+            for index in range(200):
+                await shard.flavor(provider, f"f{index}")
+            await shard.settled()
+        written: list[object] = []
+        shard.env.on_event("cache.kcp.io", "cachedresources", written.append)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if what == "created":
+            for index in range(200):
+                await shard.flavor(provider, f"f{index}")
+        else:
+            await shard.delete(provider, CRDS, "flavors.cloud.example.com")
+            for _ in range(1000):
+                if not await shard.copies(provider):
+                    break
+                await asyncio.sleep(0.01)
+        most = (loop.time() - began) / COUNTS_DELAY_SECONDS + 3
+        assert 1 <= len(written) <= most
+        await shard.settled()
+        counts = 200 if what == "created" else 0
+        assert shard.status(provider)["resourceCounts"] == {"local": counts, "cache": counts}
+
+
+async def test_counts_that_somebody_else_wrote_are_put_right(shard: Shard) -> None:
+    provider = await shard.provider()
+    await shard.flavor(provider, "small")
+    await shard.settled()
+
+    def wrong(obj: Object) -> None:
+        obj["status"]["resourceCounts"] = {"local": 9, "cache": 9}
+
+    await shard.change(provider, CACHED_RESOURCES, "flavors", wrong, subresource="status")
+    await shard.settled()
+    assert shard.status(provider)["resourceCounts"] == {"local": 1, "cache": 1}
 
 
 async def test_what_was_replaced_is_not_kept_in_memory(shard: Shard) -> None:

@@ -121,6 +121,11 @@ class CacheControllers:
         controller.add((event.cluster, either(event).name))
 
     def _cached_resource_changed(self, event: CacheEvent) -> None:
+        if not self._differs(event, _all_but_counts):
+            # Looked at again at once, it would be written once per object while there are many changes, each time in
+            # the way of whoever wants to write it too.
+            self._counts_changed((event.cluster, either(event).name))
+            return
         self._add(self._cached_resources, event)
         mine = group_resource_of(self._env.lookup.decode(event.entry) if event.entry else either(event).object())
         for obj in self._env.lookup.list(CACHED_RESOURCES, event.cluster):
@@ -305,6 +310,14 @@ class CacheControllers:
             allowed = endpoint_slice is not None and reference_allowed(endpoint_slice, provider, name_of(found or {}))
             key = GroupResource(entry.get("group") or "", entry["name"])
             yield consumer.Resolution(key, endpoint_slice, found, allowed)
+
+
+def _all_but_counts(cached_resource: Object) -> object:
+    """Everything that a decision depends on, or that was written by somebody else."""
+    status = {key: value for key, value in (cached_resource.get("status") or {}).items() if key != "resourceCounts"}
+    ignored = ("resourceVersion", "managedFields")
+    meta = {key: value for key, value in cached_resource["metadata"].items() if key not in ignored}
+    return {**cached_resource, "metadata": meta, "status": status}
 
 
 def _seen_through_exports(cached_resource: Object) -> object:
