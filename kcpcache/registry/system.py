@@ -89,7 +89,7 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         kind=found.kind,
         list_kind=found.list_kind,
         namespaced=found.namespaced,
-        versions=(version,),
+        versions=(version, *(replace(version, name=older) for older in found.older_versions)),
         storage_version=found.version,
         short_names=found.short_names,
         categories=found.categories,

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from real_kubectl import Kubectl
-from real_server import eventually
+from real_kubectl import Kubectl, installed_kubectls, kubectl_binary
+from real_server import Server, eventually
 
-WORKSPACE = "root:daily"
+RELEASES = [release for release in ("1.27", "1.33") if release in installed_kubectls()] or [None]
+"""The oldest and the newest that must work."""
 NUMBERS = itertools.count(1)
 SETTINGS = """
 apiVersion: v1
@@ -102,29 +103,35 @@ source: {component: painter}
 class Workspace:
     """kubectl in the one workspace that these tests share; each test has a namespace of its own where it counts."""
 
-    def __init__(self, kubectl: Kubectl) -> None:
-        self._kubectl = kubectl
+    def __init__(self, kubectl: Kubectl, path: str) -> None:
+        self._kubectl, self.path = kubectl, path
 
     def __call__(self, *arguments: object, **how) -> str:
-        return self._kubectl(WORKSPACE, *arguments, **how)
+        return self._kubectl(self.path, *arguments, **how)
 
     def run(self, *arguments: object, **how):
-        return self._kubectl.run(WORKSPACE, *arguments, **how)
+        return self._kubectl.run(self.path, *arguments, **how)
 
     def refused(self, *arguments: object, **how) -> str:
-        return self._kubectl.refused(WORKSPACE, *arguments, **how)
+        return self._kubectl.refused(self.path, *arguments, **how)
 
     def json(self, *arguments: object):
-        return self._kubectl.json(WORKSPACE, *arguments)
+        return self._kubectl.json(self.path, *arguments)
 
     def names(self, *arguments: object) -> list[str]:
-        return self._kubectl.names(WORKSPACE, *arguments)
+        return self._kubectl.names(self.path, *arguments)
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def kubectl(request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    return Kubectl(kubectl_binary(request.param), server, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="module")
 def k(kubectl: Kubectl) -> Workspace:
-    kubectl.workspaces("daily")
-    found = Workspace(kubectl)
+    name = f"daily-{next(NUMBERS)}"
+    kubectl.workspaces(name)
+    found = Workspace(kubectl, f"root:{name}")
     found("create", "-f", "-", stdin=WIDGETS)
     found("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=10s")
     return found
@@ -328,7 +335,7 @@ def test_custom_resources_have_their_columns_defaults_validation_status_and_scal
 def test_wait_returns_when_something_is_made_changed_or_gone(k: Workspace, kubectl: Kubectl, namespace: str):
     n = f"--namespace={namespace}"
     k("apply", "-f", "-", n, stdin=SETTINGS)
-    with kubectl.watch(WORKSPACE, "configmap", "settings", "--output-watch-events", "--no-headers", n) as lines:
+    with kubectl.watch(k.path, "configmap", "settings", "--output-watch-events", "--no-headers", n) as lines:
         assert lines.next().text.split()[:2] == ["ADDED", "settings"]
         k("patch", "configmap", "settings", "--type=merge", "-p", '{"data":{"ready":"yes"}}', n)
         assert lines.next().text.split()[:3] == ["MODIFIED", "settings", "3"]
@@ -394,7 +401,7 @@ def test_api_resources_versions_and_version_tell_what_is_served(k: Workspace):
     assert "namespaces" not in namespaced
     versions = set(k("api-versions").split())
     assert {"v1", "example.com/v1", "apis.kcp.io/v1alpha2", "rbac.authorization.k8s.io/v1"} <= versions
-    assert "Server Version: v1.33" in k("version")
+    assert json.loads(k("version", "--output=json"))["serverVersion"]["gitVersion"].startswith("v1.33")
 
 
 def test_explain_describes_built_in_and_custom_kinds(k: Workspace):

@@ -45,7 +45,7 @@ class Subresource:
 
 @dataclass(frozen=True, slots=True)
 class BuiltinResource:
-    """One built-in resource in one version.
+    """One built-in resource, in its version and in older ones that are the same to the field.
 
     ``field_selectors`` maps what a field selector may name, beyond ``metadata.name`` and
     ``metadata.namespace``, to the path in the object. ``create_only`` are the review kinds: answered, never
@@ -70,6 +70,7 @@ class BuiltinResource:
     field_selectors: tuple[tuple[str, str], ...] = ()
     name_errors: NameErrors = dns1123_subdomain_errors
     create_only: bool = False
+    older_versions: tuple[str, ...] = ()
 
     @property
     def subresource_types(self) -> tuple[Message, ...]:
@@ -188,7 +189,7 @@ BUILTIN_RESOURCES: Final[tuple[BuiltinResource, ...]] = (
     _review(authorization.SELF_SUBJECT_ACCESS_REVIEW),
     _review(authorization.SELF_SUBJECT_RULES_REVIEW),
     _review(authentication.TOKEN_REVIEW),
-    _review(authentication.SELF_SUBJECT_REVIEW),
+    replace(_review(authentication.SELF_SUBJECT_REVIEW), older_versions=("v1beta1",)),  # for kubectl 1.27's whoami
     _resource(
         apiextensions.CUSTOM_RESOURCE_DEFINITION,
         "customresourcedefinitions",

@@ -34,6 +34,9 @@ def protobuf_types() -> Mapping[tuple[str, str], WireMessage]:
     kinds += [message for resource in BUILTIN_RESOURCES for message in resource.subresource_types]
     kinds += [STATUS, SCALE]
     table = {(message.api_version, message.kind): _wire(message, compiled) for message in kinds}
+    for resource in BUILTIN_RESOURCES:
+        for older in resource.older_versions:
+            table[f"{resource.group}/{older}", resource.kind] = _wire(resource.schema, compiled)
     for api_version in {"v1", "meta.k8s.io/v1", *(message.api_version for message in kinds)}:
         for options in _OPTIONS:
             table[api_version, options.kind] = _wire(options, compiled)
