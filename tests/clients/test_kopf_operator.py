@@ -75,6 +75,7 @@ def operator(server: Server, workspace: Workspace, tmp_path: Path) -> Iterator[O
         assert http.delete(f"{crds}/{WIDGETS}").is_success
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_an_operator_reconciles_and_cleans_up_without_an_error(operator: Operator):
     http, widgets, log = operator.http, operator.widgets, operator.log
     until = time.monotonic() + SECONDS
