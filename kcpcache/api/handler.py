@@ -16,6 +16,7 @@ from kcpcache.api.fairness import Fairness, Seat
 from kcpcache.api.health import health, version
 from kcpcache.api.home_workspaces import HOME
 from kcpcache.api.negotiation import check_form, negotiate
+from kcpcache.api.options import check_timeout
 from kcpcache.api.origin import SAFE_METHODS, has_bearer, require_own_page
 from kcpcache.api.paths import ROOT, WILDCARD, RequestInfo, parse
 from kcpcache.api.protocol import connection_of
@@ -250,6 +251,8 @@ class KubernetesHandler:
             check_form(form, _kind_of_answer(resource.definition, listed=listed), listed=listed)
         exchange.resource = resource.definition
         check_call(info, workspace.cluster, resource, served, self.services.path_of)
+        if info.verb != "watch":
+            check_timeout(info)
         if served.deprecation_warning:
             exchange.warnings.append(served.deprecation_warning)
         view = workspace.view(resource, served)

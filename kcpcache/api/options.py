@@ -24,6 +24,9 @@ _INT64_MAX: Final = 2**63 - 1
 _MOST_DIGITS: Final = 19
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _SHOWN_CHARACTERS: Final = 40
+_DURATION: Final = re.compile(
+    r"[-+]?(?:0|(?:(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:ns|us|µs|μs|ms|s|m|h)){1,20})"
+)
 _MANAGER_BYTES: Final = 128
 _AGENT_CHARACTERS: Final = 256
 _NOT_OLDER_THAN: Final = "NotOlderThan"
@@ -61,6 +64,14 @@ def resource_version(text: str) -> str:
     return text
 
 
+def check_timeout(info: RequestInfo) -> None:
+    """That ``timeout``, which a request other than a watch may carry, is a duration. Raises BadRequestError."""
+    text = info.value("timeout")
+    if text and not _DURATION.fullmatch(text):
+        shown = dumps(text[:_SHOWN_CHARACTERS])
+        raise BadRequestError(f"invalid timeout specified in the request URL - time: invalid duration {shown}")
+
+
 def list_options(info: RequestInfo) -> ListOptions:
     """What a list, watch or deletecollection selects.
 
@@ -70,7 +81,7 @@ def list_options(info: RequestInfo) -> ListOptions:
         return ListOptions(namespace=info.namespace)
     watch = info.verb == "watch"
     match: Any = info.value("resourceVersionMatch")
-    version = resource_version(info.value("resourceVersion"))
+    version = info.value("resourceVersion")
     token = info.value("continue")
     number(info, "timeoutSeconds")  # must be one where it has no meaning, too, and so must the limit of a watch
     limit = number(info, "limit") or 0
@@ -85,7 +96,7 @@ def list_options(info: RequestInfo) -> ListOptions:
         namespace=info.namespace,
         label_selector=parse_label_selector(info.value("labelSelector")),
         field_selector=parse_field_selector(info.value("fieldSelector")),
-        resource_version=version,
+        resource_version=resource_version(version),
         resource_version_match=match,
         limit=0 if watch else max(limit, 0),
         continue_token="" if watch else token,

@@ -199,9 +199,11 @@ _BARE_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 def _finalizer_errors(finalizers: list[str], *, qualified: bool) -> list[FieldError]:
     path = "metadata.finalizers"
     found = [field_invalid(path, name, text) for name in finalizers for text in qualified_name_errors(name)]
-    if qualified:
+    if qualified:  # the built-in types' own look, which kube-apiserver takes after that at the metadata of all
         why = "name is neither a standard finalizer name nor is it fully qualified"
-        found += [field_invalid(path, name, why) for name in finalizers if is_bare_finalizer(name)]
+        for index, name in enumerate(finalizers):
+            texts = qualified_name_errors(name) or ([why] if is_bare_finalizer(name) else [])
+            found += [field_invalid(f"{path}[{index}]", name, text) for text in texts]
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:
         why = "finalizer orphan and foregroundDeletion cannot be both set"
         found.append(field_invalid(path, finalizers, why))

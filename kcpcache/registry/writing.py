@@ -284,17 +284,21 @@ class Writer:
         raise conflict(self.definition.group, self.definition.plural, name)
 
     def _check_preconditions(self, entry: Entry, options: DeleteOptions) -> None:
-        group, plural = self.definition.group, self.definition.plural
+        """Kubernetes names the kind here, not the resource (``rest.BeforeDelete``)."""
+        group, kind = self.definition.group, self.definition.kind
         if options.uid and options.uid != entry.uid:
-            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {entry.uid}"
-            raise conflict(group, plural, entry.name, why)
+            why = (
+                f"the UID in the precondition ({options.uid}) does not match the UID in record ({entry.uid}). "
+                "The object might have been deleted and then recreated"
+            )
+            raise conflict(group, kind, entry.name, why)
         asked = options.resource_version
         if asked and asked != str(entry.revision):
             why = (
-                f"Precondition failed: ResourceVersion in precondition: {asked}, "
-                f"ResourceVersion in object meta: {entry.revision}"
+                f"the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record "
+                f"({entry.revision}). The object might have been modified"
             )
-            raise conflict(group, plural, entry.name, why)
+            raise conflict(group, kind, entry.name, why)
 
     async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
         obj = (await self._seen(entry)).object()

@@ -194,6 +194,29 @@ async def test_what_means_nothing_to_a_list_is_passed_over(world, query):
     assert len((await world.client.get(f"{CM}?{query}")).json()["items"]) == 2
 
 
+@pytest.mark.parametrize("duration", ["abc", "1", "s", "1y", "-", "1s1", "9" * 10_000])
+async def test_a_timeout_that_is_no_duration_is_a_bad_request(world, duration):
+    response = await world.client.get(CM, params={"timeout": duration})
+    assert response.status_code == 400
+    assert response.json()["message"].startswith(
+        f'invalid timeout specified in the request URL - time: invalid duration "{duration[:40]}'
+    )
+
+
+@pytest.mark.parametrize("duration", ["0", "10s", "1h2m", "1.5s", "-1s", ".5m", ""])
+async def test_a_timeout_is_a_duration_in_gos_form(world, duration):
+    assert (await world.client.get(CM, params={"timeout": duration})).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["abc", "-1"])
+async def test_what_excludes_each_other_is_told_before_what_is_no_version(world, version):
+    both = await world.client.get(CM, params={"resourceVersion": version, "resourceVersionMatch": "Bad"})
+    assert both.status_code == 422
+    token = await world.client.get(CM, params={"resourceVersion": version, "continue": "x"})
+    assert token.json()["message"] == "specifying resource version is not allowed when using continue"
+    assert (await world.client.get(CM, params={"resourceVersion": version})).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("query", "causes"),
     [

@@ -203,3 +203,13 @@ def test_an_update_may_leave_out_what_is_immutable_and_remove_finalizers():
     old = {"name": "a", "uid": "1", "finalizers": ["x", "y"], "deletionTimestamp": "x"}
     assert object_meta.update_errors({"finalizers": ["y"]}, old) == []
     assert object_meta.update_errors({"finalizers": ["z"]}, {"finalizers": ["x"]}) == []
+
+
+def test_a_built_in_type_looks_at_each_finalizer_by_itself_too():
+    def said(*finalizers: str) -> list[str]:
+        found = messages({"name": "a", "finalizers": list(finalizers)}, qualified=True)
+        return [message.partition(":")[0] for message in found]
+
+    assert said("example.com/x", "orphan") == []
+    assert said("example.com/x", "plain") == ["metadata.finalizers[1]"]
+    assert said("a b") == ["metadata.finalizers", "metadata.finalizers[0]"]

@@ -472,9 +472,10 @@ async def test_a_deleted_object_is_gone_and_its_event_has_the_deletions_version(
 
 async def test_preconditions_hold_a_deletion_back(world):
     created = await world.create(thing())
-    with pytest.raises(ConflictError, match="UID in precondition: x"):
+    named = r"on Thing\.example\.com "
+    with pytest.raises(ConflictError, match=rf'{named}"a": the UID in the precondition \(x\) does not match'):
         await world.delete("a", uid="x")
-    with pytest.raises(ConflictError, match="ResourceVersion in precondition: 9"):
+    with pytest.raises(ConflictError, match=rf'{named}"a": the ResourceVersion in the precondition \(9\) does not'):
         await world.delete("a", resource_version="9")
     assert (await world.delete("a", uid=created["metadata"]["uid"], resource_version="1")).deleted
 
