@@ -8,7 +8,7 @@ from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.authorize import forbid
 from kcpcache.meta.errors import FieldError, InvalidError, conflict, method_not_allowed
-from kcpcache.meta.names import GroupResource
+from kcpcache.meta.names import GroupResource, api_version
 from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import Written
@@ -78,6 +78,8 @@ async def _review(call: Call) -> None:
         raise method_not_allowed(info.group, f"{info.resource}/{info.subresource}", "create")
     options = call.write_options()
     obj = (await call.decode(options)).object
+    if not info.subresource:
+        obj = {"kind": call.definition.kind, "apiVersion": api_version(info.group, info.version), **obj}
     if info.namespace and not info.subresource and isinstance(obj.setdefault("metadata", {}), dict):
         obj["metadata"].setdefault("namespace", info.namespace)
     found = await call.services.reviews.review(info, obj, call.workspace.user, call.workspace.cluster)

@@ -434,6 +434,10 @@ async def test_reviews_and_tokens_are_answered_and_not_stored(world):
     response = await world.client.post(f"/clusters/root:ws{url}", json={"spec": {}}, headers={"x-user": "jane"})
     assert response.status_code == 201
     assert response.json()["status"] == {"resource": "selfsubjectaccessreviews", "user": "jane", "cluster": "ws"}
+    assert (response.json()["kind"], response.json()["apiVersion"]) == (
+        "SelfSubjectAccessReview",
+        "authorization.k8s.io/v1",
+    )
     assert (await world.client.get(url)).status_code == 405
     local = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews"
     answer = await world.client.post(local, json={"spec": {}})

@@ -192,6 +192,22 @@ async def test_a_json_patch_that_cannot_be_applied_says_as_little_as_kube_apiser
     }
 
 
+@pytest.mark.parametrize(("text", "at"), [("!!", 0), ("abc", 0), ("YQ==Y", 4), ("Y Q==", 1)])
+async def test_what_is_no_base64_cannot_be_decoded(world, text, at):
+    why = f"illegal base64 data at input byte {at}"
+    made = await world.client.post(CM, json={"metadata": {"name": "a"}, "binaryData": {"k": text}})
+    assert (made.status_code, made.json()["message"]) == (
+        400,
+        f'ConfigMap in version "v1" cannot be handled as a ConfigMap: {why}',
+    )
+    secrets = CM.replace("configmaps", "secrets")
+    made = await world.client.post(secrets, json={"metadata": {"name": "a"}, "data": {"k": text}})
+    assert (made.status_code, made.json()["message"]) == (
+        400,
+        f'Secret in version "v1" cannot be handled as a Secret: {why}',
+    )
+
+
 async def test_what_is_no_quantity_cannot_be_decoded(world):
     path = "/api/v1/namespaces/default/resourcequotas"
     why = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

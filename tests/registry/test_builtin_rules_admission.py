@@ -192,7 +192,7 @@ def test_policies_judge_something_by_something():
 def test_bindings_name_a_policy_and_what_follows():
     assert messages(BINDING.validate({})) == [
         "spec.policyName: Required value",
-        "spec.validationActions: Required value",
+        "spec.validationActions: Required value: at least one validation action is required",
     ]
     spec = {
         "policyName": "p",

@@ -257,7 +257,7 @@ def _validate_binding(binding: Object) -> list[FieldError]:
         errors.append(field_required("spec.policyName"))
     actions = texts(spec, "validationActions")
     if not actions:
-        errors.append(field_required("spec.validationActions"))
+        errors.append(field_required("spec.validationActions", "at least one validation action is required"))
     for index, action in enumerate(actions):
         if action not in _ACTIONS:
             errors.append(field_not_supported(f"spec.validationActions[{index}]", action, _ACTIONS))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from kcpcache.meta.errors import REDACTED, FieldError, field_invalid, field_required, field_too_long
+from kcpcache.meta.errors import REDACTED, FieldError, field_invalid, field_required, field_too_long, field_type_invalid
 from kcpcache.meta.objects import Object, annotations_of, metadata
 from kcpcache.registry.builtin.rules.rule import Rules, entries, frozen, immutable, invalid, section, text
 
@@ -58,7 +58,7 @@ def _items(obj: Object, field: str) -> tuple[dict[str, bytes], list[FieldError]]
         errors += invalid(f"{field}[{key}]", key, key_errors(key))
         decoded = _decoded(value)
         if decoded is None:
-            errors.append(field_invalid(f"{field}[{key}]", REDACTED, "illegal base64 data"))
+            errors.append(field_type_invalid(f"{field}[{key}]", REDACTED, "illegal base64 data"))
         else:
             found[key] = decoded
     return found, errors
