@@ -20,11 +20,15 @@ from kcpcache.meta.virtual_resources import (
     is_endpoint_slice,
     virtual_reference,
 )
+from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import ExportReference
 from kcpcache.registry.lookup import Lookup
 from kcpcache.storage.keys import cache_prefix
 
 API_EXPORTS = GroupVersionResource("apis.kcp.io", "v1alpha2", "apiexports")
+_RESOLVED_BY = frozenset({"apis.kcp.io", "cache.kcp.io", "core.kcp.io", "tenancy.kcp.io"})
+"""Groups with the objects on the way from an export to its copies, and with those that say where a path leads."""
+_MOST_RESOLVED = 4096
 REFERENCE_ALLOWED_ANNOTATION = "internal.cache.kcp.io/reference-allowed"
 """On an endpoint slice, set at admission only: ``<logical cluster>/<name>`` of the foreign CachedResource its
 creator could read."""
@@ -100,6 +104,33 @@ def resolve(lookup: Lookup, bound: ExportReference, resource: GroupResource) -> 
     if isinstance(answer, NotExported):
         raise broken(lookup, bound, resource, answer.message)
     return source_of(answer.cached_resource)
+
+
+class Resolved:
+    """``resolve``, remembered for as long as nothing changes that it depends on, anywhere. Event loop only."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._known: dict[tuple[ExportReference, GroupResource], Source] = {}
+        lookup.caches.on_new_cache(self._follow)
+
+    def _follow(self, cache: ResourceCache) -> None:
+        _, top, group, *_ = cache.prefix.split("/")
+        if top == "registry" and group in _RESOLVED_BY:
+            cache.listeners.append(self._forget)
+
+    def _forget(self, _event: CacheEvent) -> None:
+        self._known.clear()
+
+    def __call__(self, bound: ExportReference, resource: GroupResource) -> Source:
+        """The source. Raises ServiceUnavailableError, which is not remembered."""
+        found = self._known.get((bound, resource))
+        if found is None:
+            found = resolve(self._lookup, bound, resource)
+            if len(self._known) >= _MOST_RESOLVED:
+                self._known.clear()
+            self._known[bound, resource] = found
+        return found
 
 
 def source_of(cached_resource: Object) -> Source:

@@ -21,7 +21,7 @@ def origin_of(bound: ExportReference, path: str) -> str:
 class ProjectedView(ReadOnlyView):
     """One consumer's view of a source.
 
-    ``resolve`` finds the source anew for each call, so that a broken or changed reference is noticed at once; it raises
+    ``resolve`` is asked at each call, so that a broken or changed reference is noticed at once; it raises
     ServiceUnavailableError.
     """
 

@@ -10,7 +10,7 @@ from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import View
-from kcpcache.registry.virtual_sources import broken, other_reference, resolve
+from kcpcache.registry.virtual_sources import Resolved, broken, other_reference
 from kcpcache.virtual.continuity import ContinuousView, Sources
 from kcpcache.virtual.projection import ProjectedView, origin_of
 from kcpcache.virtual.proxied import Endpoints, ProxiedView, References
@@ -34,7 +34,7 @@ class Views:
     ) -> None:
         self._lookup, self._serving, self._shard, self._clock = lookup, serving, shard, clock
         self._endpoints, self._references = endpoints, References(lookup, serving, clock)
-        self.sources = Sources(lookup)
+        self.sources, self._resolved = Sources(lookup), Resolved(lookup)
 
     def view(self, cluster: str, resource: Resource, version: ServedVersion) -> View:
         """The view of ``resource`` in a workspace; its watches end when it is no longer served there."""
@@ -61,7 +61,7 @@ class Views:
             version,
             cluster,
             shard=self._shard,
-            resolve=lambda: resolve(self._lookup, bound, key),
+            resolve=partial(self._resolved, bound, key),
             origin=origin_of(bound, path),
             guard=guard,
         )

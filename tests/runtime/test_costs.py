@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from shard_http import Http
-from shard_world import CRDS, FLAVORS, WORKSPACES, Shard, crd_spec
+from shard_world import CACHED_RESOURCES, CRDS, FLAVORS, WORKSPACES, Shard, crd_spec
 
 from kcpcache.meta.objects import Object
 from kcpcache.registry import entry as entries
 from kcpcache.registry import shelf as shelves
-from kcpcache.registry import write_steps
+from kcpcache.registry import virtual_sources, write_steps
 from kcpcache.registry.epoch import Epoch
 from kcpcache.registry.shelf import Block
 from kcpcache.runtime import apply
@@ -131,6 +131,34 @@ async def test_a_replicated_object_is_encoded_once_more_whatever_the_number_of_c
     for consumer in consumers:
         assert "late" in await shard.names(consumer, FLAVORS)
     assert encoded.count("late") == 2
+
+
+async def test_where_a_consumers_objects_lie_is_found_out_once_until_that_may_have_changed(
+    http: Http, shard: Shard, monkeypatch: pytest.MonkeyPatch
+):
+    found: list[str] = []
+    resolve = virtual_sources.resolve
+
+    def counting(lookup: Any, bound: Any, resource: Any) -> Any:
+        found.append(bound.export)
+        return resolve(lookup, bound, resource)
+
+    monkeypatch.setattr(virtual_sources, "resolve", counting)
+    provider, consumer = await shard.provider(), await shard.workspace("consumer")
+    await shard.bind(consumer, provider)
+    await shard.settled()
+    flavors = f"/clusters/{consumer}/apis/cloud.example.com/v1/flavors"
+    for _ in range(3):
+        await http.get(flavors)
+    assert len(found) == 1
+    await shard.flavor(provider, "a")
+    await shard.settled()  # the CachedResource counts one more
+    for _ in range(3):
+        assert len((await http.get(flavors))["items"]) == 1
+    assert len(found) == 2
+    await shard.delete(provider, CACHED_RESOURCES, "flavors")
+    await shard.settled()
+    assert (await http.refused("GET", flavors))[0] == 503
 
 
 async def test_plain_objects_begin_no_new_epoch(shard: Shard, http: Http):
