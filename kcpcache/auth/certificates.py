@@ -155,7 +155,7 @@ def load_authorities(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise _unusable(path, error) from None
+        raise CertificateError(f"cannot read {path}: {_why(error)}; it has to hold certificates in PEM") from None
 
 
 def _is_current(certificate: x509.Certificate, authority: KeyPair, now: datetime) -> bool:
@@ -294,9 +294,12 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         raise CertificateError(f"cannot write {path}: {error.strerror}; make the directory writable") from None
 
 
+def _why(error: Exception) -> str:
+    return (error.strerror or "I/O error") if isinstance(error, OSError) else "not a PEM file of the right kind"
+
+
 def _unusable(path: Path, error: Exception) -> CertificateError:
-    why = (error.strerror or "I/O error") if isinstance(error, OSError) else "not a PEM file of the right kind"
     return CertificateError(
-        f"cannot read {path}: {why}; make it readable, restore it from a backup, "
+        f"cannot read {path}: {_why(error)}; make it readable, restore it from a backup, "
         "or remove the .crt and .key of that name to have a new pair made"
     )
