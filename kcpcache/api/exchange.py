@@ -34,13 +34,25 @@ _NOT_MODIFIED, _ENTITY_TOO_LARGE = 304, 413
 class Exchange:
     """Reads the request, sends the answer once. ``warnings`` become ``Warning`` headers of the answer.
 
-    ``info`` and ``resource`` are what was found out about the request so far; ``status`` and ``sent_bytes`` (of the
-    body) are of the answer, 0 as long as there is none. ``trail`` is what the audit log is told through; None where
-    nothing is audited.
+    ``info`` and ``resource`` are what was found out about the request so far, ``epoch`` is of before anything was;
+    ``status`` and ``sent_bytes`` (of the body) are of the answer, 0 as long as there is none. ``trail`` is what the
+    audit log is told through; None where nothing is audited.
     """
 
     __slots__ = (
-        *("_receive", "_send", "headers", "info", "method", "resource", "scope", "seat", "sent_bytes", "started"),
+        *(
+            "_receive",
+            "_send",
+            "epoch",
+            "headers",
+            "info",
+            "method",
+            "resource",
+            "scope",
+            "seat",
+            "sent_bytes",
+            "started",
+        ),
         *("status", "trail", "warnings"),
     )
 
@@ -50,6 +62,7 @@ class Exchange:
         # Of several headers of one name the first counts, as in Go: authentication must see the same one.
         self.headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
         self.info: RequestInfo | None = None
+        self.epoch = 0
         self.seat: Seat = EXEMPT
         self.resource: ResourceDefinition | None = None
         self.started = False

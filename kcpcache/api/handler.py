@@ -139,6 +139,8 @@ class KubernetesHandler:
         if route is not None:
             await self._serve_again(exchange, info, route)
             return
+        if self.services.epoch is not None:
+            exchange.epoch = self.services.epoch()
         user, workspace, cluster = await self._enter(exchange, info)
         asking.begin(user, exchange.header(HOPS_HEADER))
         attributes = attributes_of(info, user if workspace is None else workspace.user, cluster)

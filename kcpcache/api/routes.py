@@ -87,7 +87,7 @@ class Routes:
         if len(connection.routes) >= MOST_OF_A_CONNECTION:
             connection.routes.clear()
         connection.routes[_key(call.exchange.scope, call.info)] = Route(
-            self._epoch(),
+            call.exchange.epoch,  # what has changed meanwhile may be what this request still rests on
             self._measures.clock() + SECONDS,
             user,
             call.workspace,

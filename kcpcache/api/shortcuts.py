@@ -79,9 +79,8 @@ class Shortcuts:
         key: Any = (collection, tuple(scope["headers"]))
         counts = self._measures.counts_of(call.exchange)
         until = self._measures.clock() + SECONDS
-        connection.shortcuts[key] = Shortcut(
-            self._epoch(), until, view, call.info.namespace, counts, call.exchange.seat
-        )
+        epoch = call.exchange.epoch  # what has changed meanwhile may be what this request still rests on
+        connection.shortcuts[key] = Shortcut(epoch, until, view, call.info.namespace, counts, call.exchange.seat)
 
     def _may_be_repeated(self, call: Call, connection: Connection) -> bool:
         """Whether nothing about the request but its name can make a difference."""

@@ -1,5 +1,6 @@
 """What the second write of a kind on one connection may leave out, and what it may not."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,6 +83,19 @@ async def test_it_does_not_outlive_a_change_of_permissions(world, caller):
     world.epoch[0] += 1
     response, again = await caller.create()
     assert (response.status_code, again) == (403, False)
+
+
+async def test_a_change_while_it_is_under_way_counts_for_the_next(world, caller):
+    """The account may be gone by the time its write is answered, and the right that it had."""
+    services = world.app.kubernetes.services
+
+    def admission(*asked):
+        world.epoch[0] += 1
+        return services.admission(*asked)
+
+    world.app.kubernetes.services = dataclasses.replace(services, admission=admission)
+    await caller.create()
+    assert not (await caller.create())[1]
 
 
 async def test_credentials_are_looked_at_again_after_a_second(world, caller):

@@ -1,6 +1,7 @@
 """What the second GET of a kind on one connection may leave out, and what it may not."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import httpx
@@ -58,6 +59,18 @@ async def test_it_shows_what_was_written_since(world, caller):
     await world.client.delete(f"{CM}/a")
     found, at_once = await caller.get(f"{CM}/a")
     assert (found.status_code, at_once) == (404, False)
+
+
+async def test_a_change_while_it_is_under_way_counts_for_the_next(world, caller):
+    services = world.app.kubernetes.services
+
+    def view(*asked):
+        world.epoch[0] += 1
+        return services.view(*asked)
+
+    world.app.kubernetes.services = dataclasses.replace(services, view=view)
+    await caller.get(f"{CM}/a")
+    assert not (await caller.get(f"{CM}/a"))[1]
 
 
 async def test_it_does_not_outlive_a_change_of_permissions(world, caller):
