@@ -16,8 +16,8 @@ from kcpcache.auth.attributes import Attributes
 from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.registry.beside import computed
 from kcpcache.registry.catalog import Resource
-from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
 from kcpcache.registry.write_steps import drop_unknown, strict_decoding_error, warn
@@ -76,14 +76,13 @@ class Call(msgspec.Struct, frozen=True):
         content_type = self.exchange.header(b"content-type")
         strict = options.field_validation != "Ignore"
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
-        slices = Slices()
+        options.weight = len(data)
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
-        await slices.pause_if_over()
         check_metadata(body.object)
         if self.exchange.trail is not None:
             self.exchange.trail.sent_object(metadata(body.object))
         if body.complaints and strict:
-            self._complain(body, data, options)
+            await computed(len(data), self._complain, body, data, options)
         return body
 
     def _complain(self, body: Body, data: bytes, options: WriteOptions) -> None:

@@ -1,21 +1,19 @@
 """Bodies to objects, by Content-Type: JSON, YAML, Kubernetes protobuf."""
 
-import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kcpcache.api.json_body import decode_json, duplicate_fields
-from kcpcache.api.yaml_body import YamlBody, decode_yaml
+from kcpcache.api.yaml_body import decode_yaml
 from kcpcache.meta import protobuf
 from kcpcache.meta.errors import BadRequestError, UnsupportedMediaTypeError
 from kcpcache.meta.objects import Object
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.builtin.wire import protobuf_types
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
-_YAML_IN_A_THREAD_BYTES: Final = 32 * 1024
-"""Above this a YAML body takes longer to parse than others should wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +49,12 @@ async def decode_body(data: bytes, content_type: str, *, protobuf_allowed: bool,
     """
     kind = media_type(content_type)
     if kind == JSON:
-        value = decode_json(data)
-        return Body(_object(value), _repeated(data, value) if strict else [])
+        light = len(data) <= LIGHT_BYTES  # as almost always, which is why it is looked at here
+        return _decode_json(data, strict) if light else await computed(len(data), _decode_json, data, strict)
     if kind == YAML:
         return await decode_yaml_object(data)
     if kind == protobuf.MEDIA_TYPE and protobuf_allowed:
-        return Body(protobuf.decode_body(data, protobuf_types()))
+        return Body(await computed(len(data), protobuf.decode_body, data, protobuf_types()))
     accepted = [JSON, YAML, *([protobuf.MEDIA_TYPE] if protobuf_allowed else [])]
     raise UnsupportedMediaTypeError(
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
@@ -67,19 +65,19 @@ async def decode_yaml_object(data: bytes) -> Body:
     """The object in a YAML body (where it is JSON, it is read as that). Raises BadRequestError."""
     if data.lstrip()[:1] == b"{":
         with contextlib.suppress(BadRequestError):  # else it is YAML in braces, or YAML says what is wrong
-            value = decode_json(data)
-            repeated = _repeated(data, value)
-            if repeated:  # YAML says in which lines
+            body = await computed(len(data), _decode_json, data, True)
+            if body.complaints:  # YAML says in which lines
                 with contextlib.suppress(BadRequestError):
-                    return Body(_object(value), (await _decoded_yaml(data)).duplicates, yaml=True)
-            return Body(_object(value), repeated)
-    found = await _decoded_yaml(data)
+                    found = await computed(len(data), decode_yaml, data)
+                    return Body(body.object, found.duplicates, yaml=True)
+            return body
+    found = await computed(len(data), decode_yaml, data)
     return Body(_object(found.value), found.duplicates, yaml=True)
 
 
-async def _decoded_yaml(data: bytes) -> YamlBody:
-    large = len(data) > _YAML_IN_A_THREAD_BYTES
-    return await asyncio.to_thread(decode_yaml, data) if large else decode_yaml(data)
+def _decode_json(data: bytes, strict: bool) -> Body:
+    value = decode_json(data)
+    return Body(_object(value), _repeated(data, value) if strict else [])
 
 
 def _repeated(data: bytes, value: Any) -> list[str]:

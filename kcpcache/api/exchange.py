@@ -13,6 +13,7 @@ from kcpcache.api.paths import RequestInfo
 from kcpcache.api.protocol import PLAIN_HEADS, REPLY
 from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
+from kcpcache.registry.beside import computed
 from kcpcache.registry.pauses import Slices, pause
 from kcpcache.registry.resource import ResourceDefinition
 
@@ -24,6 +25,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 GZIP_ABOVE_BYTES: Final = 128 * 1024
 _GZIP: Final = zlib.MAX_WBITS | 16
 _FASTEST: Final = 1
+_PIECE_BYTES: Final = 256 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 _NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 _MOST_WARNING_BYTES: Final = 4096
@@ -96,12 +98,15 @@ class Exchange:
             return
         more: list[Header] = []
         if len(body) > GZIP_ABOVE_BYTES and accepts_gzip(self.header(b"accept-encoding")):
-            compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
-            body = compressor.compress(body) + compressor.flush()
+            body = await computed(len(body), _compressed, body)
             more = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
         length = (b"content-length", b"%d" % len(body))
-        self.sent_bytes = len(body)
         await self.start(status, (content_type, length, *more, *headers))
+        self.sent_bytes = len(body)
+        while len(body) > _PIECE_BYTES:  # to encrypt all of a large one keeps others waiting
+            await self._send({"type": "http.response.body", "body": body[:_PIECE_BYTES], "more_body": True})
+            body = body[_PIECE_BYTES:]
+            await pause()
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def respond_json(self, status: int, value: Any, *, headers: Iterable[Header] = ()) -> None:
@@ -118,7 +123,8 @@ class Exchange:
         headers = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
         if error.code == _ENTITY_TOO_LARGE:
             headers.append(_CLOSE)  # the rest of the body is not worth reading
-        await self.respond_json(error.code, error.status(), headers=headers)
+        body = await computed(len(error.message), _encoded_status, error)
+        await self.respond(error.code, body, headers=headers)
 
     async def respond_chunks(self, status: int, chunks: Iterator[bytes]) -> None:
         """Send a large answer piece by piece, with the event loop free in between; a small one as a whole."""
@@ -181,6 +187,15 @@ class Exchange:
     async def finish(self) -> None:
         """End an answer that was sent piece by piece."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _encoded_status(error: StatusError) -> bytes:
+    return orjson.dumps(error.status())
+
+
+def _compressed(body: bytes) -> bytes:
+    compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+    return compressor.compress(body) + compressor.flush()
 
 
 def _warning_headers(warnings: Iterable[str]) -> Iterator[Header]:

@@ -44,6 +44,11 @@ class Limits(NamedTuple):
 class Seat(Protocol):
     """A request's place among those that are served."""
 
+    @property
+    def tenant(self) -> object:
+        """Whom it is served for: the same for all requests in a workspace."""
+        ...
+
     def leave(self) -> None:
         """Give it up; may be called again."""
         ...
@@ -67,6 +72,8 @@ class Seat(Protocol):
 
 class _Exempt:
     """See ``Seat``."""
+
+    tenant: object = None
 
     def leave(self) -> None:
         """See ``Seat``."""
@@ -117,6 +124,10 @@ class _Taken:
 
     def __init__(self, fairness: "Fairness", user: _Share, place: _Share) -> None:
         self._fairness, self._user, self._place, self._open = fairness, user, place, True
+
+    @property
+    def tenant(self) -> object:
+        return self._place
 
     def leave(self) -> None:
         if self._open:

@@ -9,7 +9,7 @@ from kcpcache.api.call import Call, check_metadata
 from kcpcache.api.decoding import decode_yaml_object, media_type, yaml_errors
 from kcpcache.api.json_body import complaints as complaints_of
 from kcpcache.api.json_body import decode_json, duplicate_fields
-from kcpcache.api.resources import authorize_create, respond_written
+from kcpcache.api.resources import create_refusal, respond_written
 from kcpcache.meta import managed_fields
 from kcpcache.meta.errors import (
     REDACTED,
@@ -25,7 +25,7 @@ from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
-from kcpcache.registry.pauses import Slices
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.write_steps import UndecodableError, warn
@@ -64,9 +64,13 @@ async def patch(call: Call) -> None:
     kind = checked_patch_type(call)
     options = call.write_options(apply=kind == APPLY_PATCH)
     data = await call.exchange.body()
-    slices = Slices()
-    change = await _apply_change(call, data, options) if kind == APPLY_PATCH else _change(call, kind, data, options)
-    await slices.pause_if_over()
+    options.weight = len(data)
+    if kind == APPLY_PATCH:
+        change = await _apply_change(call, data, options)
+    elif len(data) <= LIGHT_BYTES:
+        change = _change(call, kind, data, options)
+    else:
+        change = await computed(len(data), _change, call, kind, data, options)
     try:
         written = await call.view.update(
             call.info.namespace,
@@ -153,11 +157,13 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
     body = await decode_yaml_object(data)
     check_metadata(body.object)
     if call.definition.normalize is not None:  # fields are owned, and compared with what is stored, in the long form
-        call.definition.normalize(body.object)
+        await computed(len(data), call.definition.normalize, body.object)
+    refusal = create_refusal(call)  # asked now: a change may be computed beside the event loop
 
     def change(live: Object | None) -> Object:
         if live is None:
-            authorize_create(call)
+            if refusal is not None:
+                raise refusal
             _refuse_uid(call, metadata(body.object).get("uid"))
         applied = apply_configuration(call, live, body.object, options)
         complain_of_yaml(body.complaints, options)

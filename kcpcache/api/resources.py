@@ -7,7 +7,7 @@ from kcpcache.api.decoding import decode_body
 from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.authorize import forbid
-from kcpcache.meta.errors import FieldError, InvalidError, conflict, method_not_allowed
+from kcpcache.meta.errors import FieldError, ForbiddenError, InvalidError, conflict, method_not_allowed
 from kcpcache.meta.names import GroupResource, api_version
 from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.resource import ResourceDefinition
@@ -92,10 +92,13 @@ async def update(call: Call) -> None:
     options = call.write_options()
     body = (await call.decode(options)).object
     pinned = bool(metadata(body).get("resourceVersion"))
+    may_create = call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource
+    refusal = create_refusal(call) if may_create else None  # asked now: see ``patches.patch``
 
     def change(live: Object | None) -> Object:
         if live is None:
-            authorize_create(call)
+            if refusal is not None:
+                raise refusal
         elif _is_addressed(body, info):
             _check_preconditions(call, body, live)
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
@@ -108,7 +111,7 @@ async def update(call: Call) -> None:
         options,
         call.admission(options),
         subresource=info.subresource,
-        create_if_missing=call.definition.group_resource in CREATED_BY_UPDATE and not info.subresource,
+        create_if_missing=may_create,
     )
     await respond_written(call, written)
 
@@ -132,10 +135,10 @@ def _is_addressed(body: Object, info: RequestInfo) -> bool:
     return meta.get("name") == info.name and meta.get("namespace") in {None, "", info.namespace}
 
 
-def authorize_create(call: Call) -> None:
-    """A write that turns out to create needs the verb ``create`` as well. Raises ForbiddenError."""
+def create_refusal(call: Call) -> ForbiddenError | None:
+    """Why a write that turns out to create may not: it needs the verb ``create`` as well."""
     if call.workspace.authorize is None:
-        return
+        return None
     attributes = call.attributes
     wanted = type(attributes)(
         user=attributes.user,
@@ -148,8 +151,7 @@ def authorize_create(call: Call) -> None:
         name=attributes.name,
     )
     decision = call.workspace.authorize(wanted)
-    if not decision.allowed:
-        raise forbid(wanted, decision)
+    return None if decision.allowed else forbid(wanted, decision)
 
 
 async def respond_written(call: Call, written: Written) -> None:

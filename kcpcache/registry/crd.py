@@ -231,7 +231,7 @@ def _deprecation_errors(version: Object, path: str) -> Iterator[FieldError]:
 class _SoundSchemas:
     """Hashes of schemas that passed, the latest 4096: a CRD's status is written often, its schema seldom.
 
-    Used on the event loop's thread.
+    For any thread: what it does with a hash does not depend on others.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,12 @@ SLICE_SECONDS: Final = 0.0002
 
 
 class Pausing(Protocol):
-    """How a request shares the event loop with others."""
+    """How a request shares the event loop with others. ``tenant`` is whom it is served for: the same for the same."""
+
+    @property
+    def tenant(self) -> object:
+        """Compared by identity."""
+        ...
 
     async def pause(self) -> None:
         """Return when the work may go on; others have been served in between."""
@@ -26,6 +31,8 @@ class Pausing(Protocol):
 
 class _Unshared:
     """See ``Pausing``; of whoever serves no request."""
+
+    tenant: object = None
 
     async def pause(self) -> None:
         """See ``Pausing``."""

@@ -133,7 +133,8 @@ class WriteOptions:
 
     ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
     creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge,
-    with the labels that mirror it.
+    with the labels that mirror it. ``weight`` is how much the client sent, in bytes: what is computed from much is
+    computed beside the event loop (``registry/beside.py``).
     """
 
     dry_run: bool = False
@@ -142,6 +143,7 @@ class WriteOptions:
     trusted: bool = False
     field_validation: Literal["Ignore", "Warn", "Strict"] = "Ignore"
     warnings: list[str] = field(default_factory=list)
+    weight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from kcpcache.meta import object_meta
-from kcpcache.meta.errors import BadRequestError, FieldError
+from kcpcache.meta.errors import BadRequestError, FieldError, conflict
 from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
-from kcpcache.registry.entry import encode
+from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.view import WriteOptions
+from kcpcache.registry.view import DeleteOptions, WriteOptions
 
 
 class UndecodableError(BadRequestError):
@@ -139,3 +139,32 @@ def warn_of_finalizers(meta: Object, old: Object, options: WriteOptions) -> None
         "finalizer writers"
     )
     warn(options, [f'metadata.finalizers: "{name}": {why}' for name in bare])
+
+
+def count_generation(definition: ResourceDefinition, version: ServedVersion, new: Object, old: Object) -> None:
+    """Give ``new`` the next generation where more than its metadata and status is another."""
+    if not definition.tracks_generation:
+        return
+    ignored = {"metadata", "status"} if version.has_status else {"metadata"}
+    wanted = {key: value for key, value in new.items() if key not in ignored}
+    if wanted != {key: value for key, value in old.items() if key not in ignored}:
+        new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+
+
+def check_preconditions(definition: ResourceDefinition, entry: Entry, options: DeleteOptions) -> None:
+    """Raises ConflictError where a deletion means another object, or another version of it."""
+    """Kubernetes names the kind here, not the resource (``rest.BeforeDelete``)."""
+    group, kind = definition.group, definition.kind
+    if options.uid and options.uid != entry.uid:
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({entry.uid}). "
+            "The object might have been deleted and then recreated"
+        )
+        raise conflict(group, kind, entry.name, why)
+    asked = options.resource_version
+    if asked and asked != str(entry.revision):
+        why = (
+            f"the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record "
+            f"({entry.revision}). The object might have been modified"
+        )
+        raise conflict(group, kind, entry.name, why)

@@ -22,16 +22,19 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
-from kcpcache.registry.pauses import Slices, turn
+from kcpcache.registry.pauses import turn
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
 from kcpcache.registry.write_steps import (
     SERVER_FIELDS,
     WRITTEN_BY,
     UndecodableError,
+    check_preconditions,
+    count_generation,
     drop_unknown,
     encoded,
     generated_name,
@@ -84,7 +87,10 @@ class Writer:
         return written
 
     async def _create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
-        self._check_envelope(obj, namespace)
+        if options.weight <= LIGHT_BYTES:
+            self._check_envelope(obj, namespace)
+        else:
+            await computed(options.weight, self._check_envelope, obj, namespace)
         meta: Object = obj["metadata"]
         if meta.get("resourceVersion"):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
@@ -98,9 +104,9 @@ class Writer:
         meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp_of(self.clock())
         if self.definition.tracks_generation:
             meta["generation"] = 1
-        self._prune(obj, options)
+        await computed(options.weight, self._prune, obj, options)
         await admission.mutate("CREATE", obj, None)
-        self._default(obj)
+        await computed(options.weight, self._default, obj)
         sent = dict(obj)
         self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
@@ -121,19 +127,15 @@ class Writer:
         self, namespace: str, obj: Object, sent: Object, options: WriteOptions, admission: Admission
     ) -> Written:
         """``sent``: the object without what the server begins it with, which is nobody's; the metadata is the same."""
-        slices = Slices()  # objects may be large, and each step looks at every field
-        errors = self._metadata_errors(obj["metadata"])
-        errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
-        if not options.trusted and only_choices(errors):
-            errors += self.definition.rules.validate(obj)
-        self._raise_invalid(obj, errors)
-        if slices.over:
-            await slices.pause()
+        if options.weight <= LIGHT_BYTES:
+            self._validate_create(obj, options)
+        else:
+            await computed(options.weight, self._validate_create, obj, options)
         await admission.validate("CREATE", obj, None)
-        self._track(None, sent, options, "")
+        await computed(options.weight, self._track, None, sent, options, "")
         warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
-        value = encoded(await self._to_storage(obj))
+        value = await computed(options.weight, encoded, await self._to_storage(obj))
         if options.dry_run:
             await self.caches.fresh()
             if self.cache.get(self.cluster, name, namespace) is not None:
@@ -146,6 +148,13 @@ class Writer:
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the object was not stored: {error}") from None
         return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
+
+    def _validate_create(self, obj: Object, options: WriteOptions) -> None:
+        errors = self._metadata_errors(obj["metadata"])
+        errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
+        if not options.trusted and only_choices(errors):
+            errors += self.definition.rules.validate(obj)
+        self._raise_invalid(obj, errors)
 
     def _metadata_errors(self, meta: Object) -> list[FieldError]:
         definition = self.definition
@@ -176,7 +185,7 @@ class Writer:
             if entry is None:
                 if not create_if_missing or subresource:
                     raise self.reader.missing(namespace, name)
-                created = change(None)
+                created = await computed(options.weight, change, None)
                 created.setdefault("metadata", {}).setdefault("name", name)
                 self._check_envelope(created, namespace, name)
                 if metadata(created).get("uid"):
@@ -201,36 +210,23 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
-        live, slices = await self._seen(entry), Slices()  # objects may be large, and each step looks at every field
-        old = live.object()
-        new = change(live.object())
-        if slices.over:
-            await slices.pause()
-        self._check_envelope(new, entry.namespace, entry.name)
-        meta: Object = new["metadata"]
-        pinned = self._check_version(meta, entry)
-        self._prune(new, options)
-        new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
-        if not subresource:
-            self.definition.rules.prepare_update(new, old)
+        live = await self._seen(entry)
+        weight = options.weight + len(live.tail)
+        new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
         await admission.mutate("UPDATE", new, old)
-        self._default(new)
-        if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
-            new = with_part_of(new, old, subresource, labels=options.trusted)
-        if slices.over:
-            await slices.pause()
-        self._validate_update(new, old, rules=not options.trusted)
-        if slices.over:
-            await slices.pause()
+        new = await computed(weight, self._completed, new, old, options, subresource)
         await admission.validate("UPDATE", new, old)
-        self._track(old, new, options, subresource)
-        self._count_generation(new, old)
+        if weight <= LIGHT_BYTES:
+            self._track(old, new, options, subresource)
+        else:
+            await computed(weight, self._track, old, new, options, subresource)
+        count_generation(self.definition, self.version, new, old)
         meta = new["metadata"]
         if meta.get("deletionTimestamp") and self._may_vanish(new):
             return await self._remove(entry, options.dry_run, pinned=pinned, shown=new)
         warn_of_finalizers(meta, old["metadata"], options)
-        value = encoded(await self._to_storage(new))
-        if same_object(value, entry.stored()):
+        value = await computed(weight, encoded, await self._to_storage(new))
+        if await computed(weight, same_object, value, entry.stored()):
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._entry(new, entry.namespace, entry.revision)))
@@ -238,6 +234,28 @@ class Writer:
         if revision is None:
             return None
         return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+
+    def _changed(
+        self, live: Entry, change: Change, options: WriteOptions, subresource: str
+    ) -> tuple[Object, Object, bool]:
+        """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
+        old = live.object()
+        new = change(live.object())
+        self._check_envelope(new, live.namespace, live.name)
+        pinned = self._check_version(new["metadata"], live)
+        self._prune(new, options)
+        new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
+        if not subresource:
+            self.definition.rules.prepare_update(new, old)
+        return new, old, pinned
+
+    def _completed(self, new: Object, old: Object, options: WriteOptions, subresource: str) -> Object:
+        """The object as it is to be stored, but for its managed fields. Raises InvalidError."""
+        self._default(new)
+        if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
+            new = with_part_of(new, old, subresource, labels=options.trusted)
+        self._validate_update(new, old, rules=not options.trusted)
+        return new
 
     def _check_version(self, meta: Object, entry: Entry) -> bool:
         """Whether the write is pinned to a resourceVersion. Raises ConflictError where it is another one."""
@@ -257,14 +275,6 @@ class Writer:
             errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
         self._raise_invalid(new, errors)
 
-    def _count_generation(self, new: Object, old: Object) -> None:
-        if not self.definition.tracks_generation:
-            return
-        ignored = {"metadata", "status"} if self.version.has_status else {"metadata"}
-        wanted = {key: value for key, value in new.items() if key not in ignored}
-        if wanted != {key: value for key, value in old.items() if key not in ignored}:
-            new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
-
     # -- delete
 
     async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
@@ -274,7 +284,7 @@ class Writer:
             entry = self.cache.get(self.cluster, name, namespace)
             if entry is None:
                 raise self.reader.missing(namespace, name)
-            self._check_preconditions(entry, options)
+            check_preconditions(self.definition, entry, options)
             old = (await self._seen(entry)).object()
             await admission.mutate("DELETE", None, old)
             await admission.validate("DELETE", None, old)
@@ -282,23 +292,6 @@ class Writer:
             if written is not None:
                 return written
         raise conflict(self.definition.group, self.definition.plural, name)
-
-    def _check_preconditions(self, entry: Entry, options: DeleteOptions) -> None:
-        """Kubernetes names the kind here, not the resource (``rest.BeforeDelete``)."""
-        group, kind = self.definition.group, self.definition.kind
-        if options.uid and options.uid != entry.uid:
-            why = (
-                f"the UID in the precondition ({options.uid}) does not match the UID in record ({entry.uid}). "
-                "The object might have been deleted and then recreated"
-            )
-            raise conflict(group, kind, entry.name, why)
-        asked = options.resource_version
-        if asked and asked != str(entry.revision):
-            why = (
-                f"the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record "
-                f"({entry.revision}). The object might have been modified"
-            )
-            raise conflict(group, kind, entry.name, why)
 
     async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
         obj = (await self._seen(entry)).object()

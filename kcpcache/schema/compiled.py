@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from kcpcache.meta.errors import FieldError, field_invalid
@@ -27,8 +27,28 @@ _RULES_SKIPPED = (
 )
 
 
+_T = TypeVar("_T")
+
+
+class _Lazy(Generic[_T]):
+    """Like ``cached_property``, which up to Python 3.11 has all instances wait while one is computed."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make, self._name = make, make.__name__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_Lazy[_T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+    def __get__(self, instance: object | None, owner: type) -> "_T | _Lazy[_T]":
+        if instance is None:
+            return self
+        found = instance.__dict__[self._name] = self._make(instance)
+        return found
+
+
 class CompiledSchema:
-    """One structural schema. Its parts are compiled on first use. Used on the event loop's thread.
+    """One structural schema. Its parts are compiled on first use, by any thread, maybe by two at the same time.
 
     The schema has passed ``check_structural`` and is not changed afterwards. ``hash`` is the SHA-256 of its
     canonical JSON in hexadecimal: equal schemas are one ``CompiledSchema`` (see ``compile_schema``).
@@ -63,27 +83,27 @@ class CompiledSchema:
             return [*errors, field_invalid("<nil>", "null", _RULES_SKIPPED)]
         return [*errors, *self._rules(obj, before)]
 
-    @cached_property
+    @_Lazy
     def _pruner(self) -> Callable[[Object], list[str]]:
         return compile_pruner(self.schema)
 
-    @cached_property
+    @_Lazy
     def _defaulter(self) -> Callable[[Object], None]:
         return compile_defaulter(self.schema)
 
-    @cached_property
+    @_Lazy
     def _validator(self) -> Validator:
         return compile_validator(self.schema)
 
-    @cached_property
+    @_Lazy
     def _embedded(self) -> Check | None:
         return compile_embedded(self.schema)
 
-    @cached_property
+    @_Lazy
     def _list_types(self) -> Check | None:
         return compile_list_types(self.schema)
 
-    @cached_property
+    @_Lazy
     def _rules(self) -> Validator | None:
         return compile_rules(self.schema)
 
@@ -100,8 +120,9 @@ def schema_hash(schema: Object) -> str:
 def compile_schema(schema: Object) -> CompiledSchema:
     """The one CompiledSchema of this content, made if nobody holds it. The given dict is copied."""
     digest = schema_hash(schema)
-    with _lock:
-        found = _compiled.get(digest)
-        if found is None:
-            found = _compiled[digest] = CompiledSchema(copy(schema), digest)
-        return found
+    found = _compiled.get(digest)
+    if found is None:
+        made = CompiledSchema(copy(schema), digest)
+        with _lock:  # for no longer than that: the event loop may be who waits
+            found = _compiled.setdefault(digest, made)
+    return found

@@ -1,5 +1,6 @@
 """Structural schemas compiled to a small tree that merging, comparing and patching walk."""
 
+import threading
 from typing import Any
 
 from kcpcache.meta.managed_fields.object_meta import OBJECT_META_SCHEMA
@@ -61,6 +62,7 @@ DEDUCED = Node()
 """The node of what no schema describes."""
 
 _compiled: dict[int, tuple[Object, Node]] = {}
+_lock = threading.Lock()
 
 
 def compile_schema(schema: Object | None) -> Node:
@@ -75,9 +77,10 @@ def compile_schema(schema: Object | None) -> Node:
     if known is not None:
         return known[1]
     node = _compile({**schema, "x-kubernetes-embedded-resource": True}, preserve=False)
-    if len(_compiled) >= _MOST_COMPILED:
-        _compiled.pop(next(iter(_compiled)))
-    _compiled[id(schema)] = (schema, node)  # the reference keeps the id from being used again
+    with _lock:
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.pop(next(iter(_compiled)))
+        _compiled[id(schema)] = (schema, node)  # the reference keeps the id from being used again
     return node
 
 

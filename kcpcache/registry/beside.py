@@ -1,0 +1,93 @@
+"""Long computations beside the event loop, on one thread that gives way: an apply of many fields, a large schema.
+
+Python runs one thread at a time. While something is computed here, the interpreter is told to hand over to whoever else
+wants to run after microseconds, so that a short request waits hardly longer than for a slice of a list. Nothing that
+only the event loop may touch may be used by what is computed: no cache, no view, no queue.
+"""
+
+import asyncio
+import contextvars
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
+from weakref import WeakKeyDictionary
+
+from kcpcache.registry.pauses import pausing
+
+LIGHT_BYTES: Final = 8 * 1024
+"""What is computed from less than this much JSON is done in a millisecond or two, and not worth the way to a thread."""
+SWITCH_SECONDS: Final = 0.00002
+"""After how long the thread gives way, while it computes. Python's own 5 ms are ten answers of others."""
+
+_T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
+_Ticket: TypeAlias = "asyncio.Future[None]"
+
+
+async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T:
+    """``work(*arguments)``: at once where ``weight`` (bytes of JSON that it goes through) is small, else on the thread.
+
+    Raises what it raises. Cancelled, it is still computed to its end, for nobody.
+    """
+    if weight <= LIGHT_BYTES:
+        return work(*arguments)
+    loop = asyncio.get_running_loop()
+    thread = _threads.get(loop)
+    if thread is None:
+        thread = _threads[loop] = _Thread()
+    return await thread.run(work, *arguments)
+
+
+class _Thread:
+    """Computes one thing at a time; those who ask take turns, however many things each of them asks for."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._lines: OrderedDict[object, deque[_Ticket]] = OrderedDict()
+
+    async def run(self, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T:
+        """See ``computed``."""
+        await self._turn(pausing.get().tenant)
+        context = contextvars.copy_context()
+        try:
+            job = asyncio.get_running_loop().run_in_executor(None, context.run, work, *arguments)
+        except BaseException:
+            self._next()
+            raise
+        job.add_done_callback(self._done)
+        return await asyncio.shield(job)
+
+    async def _turn(self, tenant: object) -> None:
+        if not self._busy:
+            self._busy, self._usual = True, sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_SECONDS)
+            return
+        ticket = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(tenant, deque()).append(ticket)
+        try:
+            await ticket
+        except BaseException:
+            if ticket.done() and not ticket.cancelled():
+                self._next()  # its turn came at the moment of its end
+            raise
+
+    def _done(self, job: "asyncio.Future[Any]") -> None:
+        if not job.cancelled():
+            job.exception()  # where nobody waits any more, nobody else would look at it
+        self._next()
+
+    def _next(self) -> None:
+        while self._lines:
+            tenant, line = self._lines.popitem(last=False)
+            ticket = line.popleft()
+            if line:
+                self._lines[tenant] = line
+            if not ticket.done():
+                ticket.set_result(None)
+                return
+        self._busy = False
+        sys.setswitchinterval(self._usual)
+
+
+_threads: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Thread]" = WeakKeyDictionary()

@@ -1,0 +1,91 @@
+import asyncio
+import sys
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from kcpcache.registry import beside, pauses
+from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed
+
+HEAVY = LIGHT_BYTES + 1
+_fact: ContextVar[str] = ContextVar("fact")
+
+
+class Tenant:
+    """Whom something is computed for."""
+
+    def __init__(self) -> None:
+        self.tenant = self
+
+    async def pause(self) -> None: ...
+
+    async def turn(self) -> None: ...
+
+
+async def test_what_is_light_is_computed_at_once():
+    computing = computed(LIGHT_BYTES, threading.get_ident)
+    with pytest.raises(StopIteration) as ended:
+        computing.send(None)
+    assert ended.value.value == threading.get_ident()
+
+
+async def test_what_is_heavy_keeps_nobody_waiting():
+    may_end = threading.Event()
+    job = asyncio.create_task(asyncio.wait_for(computed(HEAVY, may_end.wait, 10), 20))
+    await asyncio.sleep(0.01)
+    may_end.set()  # said by the event loop, which would wait for ever were it what computes
+    assert await job
+
+
+async def test_it_sees_the_context_and_its_errors_are_raised():
+    _fact.set("known")
+    assert await computed(HEAVY, _fact.get) == "known"
+    with pytest.raises(ZeroDivisionError):
+        await computed(HEAVY, divmod, 1, 0)
+
+
+async def test_the_interpreter_hands_over_quickly_for_as_long_as_something_is_computed():
+    usual = sys.getswitchinterval()
+    assert await computed(HEAVY, sys.getswitchinterval) == pytest.approx(SWITCH_SECONDS)
+    await asyncio.sleep(0)
+    assert sys.getswitchinterval() == usual
+
+
+async def test_one_thing_is_computed_at_a_time_and_tenants_take_turns():
+    log: list[str] = []
+    noisy, quiet = Tenant(), Tenant()
+    running: list[str] = []
+
+    def work(name: str) -> None:
+        assert not running
+        running.append(name)
+        log.append(name)
+        running.remove(name)
+
+    async def ask(tenant: Tenant, name: str) -> None:
+        pauses.pausing.set(tenant)
+        await computed(HEAVY, work, name)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(5):
+            tasks.create_task(ask(noisy, f"noisy {number}"))
+        tasks.create_task(ask(quiet, "quiet"))
+    assert log.index("quiet") <= 2
+    assert [name for name in log if name != "quiet"] == [f"noisy {number}" for number in range(5)]
+
+
+async def test_who_gives_up_holds_up_nobody():
+    may_end = threading.Event()
+    first = asyncio.create_task(computed(HEAVY, may_end.wait, 10))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(computed(HEAVY, str, 2))
+    third = asyncio.create_task(computed(HEAVY, str, 3))
+    await asyncio.sleep(0)
+    for task in (first, second):
+        task.cancel()
+    may_end.set()
+    assert await asyncio.wait_for(third, 10) == "3"
+    assert first.cancelled()
+    assert second.cancelled()
+    assert not beside._threads[asyncio.get_running_loop()]._busy
