@@ -1,5 +1,6 @@
 """One object's copy in the cache: made, kept equal to the original, removed (behaviour §3.3). The hot path."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -71,7 +72,7 @@ def reconcile(state: State) -> Plan:
     identity cannot be verified nothing is written, but what must no longer be seen is still removed.
     """
     target, original, copy, source = state.target, state.original, state.copy, state.source
-    if original is None or source is None or not _wanted(target, original, source):
+    if original is None or source is None or not wanted(target, labels_of(original), source):
         return NOTHING if copy is None else Plan((_delete(target, copy),))
     if not source.writes:
         return NOTHING if copy is None or _same_life(original, copy) else Plan((_delete(target, copy),))
@@ -104,13 +105,14 @@ def copy_of(original: Object, shard: str) -> Object:
     return {**original, "metadata": found}
 
 
-def _wanted(target: CacheTarget, original: Object, source: Source) -> bool:
+def wanted(target: CacheTarget, labels: Mapping[str, str], source: Source) -> bool:
+    """Whether there may be a copy at ``target`` of an original with these labels."""
     return (
         source.keeps
         and source.resource == target.resource
         and source.identity_hash == target.identity_hash
         and source.cluster == target.cluster
-        and (not source.selector or source.selector.matches(labels_of(original)))
+        and (not source.selector or source.selector.matches(labels))
     )
 
 

@@ -32,6 +32,7 @@ _COPY_PART = re.compile(b"".join(b'(?:","%b":"%b)?' % (re.escape(k.encode()), _V
 _ORIGINAL_REVISION = re.compile(
     rb'"%b":"([0-9]{1,18})(?:"|$)' % re.escape(ORIGINAL_RESOURCE_VERSION_ANNOTATION.encode())
 )
+_OF_COPY = b'","%b":"%%b","%b":"%%d","%b":"%%b' % tuple(key.encode() for key in _COPY_ANNOTATIONS)
 _MAX_LABEL_SETS = 65_536
 
 
@@ -176,6 +177,15 @@ def original_revision(copy: Entry) -> int:
     """The resourceVersion of the original that a cached copy shows; 0 where it says none. Decodes nothing."""
     found = _ORIGINAL_REVISION.search(copy.internal)
     return int(found[1]) if found else 0
+
+
+def is_copy_of(copy: Entry, original: Entry, shard: str) -> bool:
+    """Whether it is, byte for byte, the original with the annotations of its copy on ``shard``. Decodes nothing.
+
+    Where it is not, the two may still mean the same.
+    """
+    internal = _OF_COPY % (shard.encode(), original.revision, original.uid.encode())
+    return copy.internal == internal and copy.tail == original.tail and copy.prefix == original.prefix
 
 
 def _split_internal(rest: bytes) -> tuple[bytes, bytes]:

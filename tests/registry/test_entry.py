@@ -9,7 +9,8 @@ from kcpcache.meta.virtual_resources import (
     ORIGINAL_UID_ANNOTATION,
     SHARD_ANNOTATION,
 )
-from kcpcache.registry.entry import encode, entry_of
+from kcpcache.reconcilers.replication import copy_of
+from kcpcache.registry.entry import encode, entry_of, is_copy_of
 
 COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
 
@@ -133,3 +134,23 @@ def test_equal_label_sets_and_prefixes_are_kept_once():
 def test_bytes_that_are_no_stored_object_are_refused(value):
     with pytest.raises(ValueError, match=r"."):
         entry_of(value, cluster="c", namespace="", name="n", revision=1)
+
+
+@given(objects(), st.integers(1, 2**60))
+def test_a_copy_is_known_by_its_bytes(obj, revision):
+    obj["metadata"]["uid"] = "0f1e"
+    original = entry(obj, revision)
+    copy = entry(copy_of(original.object(), "root"), revision + 1)
+    assert is_copy_of(copy, original, "root")
+    assert not is_copy_of(copy, original, "other")
+    assert not is_copy_of(copy, original.at(revision + 1), "root")
+    assert not is_copy_of(original, original, "root")
+
+
+@given(objects(), objects(), st.booleans())
+def test_what_is_a_copy_by_its_bytes_is_one(obj, other, alike):
+    original = entry(obj)
+    desired = copy_of(original.object(), "root")
+    copy = entry(desired if alike else other, 8)
+    if is_copy_of(copy, original, "root"):
+        assert encode(copy.object()) == encode(desired)

@@ -9,6 +9,7 @@ from shard_http import Http
 from shard_world import CACHED_RESOURCES, CRDS, FLAVORS, WORKSPACES, Shard, crd_spec
 
 from kcpcache.meta.objects import Object
+from kcpcache.reconcilers.plan import CacheTarget
 from kcpcache.registry import entry as entries
 from kcpcache.registry import shelf as shelves
 from kcpcache.registry import virtual_sources, write_steps
@@ -198,3 +199,27 @@ async def test_a_workspace_costs_few_writes(shard: Shard):
     gone = await shard.store.revision()
     assert ready - before <= 21
     assert gone - ready <= 22
+
+
+async def test_a_copy_that_is_as_it_should_be_is_not_decoded(shard: Shard, monkeypatch: pytest.MonkeyPatch):
+    provider = await shard.provider()
+    await shard.flavor(provider, "known")
+    await shard.settled()
+    (copies,) = [
+        cache for cache in shard.caches.known() if cache.prefix.startswith("/cache/") and "flavors:" in cache.prefix
+    ]
+    decoded: list[str] = []
+    read = entries.Entry.object
+
+    def reading(entry: entries.Entry, cluster: str | None = None) -> Object:
+        decoded.append(entry.name)
+        return read(entry, cluster)
+
+    monkeypatch.setattr(entries.Entry, "object", reading)
+    replication = shard.cache_side.replication.controller
+    before = replication.counts.reconciled
+    for entry in copies.entries(provider):
+        replication.add(CacheTarget("root", FLAVORS, copies.prefix.rstrip("/").partition(":")[2], provider, entry.name))
+    await shard.settled()
+    assert replication.counts.reconciled == before + 1
+    assert not decoded

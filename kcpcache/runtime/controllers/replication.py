@@ -12,10 +12,10 @@ from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import metadata
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.reconcilers import replication
-from kcpcache.reconcilers.plan import CacheTarget, Plan
+from kcpcache.reconcilers.plan import NOTHING, CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.catalog import StoredResource
-from kcpcache.registry.entry import original_revision
+from kcpcache.registry.entry import Entry, is_copy_of, original_revision
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.runtime.controller import Controller
@@ -228,17 +228,20 @@ class Replication:
 
     def _plan(self, target: CacheTarget) -> Plan:
         owner, found = self._owner_of(target.cluster, target.resource)
-        original = found.reader.cache.get(target.cluster, target.name) if found and found.reader else None
+        original = self._original(found, target)
         group, version, resource = target.resource
         copies = self._env.lookup.caches.of(_prefix(target.shard, group, version, resource, target.identity_hash))
         copy = copies.get(target.cluster, target.name)
-        state = replication.State(
-            target=target,
-            original=found.reader.adapt(original).object() if original and found and found.reader else None,
-            copy=copy.object() if copy else None,
-            source=found.source if found else None,
-        )
-        plan = replication.reconcile(state)
+        if found and original and copy and _settled(target, original, copy, found.source):
+            plan = NOTHING  # as ``reconcile`` would say, which had to be told of two decoded objects
+        else:
+            state = replication.State(
+                target=target,
+                original=original.object() if original else None,
+                copy=copy.object() if copy else None,
+                source=found.source if found else None,
+            )
+            plan = replication.reconcile(state)
         if plan.changes:
             self.measures.planned(target, expected=found is not None and target.name in found.pending)
         else:
@@ -246,6 +249,13 @@ class Replication:
         if found is not None and owner is not None and not plan.changes and target.name in found.pending:
             self._passed(owner, found, target)
         return plan
+
+    @staticmethod
+    def _original(found: Replicated | None, target: CacheTarget) -> Entry | None:
+        if found is None or found.reader is None:
+            return None
+        original = found.reader.cache.get(target.cluster, target.name)
+        return None if original is None else found.reader.adapt(original)
 
     def _passed(self, owner: Owner, found: Replicated, target: CacheTarget) -> None:
         """The copy is what it should be. Copies under another identity say nothing of those of this one."""
@@ -263,6 +273,12 @@ class Replication:
                     return owner, found
                 first = (owner, found) if first[0] is None else first
         return first
+
+
+def _settled(target: CacheTarget, original: Entry, copy: Entry, source: replication.Source) -> bool:
+    """Whether the copy may be there, and is what it should be: seen from the bytes, as almost always."""
+    same = source.writes and is_copy_of(copy, original, target.shard)
+    return same and replication.wanted(target, original.labels, source)
 
 
 def _copies_prefix(prefix: str) -> tuple[str, GroupVersionResource, str] | None:
