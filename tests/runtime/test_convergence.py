@@ -199,7 +199,7 @@ class History:
         """The flavors of all consumers."""
         found = self.shard.get(self.provider, CACHED_RESOURCES, "flavors")
         served = self.shard.serving.snapshot(self.provider).find(*FLAVORS)
-        if found is None or served is None:
+        if found is None or served is None or not source_of(found).identity_hash:
             raise KeyError(FLAVORS)
         caches, sources = self.shard.caches, self.shard.views.sources
         view = ReplicationView(
