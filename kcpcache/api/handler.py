@@ -23,6 +23,7 @@ from kcpcache.api.protocol import connection_of
 from kcpcache.api.routes import Route, Routes
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.shortcuts import Shortcuts
+from kcpcache.api.strangers import Strangers
 from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
 from kcpcache.api.websocket import WebSocketStream, as_http
 from kcpcache.audit.trail import Trail
@@ -86,6 +87,7 @@ class KubernetesHandler:
         self.deadlines = Deadlines(REQUEST_SECONDS)
         self.shortcuts, self.routes = Shortcuts(services), Routes(services)
         self.fairness = Fairness(services.limits)
+        self.strangers = Strangers(services.authenticate, self.fairness, self._wait)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or one watch over WebSocket. Raises nothing but cancellation."""
@@ -188,7 +190,7 @@ class KubernetesHandler:
         trail, service, headers = exchange.trail, info.service, exchange.scope["headers"]
         if trail is not None:
             trail.asked(attributes_of(info, ANONYMOUS, cluster), self.services.path_of(cluster))
-        user = await self.services.authenticate(RequestFacts(headers, connection.certificates))
+        user = await self.strangers.user(exchange.scope, RequestFacts(headers, connection.certificates))
         if not info.explicit_cluster and service is None and (own := user.extra.get(CLUSTER_NAME_EXTRA)):
             cluster = resolve(own[0]) or own[0]  # a ServiceAccount without a cluster in the URL is at home
             if trail is not None:

@@ -48,13 +48,15 @@ class Connection:
     """One client connection, as long as it lives.
 
     ``certificates`` is what the peer showed and the TLS handshake verified, its own first; empty without one.
-    ``shortcuts`` are for ``api/shortcuts.py`` alone, ``routes`` for ``api/routes.py``.
+    ``shortcuts`` are for ``api/shortcuts.py`` alone, ``routes`` for ``api/routes.py``; ``refused`` is for
+    ``api/strangers.py``: whether the credentials that it showed last were.
     """
 
-    __slots__ = ("_transport", "certificates", "routes", "shortcuts")
+    __slots__ = ("_transport", "certificates", "refused", "routes", "shortcuts")
 
     def __init__(self, certificates: CertificateChain = (), transport: asyncio.Transport | None = None) -> None:
         self.certificates = certificates
+        self.refused = False
         self.shortcuts: dict[Any, Any] = {}
         self.routes: dict[Any, Any] = {}
         self._transport = transport

@@ -152,8 +152,7 @@ def count_generation(definition: ResourceDefinition, version: ServedVersion, new
 
 
 def check_preconditions(definition: ResourceDefinition, entry: Entry, options: DeleteOptions) -> None:
-    """Raises ConflictError where a deletion means another object, or another version of it."""
-    """Kubernetes names the kind here, not the resource (``rest.BeforeDelete``)."""
+    """Raises ConflictError where a deletion means another object or version: of the kind (``rest.BeforeDelete``)."""
     group, kind = definition.group, definition.kind
     if options.uid and options.uid != entry.uid:
         why = (
