@@ -30,6 +30,7 @@ START_SECONDS = 30.0
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"
 BIG_BYTES = 256 * 1024
+REFUSED = "GET with a made-up token"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
@@ -74,6 +75,7 @@ NOISES: dict[str, tuple[Callable[[str], Iterator[Request]], int]] = {
     "LIST": (lists, 16),
     "LIST with a field selector": (selecting_lists, 16),
     "LIST as Table": (tables, 16),
+    REFUSED: (gets, 64),
     "CREATE": (creates, 64),
     "APPLY of 256 KB": (applies, 16),
 }
@@ -100,7 +102,8 @@ async def noisy_neighbour(bench: Bench) -> None:
         await p99()  # warms up
         for name, (_, connections) in NOISES.items():
             alone = [await p99() for _ in range(sizes.rounds)]
-            with _noise(site.kubeconfig, noisy_token, name, collection):
+            token = "made-up" if name == REFUSED else noisy_token
+            with _noise(site.kubeconfig, token, name, collection):
                 beside = [await p99() for _ in range(sizes.rounds)]
             goal = Goal("<=", 3, of_ratio=True)
             title = f"GET p99 beside a tenant's {name}, {connections} at once"
