@@ -8,6 +8,7 @@ from kcpcache.api.decoding import Body, decode_body
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.json_body import complaints
 from kcpcache.api.negotiation import Form
+from kcpcache.api.object_type import check_type
 from kcpcache.api.options import include_object, write_options
 from kcpcache.api.paths import RequestInfo
 from kcpcache.api.services import Services, Workspace
@@ -33,6 +34,11 @@ def check_metadata(obj: Object) -> None:
         obj.pop("metadata", None)
     elif not isinstance(given, dict):
         raise BadRequestError("metadata must be an object")
+
+
+def _is_custom(definition: ResourceDefinition) -> bool:
+    """Whether objects must name their type; those of kcp's own types need not, wherever they are bound."""
+    return definition.origin in {"crd", "bound"} and not definition.group.endswith(".kcp.io")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -78,6 +84,8 @@ class Call(msgspec.Struct, frozen=True):
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
         options.weight = len(data)
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
+        if _is_custom(self.definition) and self.info.subresource != "scale":
+            check_type(body.object, data, self.definition, self.version)
         check_metadata(body.object)
         if self.exchange.trail is not None:
             self.exchange.trail.sent_object(metadata(body.object))

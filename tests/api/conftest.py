@@ -147,7 +147,8 @@ class World:
 
     async def cron_tab(self, name: str, **spec: Any) -> dict[str, Any]:
         response = await self.client.post(
-            "/apis/stable.example.com/v1/namespaces/default/crontabs", json={"metadata": {"name": name}, "spec": spec}
+            "/apis/stable.example.com/v1/namespaces/default/crontabs",
+            json={"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": spec},
         )
         assert response.status_code == 201, response.text
         return response.json()

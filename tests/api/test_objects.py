@@ -325,7 +325,9 @@ async def test_a_dry_run_answers_and_stores_nothing(world):
 
 async def test_unknown_and_repeated_fields_are_warned_about_refused_or_ignored(world):
     def body(name: str) -> bytes:
-        return b'{"metadata":{"name":"%b"},"spec":{"cronSpec":"a","cronSpec":"b","extra":1}}' % name.encode()
+        typed = b'"apiVersion":"stable.example.com/v1","kind":"CronTab"'
+        spec = b'{"cronSpec":"a","cronSpec":"b","extra":1}'
+        return b'{%b,"metadata":{"name":"%b"},"spec":%b}' % (typed, name.encode(), spec)
 
     warned = await world.client.post(CT, content=body("a"), headers=JSON)
     assert warned.status_code == 201
@@ -357,6 +359,7 @@ async def test_what_strict_decoding_says_of_a_built_in_type_is_in_the_order_of_t
 
 async def test_repeated_keys_of_yaml_are_one_error_before_the_unknown_fields(world):
     body = "metadata:\n  name: a\n  name: a\nspec:\n  cronSpec: x\n  cronSpec: y\n  extra: 1\n"
+    body += "kind: CronTab\napiVersion: stable.example.com/v1\n"
     headers = {"content-type": "application/yaml"}
     strict = await world.client.post(f"{CT}?fieldValidation=Strict", content=body, headers=headers)
     assert strict.json()["message"].endswith(

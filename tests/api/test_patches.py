@@ -2,6 +2,7 @@ import pytest
 
 CM = "/api/v1/namespaces/default/configmaps"
 CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
+TYPED = {"apiVersion": "stable.example.com/v1", "kind": "CronTab"}
 MERGE = {"content-type": "application/merge-patch+json"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
 
@@ -279,7 +280,8 @@ async def test_an_apply_owns_nothing_of_what_its_subresource_does_not_write(worl
 
 
 async def test_an_apply_of_a_scale_owns_the_replicas_of_the_object(world):
-    await world.client.post(f"{CT}?fieldManager=maker", json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}})
+    made = {**TYPED, "metadata": {"name": "a"}, "spec": {"cronSpec": "x"}}
+    await world.client.post(f"{CT}?fieldManager=maker", json=made)
 
     async def apply(replicas, manager, query="", **metadata):
         scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
@@ -341,8 +343,7 @@ async def test_an_apply_that_creates_needs_the_right_to_create(world):
 
 
 async def test_the_field_manager_is_the_client_s_name_where_none_is_given(world):
-    await world.client.post(
-        CT, json={"metadata": {"name": "a"}, "spec": {"cronSpec": "x"}}, headers={"user-agent": "kubectl/v1.33"}
-    )
+    made = {**TYPED, "metadata": {"name": "a"}, "spec": {"cronSpec": "x"}}
+    await world.client.post(CT, json=made, headers={"user-agent": "kubectl/v1.33"})
     found = (await world.client.get(f"{CT}/a")).json()
     assert [entry["manager"] for entry in found["metadata"]["managedFields"]] == ["kubectl"]

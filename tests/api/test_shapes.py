@@ -9,7 +9,7 @@ METADATA = {"accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s
 
 async def test_a_table_has_the_printer_columns_and_a_cell_for_each(world):
     made = await world.cron_tab("a", cronSpec="* *", replicas=3, tags=["x", "y"])
-    status = {"metadata": made["metadata"], "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    status = {**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     await world.client.put(f"{CT}/a/status", json=status)
     table = (await world.client.get(CT, headers=TABLE)).json()
     assert (table["kind"], table["apiVersion"]) == ("Table", "meta.k8s.io/v1")

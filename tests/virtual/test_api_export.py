@@ -185,7 +185,8 @@ async def test_the_provider_works_on_a_consumers_objects(world: ExportWorld) -> 
     one = await world.consumer("one")
     await world.allow("bob", "*")
     orders = world.url(one, MINE)
-    made = await world.http.request("POST", orders, {"metadata": {"name": "a"}, "spec": {"item": "tea"}}, user="bob")
+    order = {"apiVersion": "shop.example.com/v1", "kind": "Order", "metadata": {"name": "a"}, "spec": {"item": "tea"}}
+    made = await world.http.request("POST", orders, order, user="bob")
     assert made.status_code == 201, made.text
     assert made.json()["metadata"]["annotations"]["kcp.io/cluster"] == one
     written = await world.http.request("PATCH", orders + "/a/status", {"status": {"phase": "Sent"}}, user="bob")
@@ -193,10 +194,10 @@ async def test_the_provider_works_on_a_consumers_objects(world: ExportWorld) -> 
     written = await world.http.request("PUT", orders + "/a", {**written.json(), "spec": {"item": "milk"}}, user="bob")
     assert written.json()["spec"] == {"item": "milk"}
     assert (await world.http.get(f"/clusters/{one}/{MINE}/a"))["status"] == {"phase": "Sent"}
-    assert (await world.http.refused("POST", orders, {"metadata": {"name": "A"}}, user="bob"))[0] == 422
-    assert (await world.http.refused("POST", orders, {"metadata": {"name": "a"}}, user="bob"))[0] == 409
+    assert (await world.http.refused("POST", orders, order | {"metadata": {"name": "A"}}, user="bob"))[0] == 422
+    assert (await world.http.refused("POST", orders, order, user="bob"))[0] == 409
     elsewhere = orders.replace("/default/", "/missing/")
-    assert (await world.http.refused("POST", elsewhere, {"metadata": {"name": "a"}}, user="bob"))[0] == 404
+    assert (await world.http.refused("POST", elsewhere, order, user="bob"))[0] == 404
     assert (await world.http.request("DELETE", orders + "/a", user="bob")).status_code == 200
     await world.order(one, "b")
     assert (await world.http.request("DELETE", orders, user="bob")).status_code == 200
