@@ -153,7 +153,7 @@ _PATHS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(["POST", "PUT", "PATCH", "DELETE"]),
     path=_PATHS,
@@ -172,7 +172,7 @@ async def test_no_body_makes_a_5xx(world, method, path, kind, query, body, raw):
         assert response.json()["kind"] == "Status"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]),
     path=st.binary(max_size=40)

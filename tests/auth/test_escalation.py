@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rbac_world import path_rule, rule
 
@@ -120,7 +120,6 @@ QUESTIONS += [
 ]
 
 
-@settings(deadline=None)
 @given(held=rules, wanted=rules)
 def test_where_nothing_is_missing_nobody_gains_a_single_right(held, wanted):
     if missing(held, wanted):

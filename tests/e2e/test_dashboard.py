@@ -286,7 +286,7 @@ DOCUMENTS = st.recursive(
 def test_what_is_shown_as_yaml_means_the_object(page: Page) -> None:
     page.evaluate("async () => { window.yaml = await import('/dashboard/yaml.js'); }")
 
-    @settings(max_examples=150, deadline=None, database=None)
+    @settings(max_examples=150, database=None)
     @given(st.dictionaries(st.text(max_size=6), DOCUMENTS, max_size=5))
     def check(document: dict[str, Any]) -> None:
         encoded = json.dumps(document)

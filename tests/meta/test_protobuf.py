@@ -219,7 +219,7 @@ def fields_of(numbers: Iterable[int]) -> st.SearchStrategy[bytes]:
 
 
 @given(fields_of([*THING.fields, 60]) | st.binary(max_size=64))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_arbitrary_bytes_decode_or_are_bad_requests(data):
     try:
         found = decode_body(body(data), TYPES)
@@ -229,7 +229,7 @@ def test_arbitrary_bytes_decode_or_are_bad_requests(data):
 
 
 @given(st.binary(max_size=64))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_arbitrary_envelopes_are_bad_requests(data):
     try:
         decode_body(MAGIC + data, TYPES)

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 from cache_objects import FLAVORS, HASH, a_cached_resource, meta
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plan_world import World, pure
 
@@ -294,7 +294,6 @@ class Provider:
         self.world.apply(self.decide(name))
 
 
-@settings(deadline=None)
 @given(st.lists(steps, max_size=20))
 def test_p8_after_any_history_the_cache_is_the_originals_that_match(history):
     provider = Provider()

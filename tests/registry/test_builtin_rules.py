@@ -673,7 +673,7 @@ _objects = st.dictionaries(_keys, _json, max_size=5)
 
 
 @given(st.sampled_from(sorted(RULES)), _objects, _objects)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_rules_never_raise_and_defaults_are_idempotent(key, obj, old):
     rules = RULES[key]
     rules.validate(obj)

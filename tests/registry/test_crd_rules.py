@@ -631,7 +631,7 @@ paths = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(paths, json_values)
 def test_whatever_has_the_schemas_types_is_answered_not_crashed_on(path, value):
     obj = converting({"url": "https://a.example"})

@@ -166,7 +166,7 @@ def other(obj):
     return V1ALPHA1 if obj["apiVersion"] == V1ALPHA2 else V1ALPHA2
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(objects)
 def test_a_valid_object_survives_the_way_there_and_back_and_is_valid_on_either_side(case):
     key, obj = case
@@ -190,7 +190,7 @@ junk = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(objects, st.dictionaries(st.sampled_from(ANNOTATIONS), junk, min_size=1))
 def test_annotations_that_anyone_may_write_change_no_object_of_its_own_version(case, notes):
     key, obj = case

@@ -169,7 +169,7 @@ names_of_clusters = st.sampled_from(["a", "a-b", "b"])
 writes = st.lists(st.tuples(names_of_clusters, st.sampled_from(["x", "y", "z"]), st.booleans()), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(writes, writes, st.integers(1, 3), st.sampled_from(["*", "a", "a-b"]))
 async def test_every_walk_through_pages_shows_exactly_the_state_at_its_revision(before, meanwhile, limit, scope):
     async def write(world, cluster, name, put):

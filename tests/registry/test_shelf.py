@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.virtual_resources import SHARD_ANNOTATION
@@ -41,7 +41,6 @@ names = st.integers(0, 40).map("n{:02}".format)
 steps = st.lists(st.tuples(st.sampled_from(["put", "pop", "list", "project"]), names), max_size=60)
 
 
-@settings(deadline=None)
 @given(steps, names)
 def test_a_list_stays_as_it_was_lent_and_sends_what_its_objects_are(steps, start):
     with pytest.MonkeyPatch.context() as patch:

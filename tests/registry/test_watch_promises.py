@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_world import CLUSTER, ITEMS, opened, pending, seen, thing
 
@@ -33,7 +33,7 @@ scopes = st.fixed_dictionaries(
         "selector": st.sampled_from(list(SELECTORS)),
     }
 )
-promises = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+promises = settings(max_examples=80)
 
 
 async def step(world, cluster, name, namespace, what):

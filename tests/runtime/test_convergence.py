@@ -8,7 +8,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from informer import ALL, Informer, held_in
 from shard_world import (
@@ -247,7 +247,7 @@ class History:
             assert informer.held == held_in(await view.list(ListOptions()))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(steps=st.lists(STEP, max_size=30))
 @example(steps=[("rekey", "wrong"), ("cached", False), ("pause", 1.0), ("cached", True), ("pause", 1.0)])
 def test_whatever_happened_the_cache_and_every_consumer_converge(steps: list[tuple[object, ...]]) -> None:

@@ -120,7 +120,7 @@ SIMPLE = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SIMPLE, st.text("abc", max_size=8))
 def test_the_first_match_is_the_one_that_backtracking_finds(pattern, text):
     expected = re.search(pattern, text)

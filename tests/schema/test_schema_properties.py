@@ -2,7 +2,7 @@
 
 import copy
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kcpcache.meta.errors import FieldError
@@ -97,7 +97,7 @@ SCHEMAS = st.builds(
     lambda properties: {"type": "object", "properties": properties},
     st.dictionaries(NAMES, st.recursive(LEAVES, containers, max_leaves=4), max_size=4),
 )
-CHECKED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CHECKED = settings(max_examples=60)
 
 
 def compiled(schema):

@@ -141,4 +141,4 @@ class SqliteAgainstModel(RuleBasedStateMachine):
 
 
 TestSqliteAgainstModel = SqliteAgainstModel.TestCase
-TestSqliteAgainstModel.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestSqliteAgainstModel.settings = settings(max_examples=40, stateful_step_count=40)

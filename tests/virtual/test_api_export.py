@@ -90,11 +90,14 @@ async def test_discovery_and_openapi_are_of_exactly_what_is_served(world: Export
     for cluster in ("*", one):
         paths = (await world.http.get(world.url(cluster, "openapi/v3")))["paths"]
         assert set(paths) == {
+            "api",
             "api/v1",
+            "apis",
             "apis/apis.kcp.io/v1alpha1",
             "apis/apis.kcp.io/v1alpha2",
             "apis/cloud.example.com/v1",
             "apis/shop.example.com/v1",
+            "version",
         }
         document = await world.http.get(world.url(cluster, "openapi/v3/api/v1"))
         assert not [path for path in document["paths"] if "pods" in path]

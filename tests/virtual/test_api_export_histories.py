@@ -252,19 +252,19 @@ steps = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=40), st.lists(st.integers(0, 4), max_size=5))
 def test_after_any_history_informers_hold_what_a_list_shows(history: list[Step], cuts: list[int]) -> None:
     run(lambda: follow(history, cuts))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(steps, max_size=30), st.lists(st.integers(0, 4), max_size=5))
 def test_informers_of_the_apibindings_hold_those_to_the_export(history: list[Step], cuts: list[int]) -> None:
     run(lambda: follow(history, cuts, key=API_BINDINGS))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=40), st.lists(st.integers(0, 4), max_size=5))
 def test_informers_of_claimed_copies_hold_them_for_each_workspace(history: list[Step], cuts: list[int]) -> None:
     run(lambda: follow(history, cuts, key=FLAVORS.resource))

@@ -85,7 +85,7 @@ async def drained(watch: Watch, state: State, *, ordered: bool = True) -> State:
 
 
 @given(steps=STEPS, place=PLACES, selector=st.sampled_from(["", "colour=red"]), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_a_watch_tells_leads_from_any_list_to_the_next(
     steps: list[tuple[str, str, str, str | None]], place: Place, selector: str, data: Any
 ) -> None:
@@ -119,7 +119,7 @@ def test_what_a_watch_tells_leads_from_any_list_to_the_next(
 
 
 @given(steps=STEPS, place=PLACES, limit=st.integers(1, 4), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pages_are_of_one_snapshot_whatever_happens_between_them(
     steps: list[tuple[str, str, str, str | None]], place: Place, limit: int, data: Any
 ) -> None:

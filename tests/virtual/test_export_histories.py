@@ -26,7 +26,7 @@ from export_world import (
     claim,
 )
 from filed_shard import run_patiently, running_on
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from informer import ALL, Held, Informer, held_in
 from shard_http import MASTER
@@ -289,7 +289,7 @@ async def live(shard: Shard, steps: list[Step]) -> None:
     assert await shard.store.revision() == before
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(steps=st.lists(STEP, max_size=40))
 def test_whatever_happened_a_provider_sees_what_the_rules_say_of_its_consumers(steps: list[Step]) -> None:
     async def story() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shard_world import BINDINGS, CACHED_RESOURCES, FLAVORS, Shard, running
 from virtual_time import run
@@ -80,7 +80,7 @@ async def drained(watch: Any) -> list[WatchEvent | Bookmark]:
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(steps=STEPS, later=STEPS, selector=SELECTORS)
 def test_from_any_revision_on_a_watch_leads_to_the_same_set(
     steps: list[tuple[str, str, str]], later: list[tuple[str, str, str]], selector: str

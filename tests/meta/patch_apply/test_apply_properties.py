@@ -1,7 +1,7 @@
 import contextlib
 
 from apply_world import SCHEMA, VERSION, World, thing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.errors import ConflictError, StatusError
@@ -67,7 +67,6 @@ odd_objects = st.fixed_dictionaries(
 schemas = st.sampled_from([SCHEMA, None])
 
 
-@settings(deadline=None)
 @given(specs, specs, schemas)
 def test_applying_twice_is_applying_once(first, second, schema):
     world = World(schema).apply("b", first).apply("a", second, force=True)
@@ -75,7 +74,6 @@ def test_applying_twice_is_applying_once(first, second, schema):
     assert world.apply("a", second).live == once
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_what_is_applied_is_in_the_object(first, second):
     world = World().apply("b", first).apply("a", second, force=True)
@@ -86,14 +84,12 @@ def test_what_is_applied_is_in_the_object(first, second):
     assert second.get("free", {}).items() <= (world.spec or {}).get("free", {}).items()
 
 
-@settings(deadline=None)
 @given(specs)
 def test_what_only_one_manager_applied_is_gone_when_it_gives_it_up(spec):
     owning = {name: value for name, value in spec.items() if value or name not in {"set", "items"}}
     assert World().apply("a", owning).apply("a").live == thing()
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_a_manager_that_comes_and_goes_leaves_others_what_they_apply(first, second):
     world = World().apply("b", first)
@@ -105,7 +101,6 @@ def test_a_manager_that_comes_and_goes_leaves_others_what_they_apply(first, seco
         assert world.apply("b", first).owned("b") == before
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_without_force_nobody_loses_a_field_that_is_still_there(first, second):
     world = World().apply("b", first)
@@ -114,7 +109,6 @@ def test_without_force_nobody_loses_a_field_that_is_still_there(first, second):
         assert world.apply("a", second).owned("b") == before
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("uvw"), st.booleans(), specs), min_size=1, max_size=5), schemas)
 def test_managed_fields_survive_the_round_trip_through_a_client(writes, schema):
     world = World(schema).update("creator", {"replicas": 0})
@@ -126,7 +120,6 @@ def test_managed_fields_survive_the_round_trip_through_a_client(writes, schema):
     assert world.update("x", obj=world.live).live == before
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_every_field_of_an_updated_object_has_an_owner(first, second):
     world = World().update("u", first).update("v", second)
@@ -134,7 +127,6 @@ def test_every_field_of_an_updated_object_has_an_owner(first, second):
     assert world.owned("u") | world.owned("v") == everything
 
 
-@settings(deadline=None)
 @given(odd_objects, odd_objects, odd_objects, schemas)
 def test_whatever_comes_in_only_status_errors_come_out(first, second, applied, schema):
     with contextlib.suppress(StatusError):

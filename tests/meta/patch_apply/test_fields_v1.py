@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.managed_fields.fields_v1 import (
@@ -34,7 +34,6 @@ def nest(path):
     return trie
 
 
-@settings(deadline=None)
 @given(path_sets)
 def test_a_set_holds_the_paths_that_it_was_made_of(members):
     trie = trie_of(members)
@@ -42,21 +41,18 @@ def test_a_set_holds_the_paths_that_it_was_made_of(members):
     assert all(contains(trie, path) for path in members)
 
 
-@settings(deadline=None)
 @given(path_sets)
 def test_a_set_survives_the_round_trip_through_its_wire_form(members):
     trie = trie_of(members)
     assert parse(copy(trie)) == trie
 
 
-@settings(deadline=None)
 @given(path_sets, path_sets)
 def test_union_and_intersection_are_those_of_sets(left, right):
     assert set(paths(union(trie_of(left), trie_of(right)))) == left | right
     assert set(paths(intersection(trie_of(left), trie_of(right)))) == left & right
 
 
-@settings(deadline=None)
 @given(path_sets, path_sets)
 def test_subtracting_takes_equal_paths_and_what_is_below_leaves(owned, lost):
     lost_trie = trie_of(lost)
@@ -65,7 +61,6 @@ def test_subtracting_takes_equal_paths_and_what_is_below_leaves(owned, lost):
     assert set(paths(subtract(trie_of(owned), lost_trie))) == expected
 
 
-@settings(deadline=None)
 @given(path_sets, path_sets)
 def test_taking_adds_all_and_keeps_nothing_below_a_new_leaf(owned, changed):
     after = set(paths(take(trie_of(owned), trie_of(changed))))
@@ -74,7 +69,6 @@ def test_taking_adds_all_and_keeps_nothing_below_a_new_leaf(owned, changed):
     assert after == changed | kept
 
 
-@settings(deadline=None)
 @given(path_sets, path_sets)
 def test_no_operation_changes_its_arguments(left, right):
     ours, theirs = trie_of(left), trie_of(right)
@@ -84,7 +78,6 @@ def test_no_operation_changes_its_arguments(left, right):
     assert (ours, theirs) == before
 
 
-@settings(deadline=None)
 @given(path_sets)
 def test_an_operation_without_effect_answers_with_the_same_set(members):
     trie = trie_of(members)

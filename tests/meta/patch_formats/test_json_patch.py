@@ -2,7 +2,7 @@ import contextlib
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusError
@@ -146,7 +146,6 @@ def test_moves_cannot_nest_a_document_deeper_than_it_can_be_encoded():
         apply_json_patch({"d": {}}, steps)
 
 
-@settings(deadline=None)
 @given(json_values, st.lists(operations, max_size=5))
 def test_whatever_comes_in_only_status_errors_come_out(document, patch):
     with contextlib.suppress(StatusError):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.errors import BadRequestError
@@ -50,14 +50,12 @@ def test_a_patch_that_is_nested_beyond_measure_is_400():
         apply_merge_patch({}, patch)
 
 
-@settings(deadline=None)
 @given(objects, objects)
 def test_a_patch_applied_twice_does_what_it_does_once(document, patch):
     once = apply_merge_patch(copy(document), copy(patch))
     assert apply_merge_patch(copy(once), copy(patch)) == once
 
 
-@settings(deadline=None)
 @given(objects)
 def test_an_empty_patch_changes_nothing(document):
     assert apply_merge_patch(copy(document), {}) == document

@@ -1,7 +1,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kcpcache.meta.errors import BadRequestError, InvalidError, StatusError
@@ -279,7 +279,6 @@ specs = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(specs, specs)
 def test_whatever_comes_in_only_status_errors_come_out(spec, patch):
     with contextlib.suppress(StatusError):
@@ -289,7 +288,6 @@ def test_whatever_comes_in_only_status_errors_come_out(spec, patch):
 named = st.lists(st.sampled_from("abcdef"), unique=True).map(lambda names: [{"name": name} for name in names])
 
 
-@settings(deadline=None)
 @given(named, named)
 def test_a_merged_list_holds_every_item_once_with_the_patch_in_its_order(server, patch):
     after = spec_after({"merging": copy(server)}, {"merging": copy(patch)})["merging"]
