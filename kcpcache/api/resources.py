@@ -79,7 +79,8 @@ async def _review(call: Call) -> None:
     options = call.write_options()
     obj = (await call.decode(options)).object
     if not info.subresource:
-        obj = {"kind": call.definition.kind, "apiVersion": api_version(info.group, info.version), **obj}
+        obj.setdefault("apiVersion", api_version(info.group, info.version))
+        obj.setdefault("kind", call.definition.kind)
     if info.namespace and not info.subresource and isinstance(obj.setdefault("metadata", {}), dict):
         obj["metadata"].setdefault("namespace", info.namespace)
     found = await call.services.reviews.review(info, obj, call.workspace.user, call.workspace.cluster)
