@@ -6,7 +6,6 @@ import sys
 HEAVY = {"cel_expr_python", "google.protobuf", "httpx", "jsonschema_rs", "prometheus_client", "rich"}
 STARTED_WITHOUT = {
     "cel_expr_python",
-    "fastapi.openapi.models",
     "google.protobuf",
     "httpx",
     "prometheus_client",

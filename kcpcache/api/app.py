@@ -6,20 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
 
 import kcpcache
 from kcpcache.api.body import Receive
 from kcpcache.api.exchange import Scope, Send
 from kcpcache.api.handler import KubernetesHandler, status_error
 from kcpcache.api.health import HEALTH_PATHS, health, version
-from kcpcache.api.lean_fastapi import (
-    FastAPI,
-    HTTPException,
-    PlainTextResponse,
-    Request,
-    RequestValidationError,
-    Response,
-)
 from kcpcache.api.services import Services
 from kcpcache.meta.errors import BadRequestError, MethodNotAllowedError, StatusError, path_not_found
 from kcpcache.meta.objects import Object

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from kcpcache.api.lean_fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 PATH: Final = "/dashboard"
 _STATIC: Final = Path(__file__).parent / "static"
