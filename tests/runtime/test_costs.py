@@ -17,11 +17,12 @@ from kcpcache.registry.epoch import Epoch
 from kcpcache.registry.shelf import Block
 from kcpcache.runtime import apply
 
+FLAVOR = {"apiVersion": "cloud.example.com/v1", "kind": "Flavor"}
 PATH = "/clusters/root/apis/cloud.example.com/v1/flavors"
 
 
 def flavor(name: str, cpu: int = 2) -> Object:
-    return {"metadata": {"name": name, "labels": {"tier": "basic"}}, "spec": {"cpu": cpu}}
+    return {**FLAVOR, "metadata": {"name": name, "labels": {"tier": "basic"}}, "spec": {"cpu": cpu}}
 
 
 @pytest.fixture

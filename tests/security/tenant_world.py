@@ -89,7 +89,8 @@ async def share_flavors(admin: Http) -> None:
     await admin.must("POST", crds, {"metadata": {"name": name}, "spec": crd_spec(group, "flavors")})
     await admin.until(f"{crds}/{name}", is_established)
     await admin.until(f"{base}/apis/{group}/v1/flavors", bool)
-    await admin.must("POST", f"{base}/apis/{group}/v1/flavors", {"metadata": {"name": "small"}})
+    small = {"apiVersion": f"{group}/v1", "kind": "Flavor", "metadata": {"name": "small"}}
+    await admin.must("POST", f"{base}/apis/{group}/v1/flavors", small)
     cached = f"{base}/apis/cache.kcp.io/v1alpha1/cachedresources"
     spec = {"group": group, "version": "v1", "resource": "flavors"}
     await admin.must("POST", cached, {"metadata": {"name": "flavors"}, "spec": spec})

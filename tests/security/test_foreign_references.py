@@ -122,7 +122,8 @@ async def test_p11_two_owners_of_one_identity_key_share_no_objects(world: World)
     await user.must("POST", cached, {"metadata": {"name": "stolen"}, "spec": spec})
     found = await user.until(f"{cached}/stolen", phase_is("Ready"))
     assert found["status"]["identityHash"] == await identity_of(world)
-    await user.must("POST", f"{base}/apis/{group}/v1/things", {"metadata": {"name": "own"}})
+    own = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "own"}}
+    await user.must("POST", f"{base}/apis/{group}/v1/things", own)
     await user.until(f"{cached}/stolen", lambda found: found["status"]["resourceCounts"] == {"local": 1, "cache": 1})
     answer = await virtual_things(world, await identity_of(world), "stolen", group=group)
     assert [item["metadata"]["name"] for item in answer.json()["items"]] == ["own"]
@@ -153,7 +154,8 @@ async def test_p11_an_endpoint_slice_of_a_foreign_kind_opens_nothing_that_its_re
     ):
         name = f"route-{number}"
         status = {"endpoints": [{"url": f"{url}{path}"}]}
-        await user.must("POST", routes, {"metadata": {"name": name}, "status": status})
+        route = {"apiVersion": "routes.example.com/v1", "kind": "Route", "metadata": {"name": name}, "status": status}
+        await user.must("POST", routes, route)
         slice_of = ("routes.example.com", "Route")
         answer = await virtual_things(world, await identity_of(world), name, slice_of=slice_of, group=world.bravo.group)
         assert answer.status in {403, 404, 503}, answer

@@ -135,7 +135,8 @@ async def test_what_was_bound(root: WireHttp, plural: str) -> None:
     await root.must("POST", bindings, {"metadata": {"name": "cloud"}, "spec": reference})
     await root.until(f"{bindings}/cloud", phase_is("Bound"))
     if plural == "instances":
-        await root.must("POST", things, {"metadata": {"name": "small"}})
+        small = {"apiVersion": "cloud.example.com/v1", "kind": "Instance", "metadata": {"name": "small"}}
+        await root.must("POST", things, small)
     await root.until(f"{things}/small", bool)
     async with repeating(root, f"{things}/small", "alice-token") as wire:
         await root.must("DELETE", f"{bindings}/cloud")

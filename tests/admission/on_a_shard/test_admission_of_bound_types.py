@@ -6,6 +6,7 @@ from shard_world import EXPORTS, SCHEMAS, Shard, schema_spec
 from kcpcache.meta.objects import Object
 
 ADMISSION = "apis/admissionregistration.k8s.io/v1"
+FLAVOR = {"apiVersion": "cloud.example.com/v1", "kind": "Flavor"}
 FLAVORS, MAPS = "apis/cloud.example.com/v1/flavors", "api/v1/namespaces/default/configmaps"
 
 
@@ -42,7 +43,7 @@ async def bound(shard: Shard) -> tuple[str, str]:
 
 
 def flavor(cpu: int) -> Object:
-    return {"metadata": {"name": f"f{cpu}"}, "spec": {"cpu": cpu}}
+    return {**FLAVOR, "metadata": {"name": f"f{cpu}"}, "spec": {"cpu": cpu}}
 
 
 async def test_the_providers_policy_judges_bound_objects_and_the_workspaces_own_does_not(

@@ -72,7 +72,7 @@ async def test_an_exports_maximal_permission_policy_limits_its_consumers(
     assert policies.provider(consumer, "cloud.example.com", "flavors") == (provider if limited else None)
     assert policies.provider(consumer, "", "configmaps") is None
     at = f"/clusters/{consumer}/apis/cloud.example.com/v1/flavors"
-    flavor = {"metadata": {"name": "small"}, "spec": {}}
+    flavor = {"apiVersion": "cloud.example.com/v1", "kind": "Flavor", "metadata": {"name": "small"}, "spec": {}}
     code = (await http.request("POST", at, flavor, user="alice")).status_code
     assert code == (403 if limited else 201)
     if limited:
