@@ -13,8 +13,9 @@ from kcpcache.api.call import OK, Call
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.options import list_options, number
 from kcpcache.api.request_measures import WatchCounts
-from kcpcache.api.shapes import CHUNK_BYTES, Shaper
+from kcpcache.api.shapes import CHUNK_BYTES, PlainShaper, Shaper
 from kcpcache.meta.errors import InternalError, StatusError
+from kcpcache.registry.cache_watch import Batch, Frames
 from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
 
@@ -236,6 +237,9 @@ class _Streaming:
 
     async def _send_all(self, events: Sequence[WatchEvent | Bookmark]) -> None:
         """One write for what came at once, but none much larger than 64 KiB."""
+        if isinstance(events, Batch) and isinstance(self._shaper, PlainShaper):
+            await self._send_shared(events)
+            return
         parts: list[bytes] = []
         size = 0
         for event in events:
@@ -247,6 +251,18 @@ class _Streaming:
                 size = 0
         if parts:
             await self._send(b"".join(parts))
+
+    async def _send_shared(self, events: Batch) -> None:
+        """As ``_send_all``; the first of those who share has made the frames for all."""
+        frames = events.frames
+        if frames is None:
+            frames = events.frames = _frames_of(events)
+        self._counts.events += frames.events
+        self._counts.bytes += frames.bytes
+        for at, piece in enumerate(frames.pieces):
+            if at:
+                await pause()
+            await self._send(piece)
 
     def _add(self, event: WatchEvent | Bookmark, parts: list[bytes]) -> int:
         if isinstance(event, Bookmark):
@@ -277,6 +293,24 @@ class _Streaming:
                 await sending
         except TimeoutError:
             raise SlowClientError from None
+
+
+def _frames_of(events: Batch) -> Frames:
+    pieces: list[bytes] = []
+    parts: list[bytes] = []
+    size = total = 0
+    for event in events:
+        shown = event.item.wire()
+        parts += (_OPENINGS[event.type], shown, _END)
+        size += len(shown)
+        total += len(shown)
+        if size >= CHUNK_BYTES:
+            pieces.append(b"".join(parts))
+            parts.clear()
+            size = 0
+    if parts:
+        pieces.append(b"".join(parts))
+    return Frames(tuple(pieces), len(events), total)
 
 
 def _error_frame(error: StatusError) -> bytes:

@@ -6,9 +6,8 @@ The rules of resourceVersion, resourceVersionMatch, limit and continue follow th
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, islice
 from typing import TypeAlias
 
 import orjson
@@ -26,19 +25,18 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
+from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
+from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import Block, key_of, loose
-from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment, WatchEvent
+from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Segment
 from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
 
 FUTURE_REVISION_SECONDS = 3.0
 _PAGE = 1000
 _PAUSE_EVERY = 16
-_READY_EVENTS = 1000
-"""How many initial or replayed events a watch hands out at once."""
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
@@ -55,11 +53,8 @@ def _opening(version: str) -> bytes:
     return b'{"apiVersion":"%b",' % version.encode()
 
 
-Match: TypeAlias = Callable[[Entry], bool]
-Entries: TypeAlias = list[Entry]
 Blocks: TypeAlias = list[Block]
 Segments: TypeAlias = list[Segment]
-Events: TypeAlias = list[CacheEvent]
 
 
 class Reader:
@@ -78,16 +73,18 @@ class Reader:
         self.caches, self.cache = caches, cache
         self.definition, self.version = definition, version
         self.scope, self.seen_in = scope, seen_in
-        self._api_version = api_version(definition.group, version.name)
-        self._own = _opening(self._api_version)
+        self.api_version = api_version(definition.group, version.name)
+        self._own = _opening(self.api_version)
+        self.shares = type(self) is Reader
+        """Whether another reader of the same scope, seen in the same cluster, shows the same."""
 
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version; as it is where only a webhook could convert it."""
         if entry.prefix.startswith(self._own) or self.definition.conversion is not None:
             return entry
         if self.definition.convert is None:
-            return entry.as_version(self._api_version)
-        value = encode(self.definition.convert(entry.object(), self._api_version))
+            return entry.as_version(self.api_version)
+        value = encode(self.definition.convert(entry.object(), self.api_version))
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
@@ -370,78 +367,6 @@ class Reader:
             entry = self._decode(StoredEntry(event.key, event.value, event.revision))
         one = entry or previous
         return CacheEvent(event.revision, one.cluster if one else "", entry, previous)
-
-
-class CacheWatch:
-    """A watch of a reader's scope, filtered by selectors and namespace. One reader (see ``view.Watch``)."""
-
-    def __init__(self, reader: Reader, match: Match | None, namespace: str) -> None:
-        self._reader, self._match, self._namespace = reader, match, namespace
-        self._subscription = Subscription()
-        self._subscription.attach(reader.cache, reader.scope)
-        self._ready: Iterator[WatchEvent | Bookmark] | None = None
-        self._sent = self._ready_until = reader.caches.revision
-
-    def begin_with(self, entries: Entries, *, bookmark: bool) -> None:
-        """Deliver those of ``entries`` that match as ADDED first, then (``bookmark``) the mark that they were all."""
-        match = self._match
-        last = [Bookmark(self._ready_until, initial=True)] if bookmark else []
-        added = (WatchEvent("ADDED", self._item(entry)) for entry in entries if match is None or match(entry))
-        self._ready = chain(added, last)
-        # Before its initial events are out a client can resume from nowhere but the beginning.
-        self._sent = 0
-
-    def replay(self, events: Events, after: int) -> None:
-        """Deliver these past events, all that came after ``after``, first."""
-        self._ready = (seen for event in events if (seen := self._seen(event)) is not None)
-        self._sent = after
-
-    async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
-        """See ``view.Watch``."""
-        if self._ready is not None:
-            ready = list(islice(self._ready, _READY_EVENTS))
-            if len(ready) < _READY_EVENTS:
-                self._ready, self._sent = None, self._ready_until
-            if ready:
-                return ready
-        events = await self._subscription.drain(timeout_seconds)
-        if not self._subscription.closed:
-            self._sent = self._reader.caches.revision
-        elif events:
-            self._sent = events[-1].revision
-        elif self._subscription.overrun:
-            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
-        else:
-            raise StopAsyncIteration
-        return [seen for event in events if (seen := self._seen(event)) is not None]
-
-    def bookmark(self) -> Bookmark:
-        """See ``view.Watch``."""
-        if self._ready is None and self._subscription.idle and not self._subscription.closed:
-            self._sent = self._reader.caches.revision
-        return Bookmark(self._sent)
-
-    def close(self) -> None:
-        """See ``view.Watch``. What has come before is still handed out: a DELETED must not be lost."""
-        self._subscription.close()
-
-    def _seen(self, event: CacheEvent) -> WatchEvent | None:
-        """The event as this watch sees it (P7): entering the selector is ADDED, leaving it DELETED."""
-        entry, previous = event.entry, event.previous
-        one = entry or previous
-        if one is None or (self._namespace and one.namespace != self._namespace):
-            return None
-        match = self._match
-        now = entry is not None and (match is None or match(entry))
-        before = previous is not None and (match is None or match(previous))
-        if now and entry is not None:
-            return WatchEvent("MODIFIED" if before else "ADDED", self._item(entry))
-        if before and previous is not None:
-            return WatchEvent("DELETED", self._item(previous.at(event.revision)))
-        return None
-
-    def _item(self, entry: Entry) -> Item:
-        return Item(self._reader.adapt(entry), self._reader.seen_in)
 
 
 def _first(blocks: Blocks, limit: int) -> tuple[Blocks, Entry | None]:

@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import MethodNotAllowedError
 from kcpcache.meta.names import GroupResource
+from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.read_only import ReadOnlyView
-from kcpcache.registry.reading import CacheWatch, Entries, Events, Match, Reader
+from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Watch

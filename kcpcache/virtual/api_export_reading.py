@@ -12,9 +12,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from kcpcache.meta.errors import ExpiredError
+from kcpcache.registry.cache_watch import Entries, Match
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.reading import Blocks, Entries, Match, Reader
+from kcpcache.registry.reading import Blocks, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import key_of, loose
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, WatchEvent

@@ -7,11 +7,12 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, forbidden
 from kcpcache.meta.objects import Object, copy, nested
+from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.read_only import ReadOnlyView
-from kcpcache.registry.reading import Match, Reader
+from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import (

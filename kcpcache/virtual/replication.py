@@ -7,10 +7,11 @@ and so has a revision there: its batch of events ends with a bookmark at that re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
+from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, Caches, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.read_only import ReadOnlyView
-from kcpcache.registry.reading import Match, Reader, decode_continue, encode_continue
+from kcpcache.registry.reading import Reader, decode_continue, encode_continue
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent

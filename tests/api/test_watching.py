@@ -9,8 +9,10 @@ import pytest
 
 from kcpcache.api import watch as watching
 from kcpcache.api.watch import OpenWatches
+from kcpcache.registry.cache_watch import FEWEST_ALIKE
 
 CM = "/api/v1/namespaces/default/configmaps"
+MERGE = {"content-type": "application/merge-patch+json"}
 
 
 class Reader:
@@ -256,3 +258,22 @@ def test_watches_that_begin_after_the_end_are_closed_at_once():
     open_watches.end()
     with open_watches.holding(fake):
         assert fake.closed
+
+
+async def test_what_many_watches_are_sent_is_made_once(world, browser, monkeypatch):
+    made, frames_of = [], watching._frames_of
+    monkeypatch.setattr(watching, "_frames_of", lambda events: made.append(len(events)) or frames_of(events))
+    async with contextlib.AsyncExitStack() as stack:
+        watches = [await stack.enter_async_context(watch(browser)) for _ in range(FEWEST_ALIKE + 1)]
+        changed = await stack.enter_async_context(watch(browser, "labelSelector=no=such"))
+        await world.create("a")
+        found = [await events.next() for events in watches]
+        assert [summary(event) for event in found] == [("ADDED", "a")] * len(watches)
+        assert all(event == found[0] for event in found)
+        assert made == [1]
+        await world.client.patch(f"{CM}/a", json={"metadata": {"labels": {"no": "such"}}}, headers=MERGE)
+        assert summary(await changed.next()) == ("ADDED", "a")
+        assert [summary(await events.next()) for events in watches] == [("MODIFIED", "a")] * len(watches)
+        assert made == [1, 1]
+    counts = [one for labels, one in world.services.measures.watches.items() if one.events]
+    assert [one.events for one in counts] == [2 * len(watches) + 1]

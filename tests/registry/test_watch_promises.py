@@ -9,7 +9,7 @@ from registry_world import CLUSTER, ITEMS, opened, pending, seen, thing
 
 from kcpcache.meta.errors import ExpiredError, TimeoutStatusError
 from kcpcache.meta.selectors import EVERYTHING, parse_field_selector, parse_label_selector
-from kcpcache.registry import caches, reading
+from kcpcache.registry import cache_watch, caches, reading
 from kcpcache.registry.view import Bookmark
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
@@ -193,7 +193,7 @@ async def test_bookmarkable_all_up_to_a_bookmark_was_delivered(history, scope, t
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 async def test_initial_events_end_with_exactly_one_bookmark(count, monkeypatch):
-    monkeypatch.setattr(reading, "_READY_EVENTS", 2)
+    monkeypatch.setattr(cache_watch, "_READY_EVENTS", 2)
     async with opened() as world:
         for number in range(count):
             await world.create(thing(f"n{number}"))
@@ -232,7 +232,7 @@ async def test_a_watch_begins_where_it_is_asked_to(asked, shown):
 
 
 async def test_a_bookmark_of_a_resumed_watch_claims_nothing_that_was_not_handed_out(monkeypatch):
-    monkeypatch.setattr(reading, "_READY_EVENTS", 2)
+    monkeypatch.setattr(cache_watch, "_READY_EVENTS", 2)
     async with opened() as world:
         for number in range(5):
             await world.create(thing(f"n{number}"))
