@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from kcpcache.api.call import OK, Call
+from kcpcache.api.collecting import Collecting, Turn
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.options import list_options, number
 from kcpcache.api.request_measures import WatchCounts
@@ -26,10 +27,6 @@ LONGEST_SECONDS: Final = 24 * 3600
 SHORTEST_DEFAULT_SECONDS, LONGEST_DEFAULT_SECONDS = 1800, 3600
 SEND_SECONDS: Final = 30.0
 """A client that does not read for so long is cut off."""
-COLLECT_SECONDS: Final = 40e-6
-"""For each watch that is sent events at a time, all of them wait so long for more: a write costs about as much, however
-many events are in it. Thus whoever else is there has his share of the event loop."""
-SHORTEST_COLLECTING_SECONDS, LONGEST_COLLECTING_SECONDS = 0.01, 0.5
 _OPENINGS: Final = {
     "ADDED": b'{"type":"ADDED","object":',
     "MODIFIED": b'{"type":"MODIFIED","object":',
@@ -83,8 +80,7 @@ class OpenWatches:
     def __init__(self) -> None:
         self._open: set[Watch] = set()
         self._ended = False
-        self.sending = 0
-        """How many are being sent events, or have just been and collect the next ones."""
+        self.collecting = Collecting()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -100,16 +96,6 @@ class OpenWatches:
         finally:
             self._open.discard(watch)
             watch.close()
-
-    async def collect(self) -> None:
-        """Called after events have been sent: return when it is time for the next ones."""
-        self.sending += 1
-        try:
-            seconds = self.sending * COLLECT_SECONDS
-            if seconds >= SHORTEST_COLLECTING_SECONDS:
-                await asyncio.sleep(min(seconds, LONGEST_COLLECTING_SECONDS))
-        finally:
-            self.sending -= 1
 
     def end(self) -> None:
         """End every watch, those that are open and those to come."""
@@ -171,7 +157,7 @@ async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
         counts = call.services.measures.watch(call.definition, call.info.version)
         counts.open += 1
         try:
-            await _Streaming(found, shaper, options, stream, counts, open_watches).run(seconds)
+            await _Streaming(found, shaper, options, stream, counts, open_watches.collecting).run(seconds)
         finally:
             counts.open -= 1
             gone.cancel()
@@ -194,10 +180,10 @@ class _Streaming:
         options: ListOptions,
         stream: Stream,
         counts: WatchCounts,
-        open_watches: OpenWatches,
+        collecting: Collecting,
     ) -> None:
         self._watch, self._shaper, self._stream = found, shaper, stream
-        self._counts, self._open_watches = counts, open_watches
+        self._counts, self._collecting, self._turn = counts, collecting, Turn()
         self._bookmarks = options.allow_watch_bookmarks
         self._clock = asyncio.get_running_loop().time
 
@@ -233,7 +219,7 @@ class _Streaming:
             except StopAsyncIteration:
                 return False
             if events:
-                await self._open_watches.collect()
+                await self._collecting.wait(self._turn)
 
     async def _send_all(self, events: Sequence[WatchEvent | Bookmark]) -> None:
         """One write for what came at once, but none much larger than 64 KiB."""

@@ -192,21 +192,6 @@ async def test_events_for_a_client_that_reads_need_no_deadlines(world, browser, 
     assert len(deadlines) == 1  # for the head
 
 
-@pytest.mark.parametrize(("watches", "seconds"), [(1, []), (249, []), (1000, [0.04]), (5000, [0.2]), (50_000, [0.5])])
-async def test_the_more_watches_are_sent_events_at_a_time_the_longer_they_collect(monkeypatch, watches, seconds):
-    """Idle watches do not count. So a burst costs each of many watchers one write, and the loop is not all theirs."""
-    asked: list[float] = []
-
-    async def sleep(how_long):
-        asked.append(round(how_long, 3))
-
-    monkeypatch.setattr(watching.asyncio, "sleep", sleep)
-    found = OpenWatches()
-    found.sending = watches - 1
-    await found.collect()
-    assert (asked, found.sending) == (seconds, watches - 1)
-
-
 async def test_a_client_that_goes_leaves_nothing_behind(world, browser):
     async with watch(browser, "resourceVersion=0"):
         assert len(world.app.kubernetes.open_watches) == 1
