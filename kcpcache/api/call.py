@@ -3,8 +3,9 @@
 from typing import Final
 
 import msgspec
+import orjson
 
-from kcpcache.api.decoding import Body, decode_body
+from kcpcache.api.decoding import JSON, Body, decode_body, media_type
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.json_body import complaints
 from kcpcache.api.negotiation import Form
@@ -21,7 +22,7 @@ from kcpcache.registry.beside import computed
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
-from kcpcache.registry.write_steps import drop_unknown, strict_decoding_error, warn
+from kcpcache.registry.write_steps import UndecodableError, drop_unknown, strict_decoding_error, warn
 
 CREATED: Final = 201
 OK: Final = 200
@@ -76,7 +77,7 @@ class Call(msgspec.Struct, frozen=True):
     async def decode(self, options: WriteOptions) -> Body:
         """The object in the body. Fields that stand twice are refused or warned about, as ``options`` say.
 
-        Raises what ``read_body`` and ``decode_body`` raise.
+        Raises what ``read_body`` and ``decode_body`` raise, and UndecodableError.
         """
         data = await self.exchange.body()
         content_type = self.exchange.header(b"content-type")
@@ -84,6 +85,8 @@ class Call(msgspec.Struct, frozen=True):
         builtin = self.definition.origin == "builtin" or bool(self.info.subresource == "scale")
         options.weight = len(data)
         body = await decode_body(data, content_type, protobuf_allowed=builtin, strict=strict)
+        if builtin and b".0" in data and media_type(content_type) == JSON:
+            await computed(len(data), self._check_integers, data)
         if _is_custom(self.definition) and self.info.subresource != "scale":
             check_type(body.object, data, self.definition, self.version)
         check_metadata(body.object)
@@ -92,6 +95,18 @@ class Call(msgspec.Struct, frozen=True):
         if body.complaints and strict:
             await computed(len(data), self._complain, body, data, options)
         return body
+
+    def _check_integers(self, data: bytes) -> None:
+        """Go takes no ``5.0`` for an integer, other than ``decode_json``. Raises UndecodableError."""
+        if self._is_of_another_type():
+            return
+        why = self.definition.decoding_error(orjson.loads(data))
+        if why.startswith("json: cannot unmarshal number"):
+            raise UndecodableError(self.definition.kind, self.version.name, why)
+
+    def _is_of_another_type(self) -> bool:
+        """Whether the body is no object of the resource: a Scale, a TokenRequest."""
+        return self.info.subresource == "scale" or bool(self.info.subresource and self.info.verb == "create")
 
     def _complain(self, body: Body, data: bytes, options: WriteOptions) -> None:
         """Say what stands twice, and of what is unknown at least as much as belongs into the same error."""
@@ -110,8 +125,7 @@ class Call(msgspec.Struct, frozen=True):
 
         Nothing where the object is of another type (a Scale, a TokenRequest), or is refused for its metadata anyway.
         """
-        other = self.info.subresource == "scale" or (self.info.subresource and self.info.verb == "create")
-        if other or object_meta.type_errors(metadata(obj)):
+        if self._is_of_another_type() or object_meta.type_errors(metadata(obj)):
             return []
         seen = copy(obj)
         seen.setdefault("metadata", {})

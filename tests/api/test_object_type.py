@@ -1,4 +1,4 @@
-"""Bodies of custom objects that do not say of which type they are, and what a kube-apiserver 1.33 answers."""
+"""Bodies that do not say of which type they are, or do not fit it, and what a kube-apiserver 1.33 answers."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,7 @@ import pytest
 from kcpcache.api.object_type import check_type
 from kcpcache.meta.errors import BadRequestError
 
+JSON = {"content-type": "application/json"}
 THING = SimpleNamespace(group="example.com", kind="Thing")
 UNRECOGNIZED = "the object provided is unrecognized (must be of type Thing): "
 
@@ -66,3 +67,36 @@ def test_a_long_body_is_shown_in_part():
 @pytest.mark.parametrize("kind", ["Thing", "Other"])
 def test_the_right_version_goes_on_to_validation(kind):
     check_type({"kind": kind, "apiVersion": "example.com/v1"}, b"{}", THING, SimpleNamespace(name="v1"))
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+async def test_an_integer_of_a_built_in_type_is_written_without_a_point(world):
+    """As Go's decoder has it. Objects of no Go type may, and get the integer."""
+    body = '{"metadata":{"name":"a","labels":{"v":"1.0"}},"spec":{"leaseDurationSeconds":%s}}'
+    refused = await world.client.post(LEASES, content=body % "5.0", headers=JSON)
+    assert refused.status_code == 400
+    assert refused.json()["message"] == (
+        'Lease in version "v1" cannot be handled as a Lease: json: cannot unmarshal number 5.0 into Go struct field '
+        "LeaseSpec.spec.leaseDurationSeconds of type int32"
+    )
+    assert (await world.client.post(LEASES, content=body % "5", headers=JSON)).status_code == 201
+    assert (await world.client.put(f"{LEASES}/a", content=body % "5.0", headers=JSON)).status_code == 400
+    assert type((await world.cron_tab("a", replicas=5.0))["spec"]["replicas"]) is int
+    yaml = {"content-type": "application/yaml"}
+    text = "metadata: {name: b}\nspec: {leaseDurationSeconds: 5.0}"
+    assert (await world.client.post(LEASES, content=text, headers=yaml)).status_code == 201
+
+
+@pytest.mark.parametrize("keyword", ["maxLength", "minItems"])
+@pytest.mark.parametrize("wrap", [lambda schema: schema, lambda schema: {"items": schema}])
+async def test_the_limits_in_a_schema_are_such_integers(world, keyword, wrap):
+    schema = {"type": "object", "properties": {"a": wrap({keyword: 5.0})}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "things", "kind": "Thing"}
+    spec = {"group": "example.com", "scope": "Cluster", "names": names, "versions": [version]}
+    refused = await world.client.post(CRDS, json={"metadata": {"name": "things.example.com"}, "spec": spec})
+    assert refused.status_code == 400
+    assert "cannot unmarshal number 5.0 into Go struct field JSONSchemaProps.spec.versions" in refused.json()["message"]
