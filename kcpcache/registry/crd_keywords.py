@@ -35,6 +35,8 @@ def _drop(schema: Any, path: str, dropped: list[str]) -> None:
     if not isinstance(schema, dict):
         return
     _drop_fields(schema, _KEYWORDS, path, dropped)
+    if not isinstance(schema.get("items", {}), dict | list):
+        del schema["items"]  # Kubernetes reads nothing out of it
     unheard: list[str] = []
     for keyword in _MAPS:
         for name, child in section(schema, keyword).items():

@@ -85,7 +85,7 @@ def _invariants(schema: Object, level: Level, path: str) -> Iterator[FieldError]
     if isinstance(additional, dict):
         yield from _invariants(additional, "field", f"{path}.additionalProperties")
     yield from _extensions(schema, path)
-    yield from _value_validation(schema, path)
+    yield from _value_validation(schema, path, on_spine=True)
     yield from _types(schema, level, path)
     yield from _resource_fields(schema, level, path)
 
@@ -124,14 +124,17 @@ def _extensions(schema: Object, path: str) -> Iterator[FieldError]:
             yield field_invalid(f"{path}.{keyword}", True, "must be false if x-kubernetes-int-or-string is true")
 
 
-def _value_validation(schema: Object, path: str) -> Iterator[FieldError]:
-    """What stands in junctors may only validate; the two spellings of int-or-string are let through."""
+def _value_validation(schema: Object, path: str, *, on_spine: bool = False) -> Iterator[FieldError]:
+    """What stands in junctors may only validate; outside of others the two spellings of int-or-string are let through.
+
+    ``on_spine``: the schema stands in no junctor itself.
+    """
     for junctor in _JUNCTORS:
         for index, branch in enumerate(schema.get(junctor) or ()):
-            if junctor == "anyOf" and schema["anyOf"] == _INT_OR_STRING:
+            if on_spine and junctor == "anyOf" and schema["anyOf"] == _INT_OR_STRING:
                 continue
-            first_all_of = junctor == "allOf" and index == 0 and branch.get("anyOf") == _INT_OR_STRING
-            yield from _nested(branch, f"{path}.{junctor}[{index}]", skip_any_of=first_all_of)
+            spelled = on_spine and junctor == "allOf" and index == 0 and branch.get("anyOf") == _INT_OR_STRING
+            yield from _nested(branch, f"{path}.{junctor}[{index}]", skip_any_of=spelled)
     if isinstance(schema.get("not"), dict):
         yield from _nested(schema["not"], f"{path}.not")
     pattern = schema.get("pattern")

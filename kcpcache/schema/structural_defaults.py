@@ -20,6 +20,8 @@ def check_defaults(schema: Object, path: str) -> list[FieldError]:
 
     Those in maps' values are included, which Kubernetes does not look at: applied, they would make objects invalid.
     """
+    if schema.get("default") is not None:  # of a whole object, which says of which type it is
+        schema = {**schema, "x-kubernetes-embedded-resource": True}
     return list(_node(schema, path, _default))
 
 
@@ -62,7 +64,6 @@ def _default(schema: Object, default: object, path: str) -> Iterator[FieldError]
         if not same(pruned["default"], default):
             why = "must not have unknown fields"
             yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(default)}: {why}")
-    yield from _at(path, explain(schema, default))
     embedded = compile_embedded(schema)
-    if embedded is not None:
-        yield from embedded(default, path)
+    untyped = list(embedded(default, path)) if embedded is not None else []
+    yield from untyped or _at(path, explain(schema, default))

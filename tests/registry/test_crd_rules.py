@@ -253,6 +253,14 @@ def test_unknown_keywords_are_dropped_at_any_depth_and_named_where_kubernetes_se
     assert drop_unknown_keywords(found) == []
 
 
+@pytest.mark.parametrize("items", [True, 1, "string", ""])
+def test_items_that_are_no_schema_are_none(items):
+    """Kubernetes decodes nothing out of them, and then misses them."""
+    found = crd(version(schema={"type": "object", "properties": {"a": {"type": "array", "items": items}}}))
+    assert drop_unknown_keywords(found) == []
+    assert messages(found) == ["spec.validation.openAPIV3Schema.properties[a].items: Required value: must be specified"]
+
+
 def test_what_is_wrong_with_all_versions_alike_is_said_once_and_of_one_of_several_at_its_place():
     broken, other = {"type": "array"}, {"type": "object", "description": "other"}
     alike = messages(crd(version(schema=broken), version("v2", storage=False, schema=broken)))
