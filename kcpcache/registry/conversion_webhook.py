@@ -14,7 +14,7 @@ from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError, InternalError
 from kcpcache.meta.objects import Object, copy, metadata, new_uid
 from kcpcache.registry.entry import Entry, encode, entry_of
-from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.resource import Conversion, ResourceDefinition
 from kcpcache.registry.view import Bookmark, Item, Listing, Segment, Watch, WatchEvent
 from kcpcache.registry.webhook_client import WebhookCallError, WebhookClient, WebhookTarget, target_of
 
@@ -148,6 +148,18 @@ def _restored(obj: Any, original: Object, api_version: str, source: str) -> Obje
     return {**obj, "metadata": {**kept, **changeable}}
 
 
+async def _converted(
+    definition: ResourceDefinition, conversion: Conversion, objects: Sequence[Object], api_version: str
+) -> list[Object]:
+    """The objects in that version, without fields that it does not have. Raises ConversionError."""
+    found = await conversion.convert(objects, api_version)
+    name = api_version.rpartition("/")[2]
+    schema = next(version.schema for version in definition.versions if version.name == name)
+    for obj in found:
+        schema.prune(obj)
+    return found
+
+
 async def object_in(definition: ResourceDefinition, obj: Object, api_version: str) -> Object:
     """``obj`` in another version of its resource, by whatever way the resource converts; never ``obj`` changed.
 
@@ -156,7 +168,7 @@ async def object_in(definition: ResourceDefinition, obj: Object, api_version: st
     if obj["apiVersion"] == api_version:
         return obj
     if definition.conversion is not None:
-        return (await definition.conversion.convert([obj], api_version))[0]
+        return (await _converted(definition, definition.conversion, [obj], api_version))[0]
     if definition.convert is not None:
         return definition.convert(copy(obj), api_version)
     return {**obj, "apiVersion": api_version}
@@ -177,7 +189,8 @@ async def entries_in(definition: ResourceDefinition, entries: Sequence[Entry], a
     found = list(entries)
     if not others or definition.conversion is None:
         return found
-    converted = await definition.conversion.convert([entries[index].object() for index in others], api_version)
+    objects = [entries[index].object() for index in others]
+    converted = await _converted(definition, definition.conversion, objects, api_version)
     for index, obj in zip(others, converted, strict=True):
         one = entries[index]
         at = {"cluster": one.cluster, "namespace": one.namespace, "name": one.name}

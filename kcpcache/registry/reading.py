@@ -142,7 +142,7 @@ class Reader:
         labels, fields = options.label_selector, options.field_selector
         if not labels and not fields:
             return None
-        known = {"metadata.name", "metadata.namespace", *self.version.selectable_fields}
+        known = {"metadata.name", "metadata.namespace", *self.definition.selectable_in(self.version)}
         for requirement in fields.requirements:
             if requirement.path not in known:
                 raise self._unknown_field(requirement.path)

@@ -184,6 +184,11 @@ class ResourceDefinition:
         """The version of that name if it is served."""
         return self._served.get(name)
 
+    def selectable_in(self, version: ServedVersion) -> Mapping[str, str]:
+        """The version's own fields to select by; none where a webhook converts to it: what is stored is looked at."""
+        converted = self.conversion is not None and version.name != self.storage_version
+        return {} if converted else version.selectable_fields
+
     @cached_property
     def _served(self) -> Mapping[str, ServedVersion]:
         return {version.name: version for version in self.versions if version.served}

@@ -5,7 +5,7 @@ from webhook_server import WebhookServer
 
 from kcpcache.meta.errors import BadRequestError, InternalError, NotFoundError
 from kcpcache.meta.objects import copy
-from kcpcache.meta.selectors import parse_label_selector
+from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import conversion_of
 from kcpcache.registry.definitions import definition_of_crd
@@ -27,6 +27,7 @@ def crd(conversion, stored="v1"):
             "served": True,
             "storage": name == stored,
             "subresources": {"status": {}},
+            "selectableFields": [{"jsonPath": f".spec.{key}"} for key in properties],
             "schema": {"openAPIV3Schema": schema},
         }
 
@@ -150,6 +151,25 @@ class TestReading:
         none = await world.view("v2").list(ListOptions(label_selector=parse_label_selector("a=b")))
         assert len(none) == 0
 
+    async def test_fields_are_selected_by_in_the_stored_version_and_refused_in_others(self, world):
+        """What is stored is what would be judged by the fields of another version: ``!=`` would match everything."""
+        await world.create("v1", "a", hostPort="h:1")
+        await world.create("v1", "b", hostPort="h:2")
+        found = await world.view("v1").list(ListOptions(field_selector=parse_field_selector("spec.hostPort=h:2")))
+        assert [item.entry.name for item in found.items()] == ["b"]
+        for text in ("spec.host=h", "spec.host!=h"):
+            options = ListOptions(field_selector=parse_field_selector(text))
+            view = world.view("v2")
+            for attempt in (
+                view.list(options),
+                view.watch(options),
+                view.delete_collection(options, DeleteOptions(), NO_ADMISSION),
+            ):
+                with pytest.raises(BadRequestError, match=r"^field label not supported: spec\.host$"):
+                    await attempt
+        named = await world.view("v2").list(ListOptions(field_selector=parse_field_selector("metadata.name=b")))
+        assert [item.object()["spec"]["port"] for item in named.items()] == ["2"]
+
     async def test_watchers_see_their_version_only(self, world):
         await world.create("v1", "before", hostPort="old:1")
         watch = await world.view("v2").watch(ListOptions(send_initial_events=True))
@@ -227,6 +247,22 @@ class TestWriting:
             await world.create("v1", name, hostPort="h:1")
         listing = await world.view("v2").delete_collection(ListOptions(namespace="n"), DeleteOptions(), NO_ADMISSION)
         assert [item.object()["apiVersion"] for item in listing.items()] == [f"{GROUP}/v2"] * 2
+
+
+class TestPruning:
+    async def test_fields_that_the_version_does_not_have_are_dropped_from_what_the_webhook_says(self, world):
+        def talkative(review):
+            found = convert(review)
+            for obj in found["response"]["convertedObjects"]:
+                obj["spec"]["extra"] = obj["more"] = 1
+            return found
+
+        world.server.answer = talkative
+        made = await world.create("v2", host="h", port="1")
+        assert world.kept()["spec"] == {"hostPort": "h:1"}
+        assert (made["spec"], "more" in made) == ({"host": "h", "port": "1"}, False)
+        (listed,) = (await world.view("v2").list(ListOptions())).items()
+        assert listed.object()["spec"] == {"host": "h", "port": "1"}
 
 
 class TestFailures:
