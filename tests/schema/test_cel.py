@@ -267,3 +267,71 @@ def test_equal_data_at_many_places_shares_one_budget():
     schema = fields(a={"type": "array", "items": INTEGER | {"x-kubernetes-validations": [{"rule": "self > 0"}]}})
     assert errors(schema, {"a": [1] * 1000}) == []
     assert "cost budget" in errors(schema, {"a": [1] * 250_000})[0]
+
+
+PLACES = fields(
+    a=INTEGER,
+    sub=fields(**{"x-y": STRING}),
+    map={"type": "object", "additionalProperties": STRING},
+    list={"type": "array", "items": STRING},
+)
+
+
+@pytest.mark.parametrize(
+    ("field_path", "blamed"),
+    [
+        (".a", "spec.a"),
+        ("['a']", "spec.a"),
+        (".sub['x-y']", "spec.sub.x-y"),
+        (".map.key", "spec.map[key]"),
+        (".map['a.b']", "spec.map[a.b]"),
+        (r".map['it\'s']", "spec.map[it's]"),
+    ],
+)
+def test_a_field_path_leads_to_properties_and_keys(field_path, blamed):
+    rule = {"rule": "false", "fieldPath": field_path}
+    schema = fields(spec=PLACES | {"x-kubernetes-validations": [rule]})
+    assert errors(schema, {"spec": {}}) == [f'{blamed}: Invalid value: "object": failed rule: false']
+
+
+@pytest.mark.parametrize(
+    "field_path", ["a", ".a.b", ".sub.", ".sub.x", ".list[0]", ".map['a]", r".map['\q']", ".map[a]"]
+)
+def test_a_field_path_leads_to_nothing_else(field_path):
+    rule = {"rule": "false", "fieldPath": field_path}
+    (error,) = check_structural(PLACES | {"x-kubernetes-validations": [rule]}, "s")
+    assert (error.path, error.body.endswith(": fieldPath must be a valid path")) == (
+        "s.x-kubernetes-validations[0].fieldPath",
+        True,
+    )
+
+
+def test_rules_of_the_whole_object_see_its_name():
+    rule = "self.metadata.name.startsWith('a') && self.kind == 'X'"
+    schema = fields([rule], spec=fields())
+    assert errors(schema, {"kind": "X", "metadata": {"name": "ab"}}) == []
+    assert errors(schema, {"kind": "X", "metadata": {"name": "ba"}}) == [
+        f'<nil>: Invalid value: "object": failed rule: {rule}'
+    ]
+
+
+def test_values_of_maps_have_rules_and_old_selves_by_their_key():
+    growing = INTEGER | {"x-kubernetes-validations": [{"rule": "self >= oldSelf"}, {"rule": "self > 0"}]}
+    schema = fields(spec={"type": "object", "additionalProperties": growing})
+    assert errors(schema, {"spec": {"a": 5, "b": 1}}, {"spec": {"a": 5}}) == []
+    assert errors(schema, {"spec": {"a": 4, "b": 0}}, {"spec": {"a": 5}}) == [
+        'spec[a]: Invalid value: "integer": failed rule: self >= oldSelf',
+        'spec[b]: Invalid value: "integer": failed rule: self > 0',
+    ]
+
+
+def test_null_is_asked_nothing():
+    schema = fields(a=STRING | {"nullable": True, "x-kubernetes-validations": [{"rule": "self == 'x'"}]})
+    assert errors(schema, {"a": None}) == []
+    assert errors(schema, {"a": "y"}) != []
+
+
+def test_a_message_expression_may_compare_with_the_old_value():
+    rule = {"rule": "self >= oldSelf", "messageExpression": "self + ' is before ' + oldSelf"}
+    schema = fields(a=STRING | {"maxLength": 5, "x-kubernetes-validations": [rule]})
+    assert errors(schema, {"a": "x"}, {"a": "y"}) == ['a: Invalid value: "string": x is before y']

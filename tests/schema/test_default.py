@@ -50,6 +50,21 @@ CASES = {
         {"a": [None]},
         {"a": ["x"]},
     ),
+    "null in a list stays where it is allowed": (
+        fields(a={"type": "array", "items": string(default="x", nullable=True)}),
+        {"a": [None]},
+        {"a": [None]},
+    ),
+    "a default that takes the place of null is itself defaulted": (
+        fields(a=fields(b=string(default="x")) | {"default": {}}),
+        {"a": None},
+        {"a": {"b": "x"}},
+    ),
+    "values of maps are defaulted": (
+        {"type": "object", "additionalProperties": fields(b=string(default="x"))},
+        {"k": {}, "l": {"b": "y"}},
+        {"k": {"b": "x"}, "l": {"b": "y"}},
+    ),
     "items of lists are defaulted": (
         fields(a={"type": "array", "items": fields(b=string(default="x"))}),
         {"a": [{}, {"b": "y"}]},

@@ -61,6 +61,18 @@ CASES = {
         {"spec": {"k": {"a": ""}, "l": {}}},
         ["spec.k.b"],
     ),
+    "values of a map of anything keep no fields": (
+        spec({"type": "object", "additionalProperties": True}),
+        {"spec": {"a": 1, "b": {"c": 1}, "d": [{"e": 1}]}},
+        {"spec": {"a": 1, "b": {}, "d": [{}]}},
+        ["spec.b.c", "spec.d[0].e"],
+    ),
+    "embedded resources that are preserved are kept whole but for what metadata does not have": (
+        spec({"type": "object", "x-kubernetes-embedded-resource": True} | PRESERVE),
+        {"spec": {"kind": "X", "metadata": {"q": 1, "name": "n"}, "a": {"b": 1}}},
+        {"spec": {"kind": "X", "metadata": {"name": "n"}, "a": {"b": 1}}},
+        ["spec.metadata.q"],
+    ),
     "objects where scalars should be are emptied, for validation to judge": (
         spec(STRING),
         {"spec": {"a": [{"b": 1}]}},
