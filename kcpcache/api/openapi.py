@@ -25,7 +25,7 @@ from kcpcache.registry.catalog import Snapshot, fingerprint
 _MOST_DOCUMENTS: Final = 256
 _OK: Final = 200
 _PREFIX: Final = "/openapi/v3"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """To be raised where documents of the same resources come to say something else."""
 _YEAR_SECONDS: Final = 365 * 24 * 3600
 

@@ -71,7 +71,7 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
     errors: list[FieldError] = []
     for key, value in metadata.items():
         kind, text = _TYPES.get(key, _ANY)
-        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+        if value is not None and (not isinstance(value, kind) or (kind is int and not _is_int64(value))):
             errors.append(field_type_invalid(f"metadata.{key}", value, f"must be of type {text}"))
         elif key in _TIMES and isinstance(value, str) and value and not _TIME.fullmatch(value):
             errors.append(field_type_invalid(f"metadata.{key}", value, "must be of type date-time"))
@@ -91,6 +91,10 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
             if key == "ownerReferences" and not errors:
                 errors += _owner_type_errors(value)
     return errors
+
+
+def _is_int64(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _owner_type_errors(owners: list[Object]) -> list[FieldError]:
@@ -164,6 +168,9 @@ def errors(
     else:
         found += [field_invalid("metadata.name", name, text) for text in check_name(name)]
     found += _namespace_errors(metadata.get("namespace") or "", namespaced=namespaced)
+    generation = metadata.get("generation") or 0
+    if generation < 0:
+        found.append(field_invalid("metadata.generation", generation, "must be greater than or equal to 0"))
     found += label_errors(metadata.get("labels") or {}, "metadata.labels")
     found += annotation_errors(metadata.get("annotations") or {}, "metadata.annotations")
     if finalizers := metadata.get("finalizers"):

@@ -98,7 +98,8 @@ class Writer:
         if not meta.get("name") and meta.get("generateName"):
             generated = meta["name"] = generated_name(meta)
         for key in SERVER_FIELDS:
-            meta.pop(key, None)
+            if key != "generation" or self.definition.tracks_generation:  # else it is the creator's word
+                meta.pop(key, None)
         if self.version.has_status:
             obj.pop("status", None)
         meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp_of(self.clock())
@@ -308,8 +309,8 @@ class Writer:
         if not meta.get("deletionTimestamp"):
             meta["deletionTimestamp"] = timestamp_of(self.clock())
             meta["deletionGracePeriodSeconds"] = 0
-            if self.definition.tracks_generation:
-                meta["generation"] = int(meta.get("generation") or 0) + 1
+            if meta.get("generation"):
+                meta["generation"] += 1
             self.definition.rules.prepare_delete(obj)
         if options.dry_run:
             return Written(Item(self._entry(obj, entry.namespace, entry.revision)))

@@ -47,6 +47,7 @@ def test_good_metadata_has_no_errors():
             "metadata.ownerReferences[0].uid: Invalid value: 1: must be of type string",
         ),
         ({"generation": True}, "metadata.generation: Invalid value: true: must be of type integer"),
+        ({"generation": 2**63}, "metadata.generation: Invalid value: 9223372036854775808: must be of type integer"),
         ({"generation": 1.5}, "metadata.generation: Invalid value: 1.5: must be of type integer"),
         ({"managedFields": [1]}, "metadata.managedFields[0]: Invalid value: 1: must be of type object"),
     ],
@@ -61,7 +62,17 @@ json_values = st.recursive(
     max_leaves=6,
 )
 known_keys = st.sampled_from(
-    ["name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "uid"]
+    [
+        "name",
+        "generateName",
+        "namespace",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "uid",
+        "generation",
+    ]
 )
 
 
@@ -111,6 +122,11 @@ def test_what_is_unknown_or_empty_goes_and_the_unknown_is_named():
         ({"name": "a", "generateName": "A-"}, ['metadata.generateName: Invalid value: "A-"']),
         ({"name": "a", "generateName": "a."}, ['metadata.generateName: Invalid value: "a."']),
         ({"name": "a", "generateName": "a-"}, []),
+        (
+            {"name": "a", "generation": -1},
+            ["metadata.generation: Invalid value: -1: must be greater than or equal to 0"],
+        ),
+        ({"name": "a", "generation": 1}, []),
         ({"name": "a", "labels": {"-": "b"}}, ['metadata.labels: Invalid value: "-": name part must consist']),
         ({"name": "a", "labels": {"b": "-"}}, ['metadata.labels: Invalid value: "-": a valid label must']),
         ({"name": "a", "annotations": {"a b": ""}}, ['metadata.annotations: Invalid value: "a b": name part must']),

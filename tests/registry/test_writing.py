@@ -61,6 +61,39 @@ async def test_a_new_object_gets_what_only_the_server_gives(world):
     assert await world.get("a") == created
 
 
+async def test_where_the_server_counts_no_generations_one_is_its_creators_word_and_a_deletion_counts(world):
+    """After kube-apiserver, which passes it on for ConfigMaps and the like."""
+    obj = config_map()
+    obj["metadata"] |= {"generation": 7, "finalizers": ["a.b/c"]}
+    assert (await world.create(obj, CONFIG_MAPS))["metadata"]["generation"] == 7
+    obj["metadata"]["generation"] = 8
+    assert (await world.update(obj | {"data": {"k": "v"}}, CONFIG_MAPS))["metadata"]["generation"] == 7
+    deleted = (await world.delete("x", CONFIG_MAPS, namespace="n")).item.object()
+    assert deleted["metadata"]["generation"] == 8
+    with pytest.raises(InvalidError, match=r"metadata\.generation: .*must be greater than or equal to 0"):
+        await world.create(config_map(metadata={"name": "y", "namespace": "n", "generation": -1}), CONFIG_MAPS)
+    assert "generation" not in (await world.create(config_map("z"), CONFIG_MAPS))["metadata"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"operation": "Delete", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}},
+        {"operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": "data"},
+        {"operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"data": {}}},
+        {},
+    ],
+    ids=["operation", "no object", "no fields", "nothing else"],
+)
+async def test_managed_fields_that_mean_nothing_are_passed_over_and_never_refused(world, entry):
+    obj = config_map(data={"k": "1"})
+    obj["metadata"]["managedFields"] = [{"manager": "x", **entry}]
+    created = await world.create(obj, CONFIG_MAPS, field_manager="me")
+    assert [one["manager"] for one in created["metadata"]["managedFields"]] == ["me"]
+    updated = await world.update(obj | {"data": {"k": "2"}}, CONFIG_MAPS, field_manager="me")
+    assert updated["metadata"]["managedFields"] == created["metadata"]["managedFields"]
+
+
 async def test_what_the_server_makes_itself_is_not_judged_by_the_rules_of_its_type(world):
     class Never(NoRules):
         def validate(self, _obj):

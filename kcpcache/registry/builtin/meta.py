@@ -28,7 +28,7 @@ MANAGED_FIELDS_ENTRY = _meta(
     "ManagedFieldsEntry",
     "The fields that one manager owns, and since when.",
     row("manager", 1, _S, "Who manages the fields."),
-    row("operation", 2, _S, "How the manager wrote them.", enum=("Apply", "Update")),
+    row("operation", 2, _S, "How the manager wrote them: Apply or Update."),
     row("apiVersion", 3, _S, "Version in which the fields are named."),
     row("time", 4, _TIME, "When the entry last changed.", pointer=True),
     row("fieldsType", 6, _S, "Format of the field set; always FieldsV1."),

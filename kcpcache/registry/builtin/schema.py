@@ -59,6 +59,10 @@ def _structural(message: Message, description: str) -> Object:
                 return _structural(type_, type_.description)
             case Self():
                 return {"type": "object", _PRESERVE: True}
+            case Scalar.FIELDS_V1:
+                return {_PRESERVE: True}  # a set of fields that is none is passed over, not refused
+            case Scalar.QUANTITY:
+                return {_PRESERVE: True, "default": "0"}  # what null decodes to
         return _SCALARS[type_]  # type: ignore[index]  # lists and maps never get here
 
     schema = _object_schema(message, description, value_schema)
