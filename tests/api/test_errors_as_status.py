@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kcpcache.api.deadlines import Deadlines
 from kcpcache.api.handler import status_error
 from kcpcache.meta import errors
 from kcpcache.meta.errors import InvalidError, StatusError, field_invalid
@@ -49,6 +51,19 @@ async def test_an_unexpected_error_tells_nothing_of_the_inside(world, monkeypatc
 def test_running_out_of_time_is_a_timeout_and_out_of_stack_a_bad_request():
     assert status_error(TimeoutError()).code == 504
     assert status_error(RecursionError()).code == 400
+
+
+async def test_a_request_that_takes_a_minute_is_answered_with_a_timeout(world, monkeypatch):
+    async def never(_call: Any) -> None:
+        await asyncio.Event().wait()
+
+    assert world.app.kubernetes.deadlines.seconds == 60
+    monkeypatch.setattr("kcpcache.api.handler._VERBS", {"get": never})
+    monkeypatch.setattr("kcpcache.api.deadlines.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(world.app.kubernetes, "deadlines", Deadlines(0.0))
+    response = await world.client.get(f"{CM}/a")
+    assert (response.status_code, response.json()["reason"]) == (504, "Timeout")
+    assert response.json()["message"] == "the server could not answer within 60 seconds"
 
 
 async def test_retry_after_is_a_header_too(world, monkeypatch):

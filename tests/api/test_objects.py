@@ -323,6 +323,40 @@ async def test_a_dry_run_answers_and_stores_nothing(world):
     assert (await world.client.get(f"{CM}/a")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "change"),
+    [
+        ("PUT", f"{CT}/a", "json", {"spec": {"replicas": 7}}),
+        ("PUT", f"{CT}/a/status", "json", {"status": {"replicas": 7}}),
+        ("PUT", f"{CT}/a/scale", "json", None),
+        ("PATCH", f"{CT}/a", "merge-patch+json", {"spec": {"replicas": 7}}),
+        ("PATCH", f"{CT}/a", "json-patch+json", [{"op": "add", "path": "/spec/replicas", "value": 7}]),
+        ("PATCH", f"{CT}/a/status", "merge-patch+json", {"status": {"replicas": 7}}),
+        ("PATCH", f"{CT}/a/scale", "merge-patch+json", {"spec": {"replicas": 7}}),
+        ("PATCH", f"{CT}/a?fieldManager=m&force=1", "apply-patch+yaml", {"spec": {"replicas": 7}}),
+        ("PATCH", f"{CM}/c", "strategic-merge-patch+json", {"data": {"k": "v"}}),
+        ("DELETE", f"{CT}/a", "json", {}),
+        ("DELETE", CT, "json", {}),
+    ],
+)
+async def test_a_dry_run_of_any_way_to_write_stores_nothing(world, method, path, kind, change):
+    made = await world.cron_tab("a", replicas=1)
+    await world.create("c")
+    if change is None:
+        change = {**(await world.client.get(path)).json(), "spec": {"replicas": 7}}
+    if method == "PUT":
+        change = {**made, **change}
+    if kind.startswith("apply"):
+        change = {"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": {"name": "a"}, **change}
+    before = await world.caches.store.revision()
+    query = "&dryRun=All" if "?" in path else "?dryRun=All"
+    answer = await world.client.request(
+        method, f"{path}{query}", json=change, headers={"content-type": f"application/{kind}"}
+    )
+    assert answer.is_success, answer.text
+    assert await world.caches.store.revision() == before
+
+
 async def test_unknown_and_repeated_fields_are_warned_about_refused_or_ignored(world):
     def body(name: str) -> bytes:
         typed = b'"apiVersion":"stable.example.com/v1","kind":"CronTab"'
@@ -430,6 +464,19 @@ async def test_finalize_writes_a_namespace_s_finalizers_and_nothing_else(world):
     found = (await world.client.put("/api/v1/namespaces/ns/finalize", json=body)).json()
     assert "example.com/a" in found["spec"]["finalizers"]
     assert "x" not in found["metadata"].get("labels", {})
+
+
+async def test_the_status_of_a_namespace_is_written_apart(world):
+    made = (await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns"}})).json()
+    condition = {"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain"}
+    status = {"phase": "Active", "conditions": [condition]}
+    changed = {**made, "spec": {"finalizers": ["example.com/a"]}, "status": status}
+    put = await world.client.put("/api/v1/namespaces/ns/status", json=changed)
+    assert (put.status_code, put.json()["status"]["conditions"]) == (200, [condition])
+    found = (await world.client.get("/api/v1/namespaces/ns/status")).json()
+    assert (found["spec"], found["status"]["conditions"]) == (made["spec"], [condition])
+    main = await world.client.put("/api/v1/namespaces/ns", json={**found, "status": {"phase": "Active"}})
+    assert main.json()["status"]["conditions"] == [condition]
 
 
 async def test_reviews_and_tokens_are_answered_and_not_stored(world):

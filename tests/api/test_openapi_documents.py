@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from kcpcache.api import openapi
 from kcpcache.api.openapi_components import references
+from kcpcache.registry.catalog import Snapshot, StoredResource
+from kcpcache.registry.system import builtin_definitions
 
 NS = "/api/v1/namespaces/{namespace}"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -164,8 +167,11 @@ async def test_a_custom_type_is_described_with_its_kind_and_its_fields(world):
     ],
 )
 async def test_a_patch_lists_its_parameters_and_every_content_type(world, name, path, types):
-    patch = (await document(world, name))["paths"][path]["patch"]
+    paths = (await document(world, name))["paths"]
+    patch = paths[path]["patch"]
     assert {"fieldValidation", "dryRun", "fieldManager", "force"} <= {p["name"] for p in patch["parameters"]}
+    for write in (paths[path]["put"], paths[path.removesuffix("/{name}")]["post"]):
+        assert {"fieldValidation", "dryRun", "fieldManager"} <= {p["name"] for p in write["parameters"]}
     content = patch["requestBody"]["content"]
     assert len(content) == types
     assert ("application/strategic-merge-patch+json" in content) == (types == 4)
@@ -185,6 +191,16 @@ async def test_a_document_is_sent_once_to_those_who_keep_it(world):
     again = await world.client.get("/openapi/v3/api/v1", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304
     assert (await world.client.get("/openapi/v3/apis/none/v1")).status_code == 404
+
+
+def test_a_document_is_made_once_for_all_workspaces_that_serve_the_same():
+    one, other = (
+        Snapshot({key: StoredResource(definition) for key, definition in builtin_definitions().items()})
+        for _ in range(2)
+    )
+    digest = openapi.group_version_hashes(one)["api/v1"]
+    assert openapi.group_version_hashes(other)["api/v1"] == digest
+    assert openapi.document(other, "api/v1", digest) is openapi.document(one, "api/v1", digest)
 
 
 async def test_version_2_is_one_document_whose_references_lead_somewhere(world):

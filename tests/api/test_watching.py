@@ -115,6 +115,14 @@ async def test_a_bookmark_comes_every_minute_and_before_the_time_is_up(world, br
         assert (last["type"], last["object"]["metadata"]["resourceVersion"]) == ("BOOKMARK", revision)
 
 
+async def test_a_watch_that_names_no_time_ends_by_itself_within_the_hour(browser, monkeypatch):
+    asked: list[tuple[float, ...]] = []
+    monkeypatch.setattr(watching.random, "uniform", lambda *between: asked.append(between) or 0.01)
+    async with watch(browser, "resourceVersion=0") as events:
+        assert await events.rest() == []
+    assert asked == [(1800, 3600)]
+
+
 async def test_without_asking_there_are_no_bookmarks(browser, monkeypatch):
     monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.0)
     async with watch(browser, "resourceVersion=0&timeoutSeconds=1") as events:

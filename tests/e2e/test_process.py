@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -252,6 +253,20 @@ def test_a_flag_that_cannot_be_is_one_clear_line(tmp_path: Path):
 
 
 # -- settings
+
+
+def test_a_certificate_of_ones_own_is_shown_and_needs_its_key(tmp_path: Path):
+    authority = trustme.CA()
+    pair = authority.issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    pair.cert_chain_pems[0].write_to_path(certificate)
+    pair.private_key_pem.write_to_path(key)
+    assert "go together" in refusal(tmp_path / "half", "--tls-cert-file", certificate)
+    with start_server(tmp_path / "root", "--tls-cert-file", certificate, "--tls-private-key-file", key) as server:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        with httpx.Client(base_url=server.url, verify=context, trust_env=False) as http:
+            assert http.get("/livez").text == "ok"
 
 
 def test_every_flag_can_be_given_in_the_environment_and_a_flag_wins(tmp_path: Path):

@@ -68,6 +68,31 @@ def test_lists_say_how_they_merge():
     assert "x-kubernetes-patch-strategy" not in metadata["managedFields"]
 
 
+MERGED = {
+    "namespaces": {"status.conditions": "type"},
+    "serviceaccounts": {"secrets": "name"},
+    "customresourcedefinitions": {"spec.versions.schema.openAPIV3Schema.x-kubernetes-validations": "rule"},
+    "mutatingwebhookconfigurations": {"webhooks": "name", "webhooks.matchConditions": "name"},
+    "validatingwebhookconfigurations": {"webhooks": "name", "webhooks.matchConditions": "name"},
+    "validatingadmissionpolicies": {"spec.matchConditions": "name", "spec.variables": "name"},
+}
+"""Lists with a patch strategy and their merge keys, after kube 1.33's OpenAPI; all other lists are replaced."""
+
+
+def merged(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, child in schema.get("properties", {}).items():
+        here = f"{path}.{name}".lstrip(".")
+        if "x-kubernetes-patch-strategy" in child:
+            yield here, child.get("x-kubernetes-patch-merge-key", "")
+        yield from merged(child.get("items", child), here)
+
+
+@pytest.mark.parametrize("found", BUILTIN_RESOURCES, ids=IDS)
+def test_a_strategic_merge_patch_merges_the_lists_that_it_merges_in_kubernetes(found):
+    of_all = {"metadata.ownerReferences": "uid", "metadata.finalizers": ""}
+    assert dict(merged(structural_schema(found.schema))) == of_all | MERGED.get(found.plural, {})
+
+
 def test_inlined_messages_stand_among_the_other_fields():
     schema = structural_schema(admissionregistration.VALIDATING_ADMISSION_POLICY)
     rules = schema["properties"]["spec"]["properties"]["matchConstraints"]["properties"]["resourceRules"]
@@ -113,6 +138,14 @@ def test_quantities_may_be_numbers_or_strings():
     schema = compile_schema(structural_schema(core.RESOURCE_QUOTA))
     for value in (1, 0.5, "100m"):
         assert schema.validate({"metadata": {"name": "q"}, "spec": {"hard": {"cpu": value}}}) == []
+
+
+def test_a_quantity_that_is_null_is_zero():
+    schema = compile_schema(structural_schema(core.RESOURCE_QUOTA))
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"cpu": None, "pods": 1}, "scopes": None}}
+    schema.default(quota)
+    assert quota["spec"] == {"hard": {"cpu": "0", "pods": 1}}
+    assert schema.validate(quota) == []
 
 
 def test_openapi_components_refer_only_to_one_another():

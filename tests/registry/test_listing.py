@@ -11,6 +11,7 @@ from registry_world import CLUSTER, CONFIG_MAPS, ITEMS, PLAIN, THINGS, World, na
 from kcpcache.meta.errors import BadRequestError, ExpiredError, NotFoundError, TimeoutStatusError
 from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
 from kcpcache.registry import reading
+from kcpcache.registry.system import builtin_definitions
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
 
@@ -279,6 +280,27 @@ async def test_a_field_that_cannot_be_selected_is_a_bad_request(world):
             await verb(field_selector=parse_field_selector("spec.size=1"))
         with pytest.raises(BadRequestError, match=r'^"data" is not a known field selector: only "metadata.name"'):
             await verb(CONFIG_MAPS, field_selector=parse_field_selector("data=1"))
+
+
+async def test_types_have_fields_of_their_own_to_select_by(world):
+    built_in = builtin_definitions()
+    secrets, namespaces = built_in["", "secrets"], built_in["", "namespaces"]
+    core, newer = built_in["", "events"], built_in["events.k8s.io", "events"]
+    for name, kind in (("a", "Opaque"), ("b", "example.com/kind")):
+        await world.create({"metadata": {"name": name, "namespace": "n"}, "type": kind}, secrets)
+        about = {"kind": "ConfigMap", "name": f"of-{name}", "namespace": "n"}
+        event = {"involvedObject": about, "reason": "Made", "source": {"component": "me"}, "type": "Normal"}
+        await world.create({"metadata": {"name": name, "namespace": "n"}, **event}, core)
+    await world.create({"metadata": {"name": "n"}}, namespaces)
+    for definition, fields, shown in (
+        (secrets, "type=Opaque", ["a"]),
+        (secrets, "type!=Opaque,metadata.namespace=n", ["b"]),
+        (core, "involvedObject.name=of-b,involvedObject.kind=ConfigMap,reason=Made,source=me", ["b"]),
+        (newer, "regarding.name=of-a,type=Normal", ["a"]),
+        (namespaces, "status.phase=Active", ["n"]),
+        (namespaces, "status.phase=Terminating", []),
+    ):
+        assert names(await world.list(definition, field_selector=parse_field_selector(fields))) == shown, fields
 
 
 async def test_a_list_is_by_namespace_then_name(world):

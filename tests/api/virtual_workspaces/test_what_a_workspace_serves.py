@@ -98,6 +98,73 @@ async def test_cached_resources_are_printed_with_their_counts_on_demand(world: S
     assert cells == {"NAME": "flavors", "RESOURCE": "flavors", "PHASE": "Ready", "LOCAL": 1, "CACHE": 1}
 
 
+# -- what its users add
+
+
+def ingresses(**fields: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}}
+    return {
+        "metadata": {
+            "name": "ingresses.networking.k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes/kubernetes/pull/91395"},
+        },
+        "spec": {
+            "group": "networking.k8s.io",
+            "scope": "Namespaced",
+            "names": {"plural": "ingresses", "singular": "ingress", "kind": "Ingress", "listKind": "IngressList"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+
+
+async def test_types_of_kubernetes_that_are_not_built_in_are_not_there_until_a_user_adds_them(
+    world: ServiceWorld, work: str
+) -> None:
+    url = f"{work}/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+    for missing in (url, f"{work}/api/v1/namespaces/default/pods", f"{work}/apis/apps/v1/deployments"):
+        assert (await world.refused("GET", missing))[0] == 404
+    crds = f"{work}/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert (await world.request("POST", crds, json=ingresses(host={"type": "string"}))).status_code == 201
+    await world.shard.settled(1)
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "a"}}
+    made = await world.request("POST", url, json={**ingress, "spec": {"host": "example.com"}})
+    assert (made.status_code, made.json()["spec"]) == (201, {"host": "example.com"})
+
+
+async def test_discovery_and_openapi_follow_a_definition_within_a_second_and_in_its_workspace_only(
+    world: ServiceWorld, work: str
+) -> None:
+    async def documents(url: str) -> dict[str, str]:
+        found = (await world.get(f"{url}/openapi/v3"))["paths"]
+        return {name: item["serverRelativeURL"] for name, item in found.items()}
+
+    other = f"/clusters/{await world.shard.workspace('other')}"
+    crds = f"{work}/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    one = f"{crds}/ingresses.networking.k8s.io"
+    mine = "apis/networking.k8s.io/v1"
+    before = await documents(work)
+    assert before == await documents(other)
+    assert (await world.request("POST", crds, json=ingresses())).status_code == 201
+    await world.shard.settled(1)
+    added = await documents(work)
+    assert await resources(world, f"{work}/{mine}") == {"ingresses"}
+    assert {name for name in added if added[name] != before.get(name)} >= {mine}
+    assert added["api/v1"] == before["api/v1"], "what has not changed may be kept"
+
+    live = await world.get(one)
+    changed = {**live, "spec": {**live["spec"], "versions": ingresses(host={"type": "string"})["spec"]["versions"]}}
+    assert (await world.request("PUT", one, json=changed)).status_code == 200
+    await world.shard.settled(1)
+    again = await documents(work)
+    assert {name for name in again if again[name] != added[name]} == {mine}
+    assert "host" in str(await world.get(f"{work}/openapi/v3/{mine}"))
+
+    assert (await world.request("DELETE", one)).status_code == 200
+    await world.shard.settled(1)
+    assert await documents(work) == before == await documents(other)
+    assert (await world.refused("GET", f"{work}/{mine}"))[0] == 404
+
+
 # -- kcp.io/cluster
 
 
