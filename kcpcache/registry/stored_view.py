@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
-from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, StatusError, forbidden, method_not_allowed
+from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, forbidden, method_not_allowed
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, name_of
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.collection import delete_each
 from kcpcache.registry.conversion_webhook import ConvertedWatch, entries_in, listing_in
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -19,7 +20,6 @@ from kcpcache.registry.view import (
     Item,
     Listing,
     ListOptions,
-    Segment,
     Watch,
     WriteOptions,
     Written,
@@ -119,19 +119,11 @@ class StoredView:
         return await self._writer.delete(namespace, name, options, admission)
 
     async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
-        """See ``view.View``. An object that somebody else deletes meanwhile is passed over."""
+        """See ``view.View`` and ``collection.delete_each``."""
         self._require("deletecollection", concrete=True)
         listing = await self._reader.list(selection)
-        deleted = []
-        for item in listing.items():
-            try:
-                written = await self._writer.delete(item.entry.namespace, item.entry.name, options, admission)
-            except StatusError as error:
-                if error.reason != "NotFound":
-                    raise
-            else:
-                deleted.append(written.item.entry)
-        return Listing([Segment(deleted)], listing.revision, listing.continue_token, listing.remaining)
+        delete = self._writer.delete
+        return await delete_each(listing, lambda entry: delete(entry.namespace, entry.name, options, admission))
 
     async def _converted(self, item: Item) -> Item:
         return Item((await entries_in(self.definition, [item.entry], self._api_version))[0], item.cluster)

@@ -6,10 +6,11 @@ claim's selector leaves out is not there for it, and what it writes must be in t
 
 from dataclasses import replace
 
-from kcpcache.meta.errors import NotFoundError, StatusError, forbidden, not_found
+from kcpcache.meta.errors import NotFoundError, forbidden, not_found
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, labels_of, name_of
 from kcpcache.meta.selectors import LabelSelector
+from kcpcache.registry.collection import delete_each
 from kcpcache.registry.conversion_webhook import ConvertedWatch, listing_in
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.stored_view import Guard, StoredView
@@ -21,7 +22,6 @@ from kcpcache.registry.view import (
     Listing,
     ListOptions,
     Operation,
-    Segment,
     View,
     Watch,
     WriteOptions,
@@ -99,18 +99,10 @@ class ApiExportView:
         return await self._inner.delete(namespace, name, options, self._within_scope(admission))
 
     async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
-        """See ``view.View``. An object that somebody else deletes meanwhile is passed over."""
+        """See ``view.View`` and ``collection.delete_each``."""
         listing = await self._reader.list(selection)
-        deleted, guarded = [], self._within_scope(admission)
-        for item in listing.items():
-            try:
-                written = await self._inner.delete(item.entry.namespace, item.entry.name, options, guarded)
-            except StatusError as error:
-                if error.reason != "NotFound":
-                    raise
-            else:
-                deleted.append(written.item.entry)
-        return Listing([Segment(deleted)], listing.revision, listing.continue_token, listing.remaining)
+        delete, guarded = self._inner.delete, self._within_scope(admission)
+        return await delete_each(listing, lambda entry: delete(entry.namespace, entry.name, options, guarded))
 
     def _within_scope(self, admission: Admission) -> Admission:
         """The same admission, for what the export may see before the write and after it."""

@@ -13,7 +13,6 @@ from kcpcache.meta.errors import (
     InvalidError,
     MethodNotAllowedError,
     ServiceUnavailableError,
-    StatusError,
     already_exists,
     conflict,
 )
@@ -25,6 +24,7 @@ from kcpcache.meta.virtual_resources import (
     SHARD_ANNOTATION,
 )
 from kcpcache.registry.caches import ResourceCache
+from kcpcache.registry.collection import delete_each
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.read_only import ReadOnlyView
@@ -39,7 +39,6 @@ from kcpcache.registry.view import (
     Item,
     Listing,
     ListOptions,
-    Segment,
     Watch,
     WriteOptions,
     Written,
@@ -209,16 +208,9 @@ class CopiesView:
         raise conflict(self.definition.group, self.definition.plural, name)
 
     async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
-        """See ``view.View``. A copy that is deleted meanwhile is passed over."""
+        """See ``view.View`` and ``collection.delete_each``."""
         listing = await self.list(selection)
-        deleted = []
-        for item in listing.items():
-            try:
-                deleted.append((await self.delete("", item.entry.name, options, admission)).item.entry)
-            except StatusError as error:
-                if error.reason != "NotFound":
-                    raise
-        return Listing([Segment(deleted)], listing.revision, listing.continue_token, listing.remaining)
+        return await delete_each(listing, lambda entry: self.delete("", entry.name, options, admission))
 
     # -- what is written where
 
