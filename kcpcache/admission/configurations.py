@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
-from kcpcache.admission.expressions import REQUEST_VARIABLES
+from kcpcache.admission.expressions import REQUEST_VARIABLES, compiling_weight
 from kcpcache.admission.match_conditions import MatchConditions, conditions_of
 from kcpcache.admission.matching import ADMISSION_GROUP, Match, match_of
 from kcpcache.admission.review import SUPPORTED
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, name_of
+from kcpcache.registry.beside import computed
 from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.webhook_client import WebhookTarget, target_of
@@ -22,7 +24,10 @@ _DEFAULT_SECONDS = 10
 
 
 class Index(Generic[_Compiled]):
-    """What the objects of some resources of a logical cluster compile to, until one of them changes."""
+    """What the objects of some resources of a logical cluster compile to, until one of them changes.
+
+    ``compile_all`` gets a sequence of objects for each resource; it must not touch what is the event loop's.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Index(Generic[_Compiled]):
         self._caches = [lookup.cache(resource.group_resource) for resource in resources]
         self._first = self._caches[0].shelves
         self._compiled: dict[str, _Compiled] = {}
+        self._compiling: dict[str, object] = {}
         for cache in self._caches:
             cache.listeners.append(self._changed)
 
@@ -42,18 +48,26 @@ class Index(Generic[_Compiled]):
         """Whether there is no object of the first resource anywhere."""
         return not self._first
 
-    def of(self, cluster: str) -> _Compiled | None:
-        """None where there is no object of the first resource."""
+    async def of(self, cluster: str) -> _Compiled | None:
+        """What was there when it was asked for; None where there is no object of the first resource."""
         if cluster not in self._first:
             return None
         found = self._compiled.get(cluster)
-        if found is None:
-            objects = [self._lookup.list(resource, cluster) for resource in self._resources]
-            found = self._compiled[cluster] = self._compile(*objects)
-        return found
+        return await self._made(cluster) if found is None else found
+
+    async def _made(self, cluster: str) -> _Compiled:
+        objects = [self._lookup.list(resource, cluster) for resource in self._resources]
+        state = self._compiling.setdefault(cluster, object())
+        weight = compiling_weight(chain.from_iterable(objects))
+        made = await computed(weight, lambda: self._compile(*objects))
+        if self._compiling.get(cluster) is state:  # nothing has changed meanwhile
+            del self._compiling[cluster]
+            self._compiled[cluster] = made
+        return made
 
     def _changed(self, event: CacheEvent) -> None:
         self._compiled.pop(event.cluster, None)
+        self._compiling.pop(event.cluster, None)
 
 
 @dataclass(frozen=True, slots=True)

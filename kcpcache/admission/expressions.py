@@ -27,6 +27,8 @@ BUDGET: Final = 10_000_000
 _TYPE_NAMES: Final = {"null": "null_type"}
 _MOST_CHARACTERS: Final = 20_000
 _COMPILED: Final = 4096
+_EXPRESSIONS: Final = ("variables", "matchConditions", "validations", "auditAnnotations")
+_COMPILING_BYTES: Final = 1024
 _VARIABLE: Final = re.compile(r"(?<![\w.])variables\s*\.\s*([A-Za-z_]\w*)")
 _RUNTIME_ERRORS: Final = (
     ("NOT_FOUND: Key not found in map : ", "no such key: "),
@@ -110,6 +112,15 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
     used = tuple(dict.fromkeys(_VARIABLE.findall(blanked)))
     # The estimate knows whole objects by the names of schema rules only: here every operator may see one.
     return Expression(text, program, used, replace(estimate, whole_operators=estimate.operators))
+
+
+def compiling_weight(objects: Iterable[Mapping[str, Any]]) -> int:
+    """What it is to compile all expressions of policies or webhook configurations, as ``beside.computed`` weighs it.
+
+    An expression counts as much as a kilobyte of JSON. The objects are of the right shape.
+    """
+    holders = [holder for obj in objects for holder in (obj.get("spec") or {}, *(obj.get("webhooks") or ()))]
+    return _COMPILING_BYTES * sum(len(holder.get(name) or ()) for holder in holders for name in _EXPRESSIONS)
 
 
 class Budget:

@@ -3,7 +3,6 @@
 Errors' texts are kube-apiserver's. What ``Audit`` and ``auditAnnotations`` say is noted for the audit log.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
@@ -13,7 +12,7 @@ import orjson
 from kcpcache.admission.authorizer_library import Deciding
 from kcpcache.admission.chain import MutateNothing, Request
 from kcpcache.admission.configurations import Index
-from kcpcache.admission.expressions import BudgetError, Evaluation, EvaluationError
+from kcpcache.admission.expressions import BudgetError, Evaluation, EvaluationError, compiling_weight
 from kcpcache.admission.match_conditions import ConditionsError
 from kcpcache.admission.matching import ADMISSION_GROUP, Subject, Subjects
 from kcpcache.admission.policy import (
@@ -32,8 +31,10 @@ from kcpcache.meta.audit_annotations import annotate
 from kcpcache.meta.errors import InvalidError, NotFoundError, forbidden
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, metadata, name_of, new_uid
+from kcpcache.registry.beside import computed
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.view import ListOptions, View
@@ -68,7 +69,7 @@ class PoliciesCompile(MutateNothing):
         if found is None or new is None or all(new.get(key) == old.get(key) for key in ("spec", "webhooks")):
             return
         kind, errors_of = found
-        if errors := list(errors_of(new)):
+        if errors := await computed(compiling_weight([new]), lambda: list(errors_of(new))):
             raise InvalidError(ADMISSION_GROUP, kind, name_of(new), errors)
 
 
@@ -131,7 +132,7 @@ class Policies(MutateNothing):
         """Warn of breaches where bindings say Warn; raises DeniedError for the first where they say Deny."""
         if self._index.empty:
             return
-        found = self._index.of(self._subjects.judge(request.attributes))
+        found = await self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if found else None
         if not found or subject is None:
             return
@@ -174,13 +175,13 @@ class Policies(MutateNothing):
             params = await self._params(policy, binding, subject)
         except _ConfigurationError as error:
             return [] if policy.ignore_failures else [_Breach(policy, binding, str(error), always=True)]
-        found = []
+        found, slices = [], Slices()
         for param in params:
             seen = {**data, "params": param} if policy.param_kind is not None else data
             answers = Deciding(subject.request.attributes, self._authorize)
             evaluation = Evaluation(policy.names, seen, answers, subject.budget, policy.variables)
-            found += _judge(policy, binding, evaluation, notes)
-            await asyncio.sleep(0)  # many rules take their time, and others wait for theirs
+            found += await _judge(policy, binding, evaluation, notes, slices)
+            await slices.pause_if_over()
         return found
 
     async def _params(self, policy: Policy, binding: Binding, subject: Subject) -> Sequence[Object | None]:
@@ -238,7 +239,9 @@ class Policies(MutateNothing):
         )
 
 
-def _judge(policy: Policy, binding: Binding, evaluation: Evaluation, notes: _Notes) -> list[_Breach]:
+async def _judge(
+    policy: Policy, binding: Binding, evaluation: Evaluation, notes: _Notes, slices: Slices
+) -> list[_Breach]:
     """What one evaluation finds; failures are breaches, or nothing where they are to be ignored.
 
     What is to be noted for the audit log is added to ``notes``.
@@ -250,6 +253,7 @@ def _judge(policy: Policy, binding: Binding, evaluation: Evaluation, notes: _Not
     except ConditionsError as error:
         return [] if policy.ignore_failures else [_Breach(policy, binding, str(error))]
     for index, validation in enumerate(policy.validations):
+        await slices.pause_if_over()
         try:
             if evaluation.evaluate(validation.expression) is not True:
                 message = _message(validation, evaluation)

@@ -115,7 +115,7 @@ class MutatingWebhooks:
         """
         if self._index.empty:
             return
-        webhooks = self._index.of(self._subjects.judge(request.attributes))
+        webhooks = await self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
             return
@@ -234,7 +234,7 @@ class ValidatingWebhooks(MutateNothing):
         """Ask all that match; raises the first refusal in their order: DeniedError, InternalError, ForbiddenError."""
         if self._index.empty:
             return
-        webhooks = self._index.of(self._subjects.judge(request.attributes))
+        webhooks = await self._index.of(self._subjects.judge(request.attributes))
         subject = self._subjects.of(request) if webhooks else None
         if not webhooks or subject is None:
             return
