@@ -71,7 +71,16 @@ class Delete:
     propagation_policy: str = "Background"
 
 
-Change: TypeAlias = Create | Update | UpdateStatus | Delete
+@dataclass(frozen=True, slots=True)
+class PutCopy:
+    """Write a copy whose stored form is known already, over the one at ``revision`` (0: where there is none)."""
+
+    target: CacheTarget
+    value: bytes
+    revision: int
+
+
+Change: TypeAlias = Create | Update | UpdateStatus | Delete | PutCopy
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,8 +184,20 @@ def is_copy_of(copy: Entry, original: Entry, shard: str) -> bool:
 
     Where it is not, the two may still mean the same.
     """
-    internal = _OF_COPY % (shard.encode(), original.revision, original.uid.encode())
+    internal = _internal_of_copy(original, shard)
     return copy.internal == internal and copy.tail == original.tail and copy.prefix == original.prefix
+
+
+def stored_copy_of(original: Entry, shard: str) -> bytes:
+    """The stored form of the original's copy on ``shard``. Decodes nothing.
+
+    The UID must be one that the server gave, and the shard's name one of the API's: both stand in JSON as they are.
+    """
+    return b"".join((original.prefix, _BETWEEN, _internal_of_copy(original, shard), original.tail))
+
+
+def _internal_of_copy(original: Entry, shard: str) -> bytes:
+    return _OF_COPY % (shard.encode(), original.revision, original.uid.encode())
 
 
 def _split_internal(rest: bytes) -> tuple[bytes, bytes]:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
+from typing import TypeAlias
 
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_exists, conflict, not_found
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, metadata, nested
-from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, UpdateStatus
+from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, PutCopy, Target, Update, UpdateStatus
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition
@@ -23,6 +24,7 @@ FIELD_MANAGER = "kcpcache"
 _DELETES_AT_ONCE = 20
 _prefix = lru_cache(maxsize=1024)(cache_prefix)
 _NAMESPACES = GroupResource("", "namespaces")
+_ObjectChange: TypeAlias = Create | Update | UpdateStatus | Delete
 
 
 class Applier:
@@ -42,6 +44,9 @@ class Applier:
 
         Deletes that follow each other are under way at the same time, so that they share a commit.
         """
+        if len(plan.changes) == 1:
+            await self._change(plan.changes[0])
+            return
         for deletes, changes in groupby(plan.changes, lambda change: isinstance(change, Delete)):
             rest = tuple(changes)
             size = _DELETES_AT_ONCE if deletes else 1
@@ -58,10 +63,11 @@ class Applier:
                 raise result
 
     async def _change(self, change: Change) -> None:
-        if isinstance(change.target, CacheTarget):
-            await self._apply_to_cache(change, change.target)
-        else:
-            await self._apply(change, change.target)
+        target = change.target
+        if isinstance(target, CacheTarget):
+            await self._apply_to_cache(change, target)
+        elif not isinstance(change, PutCopy):
+            await self._apply(change, target)
 
     def view(self, target: Target) -> StoredView:
         """The view that writes a target. Raises NotFoundError where its workspace does not serve the resource."""
@@ -98,7 +104,7 @@ class Applier:
                     raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
                 await self._caches.reached(revision)
 
-    async def _apply(self, change: Change, target: Target) -> None:
+    async def _apply(self, change: _ObjectChange, target: Target) -> None:
         if isinstance(change, Delete) and not self._served(target):
             await self._remove(change, target)
             return
@@ -137,16 +143,16 @@ class Applier:
     async def _apply_to_cache(self, change: Change, target: CacheTarget) -> None:
         resource, store = target.resource, self._caches.store
         prefix = _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
-        namespace = "" if isinstance(change, Delete) else str(metadata(change.object).get("namespace") or "")
-        key = object_key(prefix, target.cluster, target.name, namespace=namespace)
+        key = object_key(prefix, target.cluster, target.name, namespace=_namespace(change))
         try:
-            if isinstance(change, Create):
-                revision = await store.create(key, encode(change.object))
-            elif isinstance(change, Delete):
+            if isinstance(change, Delete):
                 revision = await store.delete(key, expected=Revision(int(change.resource_version)))
             else:
-                expected = Revision(int(metadata(change.object)["resourceVersion"]))
-                revision = await store.update(key, encode(change.object), expected=expected)
+                value, expected = _stored_form(change)
+                if expected:
+                    revision = await store.update(key, value, expected=Revision(expected))
+                else:
+                    revision = await store.create(key, value)
         except KeyExistsError:
             raise already_exists(resource.group, resource.resource, target.name) from None
         except RevisionConflictError as error:
@@ -156,6 +162,20 @@ class Applier:
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the cache store did not take the write: {error}") from None
         await self._caches.reached(revision)
+
+
+def _namespace(change: Change) -> str:
+    if isinstance(change, Delete | PutCopy):
+        return ""
+    return str(metadata(change.object).get("namespace") or "")
+
+
+def _stored_form(change: Create | Update | UpdateStatus | PutCopy) -> tuple[bytes, int]:
+    """What is to be written into the cache, and over which revision (0: where there is nothing)."""
+    if isinstance(change, PutCopy):
+        return change.value, change.revision
+    expected = 0 if isinstance(change, Create) else int(metadata(change.object)["resourceVersion"])
+    return encode(change.object), expected
 
 
 async def _subresource(view: StoredView, target: Target, wanted: Object) -> str:

@@ -1,12 +1,16 @@
-"""The work queue of a controller: keys deduplicated, serial per key, retried with bounded exponential backoff."""
+"""The work queue of a controller: keys deduplicated, serial per key, retried with bounded exponential backoff.
+
+What comes in thousands at once (all objects of a type) is a backlog: its keys are made one by one. For each key that
+is taken one more comes into the queue from the backlogs, in turn, so that nobody waits for the whole of one.
+"""
 
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Hashable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from kcpcache.measure import Histogram
 
@@ -26,10 +30,19 @@ class QueueMeasures:
     working: Histogram = field(default_factory=Histogram)
 
 
+class _Backlog(NamedTuple, Generic[Key]):
+    """Since when it is waiting, the names of what is left of it, and the key of each."""
+
+    since: float
+    names: deque[str]
+    key_of: Callable[[str], Key]
+
+
 class WorkQueue(Generic[Key]):
     """Holds each key at most once, however often it is added; a key that is being worked on waits until it is done.
 
-    Bounded by the number of distinct keys. Use it on one event loop only. ``clock`` gives seconds, for ``measures``.
+    Bounded by the number of distinct keys, and by one backlog for each owner. Use it on one event loop only. ``clock``
+    gives seconds, for ``measures``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,13 +51,14 @@ class WorkQueue(Generic[Key]):
         self._ready: deque[Key] = deque()
         self._dirty: dict[Key, float] = {}  # since when
         self._busy: dict[Key, float] = {}
+        self._backlogs: OrderedDict[Hashable, _Backlog[Key]] = OrderedDict()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._arrival: asyncio.Future[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._dirty)
+        return len(self._dirty) + sum(len(backlog.names) for backlog in self._backlogs.values())
 
     def busy_seconds(self) -> list[float]:
         """How long each key that is being worked on has been."""
@@ -54,7 +68,7 @@ class WorkQueue(Generic[Key]):
     @property
     def idle(self) -> bool:
         """Whether there is nothing to do, nothing being done, and nothing scheduled."""
-        return not self._dirty and not self._busy and not self._timers
+        return not self._dirty and not self._busy and not self._timers and not self._backlogs
 
     def add(self, key: Key) -> None:
         """Have ``key`` looked at, now or as soon as it is no longer busy."""
@@ -64,6 +78,18 @@ class WorkQueue(Generic[Key]):
         self.measures.adds += 1
         if key not in self._busy:
             self._offer(key)
+
+    def add_all(self, owner: Hashable, names: Iterable[str], key_of: Callable[[str], Key]) -> None:
+        """Have the key of every name looked at; replaces what is left of an earlier backlog of ``owner``."""
+        self.drop(owner)
+        waiting = deque(names)
+        if waiting and not self._closed:
+            self._backlogs[owner] = _Backlog(self._clock(), waiting, key_of)
+            self._arrived()
+
+    def drop(self, owner: Hashable) -> None:
+        """Forget what is left of the backlog of ``owner``."""
+        self._backlogs.pop(owner, None)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Have ``key`` looked at in ``seconds``; an earlier appointment stays."""
@@ -91,6 +117,10 @@ class WorkQueue(Generic[Key]):
 
     def take(self) -> Key | None:
         """A key to work on, now busy; None where there is none."""
+        if self._backlogs:
+            self._draw()
+        while self._backlogs and not self._ready:  # what was drawn is being worked on
+            self._draw()
         if not self._ready:
             return None
         key = self._ready.popleft()
@@ -101,7 +131,7 @@ class WorkQueue(Generic[Key]):
 
     async def wait(self) -> None:
         """Return once there is something to take. One waiter at a time."""
-        if not self._ready:
+        if not self._ready and not self._backlogs:
             self._arrival = asyncio.get_running_loop().create_future()
             try:
                 await self._arrival
@@ -120,9 +150,23 @@ class WorkQueue(Generic[Key]):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._backlogs.clear()
+
+    def _draw(self) -> None:
+        """Add the next key of the backlog whose turn it is."""
+        owner, backlog = self._backlogs.popitem(last=False)
+        key = backlog.key_of(backlog.names.popleft())
+        if backlog.names:
+            self._backlogs[owner] = backlog
+        if key not in self._dirty:
+            self.add(key)
+            self._dirty[key] = backlog.since
 
     def _offer(self, key: Key) -> None:
         self._ready.append(key)
+        self._arrived()
+
+    def _arrived(self) -> None:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 

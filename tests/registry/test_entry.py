@@ -10,7 +10,7 @@ from kcpcache.meta.virtual_resources import (
     SHARD_ANNOTATION,
 )
 from kcpcache.reconcilers.replication import copy_of
-from kcpcache.registry.entry import encode, entry_of, is_copy_of
+from kcpcache.registry.entry import encode, entry_of, is_copy_of, stored_copy_of
 
 COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
 
@@ -141,6 +141,7 @@ def test_a_copy_is_known_by_its_bytes(obj, revision):
     obj["metadata"]["uid"] = "0f1e"
     original = entry(obj, revision)
     copy = entry(copy_of(original.object(), "root"), revision + 1)
+    assert stored_copy_of(original, "root") == copy.stored()
     assert is_copy_of(copy, original, "root")
     assert not is_copy_of(copy, original, "other")
     assert not is_copy_of(copy, original.at(revision + 1), "root")

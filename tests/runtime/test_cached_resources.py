@@ -131,6 +131,21 @@ async def test_it_waits_for_its_crd_and_becomes_ready_by_itself(shard: Shard) ->
     assert counts(shard, cluster) == (1, 1)
 
 
+async def test_a_first_pass_copies_what_there_is_in_the_order_of_its_keys(shard: Shard) -> None:
+    cluster = await shard.workspace("work")
+    await shard.create(cluster, CRDS, CRD, spec=crd_spec())
+    await shard.settled()
+    names = [f"f{number:02}" for number in range(40)]
+    for name in reversed(names):
+        await shard.flavor(cluster, name)
+    await shard.cache_flavors(cluster)
+    await shard.settled()
+    copies = (await shard.store.list("/cache/root/cloud.example.com/")).entries
+    in_time = sorted(copies, key=lambda entry: entry.revision)
+    assert [entry.key.rpartition("/")[2] for entry in in_time] == names
+    assert counts(shard, cluster) == (40, 40)
+
+
 async def test_without_a_version_it_takes_the_preferred_one_when_the_resource_is_served(shard: Shard) -> None:
     cluster = await shard.workspace("work")
     await shard.create(cluster, CACHED_RESOURCES, "flavors", spec={"group": "cloud.example.com", "resource": "flavors"})

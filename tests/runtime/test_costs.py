@@ -119,7 +119,7 @@ async def test_a_list_joins_anew_only_what_has_changed_in_whatever_workspace_it_
     assert len(joined) == 1 + 1
 
 
-async def test_a_replicated_object_is_encoded_once_more_whatever_the_number_of_consumers(
+async def test_a_replicated_object_is_encoded_when_it_is_written_and_never_again_for_copies_and_consumers(
     shard: Shard, encoded: list[str]
 ):
     provider = await shard.provider()
@@ -132,6 +132,8 @@ async def test_a_replicated_object_is_encoded_once_more_whatever_the_number_of_c
     await shard.settled()
     for consumer in consumers:
         assert "late" in await shard.names(consumer, FLAVORS)
+    await shard.change(provider, FLAVORS, "late", lambda obj: obj["spec"].update(cpu=7))
+    await shard.settled()
     assert encoded.count("late") == 2
 
 

@@ -203,3 +203,83 @@ async def test_what_went_through_is_measured_as_client_go_measures_it() -> None:
     assert (measures.waiting.count, measures.waiting.sum) == (2, 2.0 + 1.0)
     assert (measures.working.count, measures.working.sum) == (1, 3.0)
     queue.close()
+
+
+# -- backlogs
+
+
+def all_of(queue: WorkQueue[str]) -> list[str]:
+    found = []
+    while (key := queue.take()) is not None:
+        found.append(key)
+        queue.done(key)
+    return found
+
+
+async def test_the_keys_of_a_backlog_are_made_one_by_one(queue: WorkQueue[str]) -> None:
+    made: list[str] = []
+
+    def key_of(name: str) -> str:
+        made.append(name)
+        return name.upper()
+
+    queue.add_all("owner", "abc", key_of)
+    assert (len(queue), queue.idle, made) == (3, False, [])
+    assert (queue.take(), made) == ("A", ["a"])
+    assert all_of(queue) == ["B", "C"]
+    queue.done("A")
+    assert (len(queue), queue.idle) == (0, True)
+
+
+async def test_nobody_waits_for_the_whole_of_a_backlog_and_backlogs_take_turns(queue: WorkQueue[str]) -> None:
+    queue.add_all("one", ("a1", "a2", "a3"), str)
+    queue.add_all("other", ("b1", "b2"), str)
+    assert queue.take() == "a1"
+    queue.add("new")
+    assert [queue.take() for _ in range(6)] == ["new", "b1", "a2", "b2", "a3", None]
+
+
+async def test_a_key_of_a_backlog_that_is_known_already_comes_once(queue: WorkQueue[str]) -> None:
+    for key in ("busy", "waiting"):
+        queue.add(key)
+    assert queue.take() == "busy"
+    queue.add_all("owner", ("waiting", "busy", "c"), str)
+    assert [queue.take() for _ in range(3)] == ["waiting", "c", None]
+    queue.done("busy")
+    assert queue.take() == "busy"
+
+
+async def test_a_backlog_gives_way_to_the_next_one_of_its_owner_and_can_be_dropped(queue: WorkQueue[str]) -> None:
+    queue.add_all("owner", ("a", "b"), str)
+    queue.add_all("owner", ("c", "d"), str)
+    assert queue.take() == "c"
+    queue.drop("owner")
+    queue.drop("owner")
+    assert queue.take() is None
+    queue.add_all("owner", (), str)
+    assert len(queue) == 0
+
+
+async def test_waiting_ends_when_a_backlog_arrives_and_does_not_begin_while_there_is_one(queue: WorkQueue[str]) -> None:
+    waiting = asyncio.create_task(taken(queue))
+    await asyncio.sleep(3)
+    queue.add_all("owner", ("a", "b"), str)
+    assert await waiting == ("a", 3)
+    assert await taken(queue) == ("b", 0)
+
+
+async def test_a_closed_queue_has_no_backlog(queue: WorkQueue[str]) -> None:
+    queue.add_all("owner", ("a", "b"), str)
+    queue.close()
+    queue.add_all("another", ("c",), str)
+    assert queue.take() is None
+    assert queue.idle
+
+
+async def test_what_waits_in_a_backlog_waits_from_its_beginning_on() -> None:
+    now = 0.0
+    queue: WorkQueue[str] = WorkQueue(clock=lambda: now)
+    queue.add_all("owner", ("a",), str)
+    now = 2.0
+    assert queue.take() == "a"
+    assert (queue.measures.adds, queue.measures.waiting.sum) == (1, 2.0)
