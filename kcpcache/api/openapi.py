@@ -16,10 +16,11 @@ from kcpcache.api.health import KUBERNETES_VERSION
 from kcpcache.api.negotiation import negotiate
 from kcpcache.api.openapi_components import Components
 from kcpcache.api.openapi_discovery import resources_path
-from kcpcache.api.openapi_paths import paths_of
+from kcpcache.api.openapi_paths import PATHS_BYTES, paths_of
 from kcpcache.api.paths import RequestInfo
 from kcpcache.meta.errors import path_not_found
 from kcpcache.meta.objects import Object
+from kcpcache.registry.beside import computed_once
 from kcpcache.registry.catalog import Snapshot, fingerprint
 
 _MOST_DOCUMENTS: Final = 256
@@ -52,7 +53,7 @@ async def respond(exchange: Exchange, info: RequestInfo, snapshot: Snapshot) -> 
     if exchange.headers.get(b"if-none-match") == tag:
         await exchange.respond_not_modified(headers)
         return
-    await exchange.respond(_OK, document(snapshot, name, digest), headers=headers)
+    await exchange.respond(_OK, await document(snapshot, name, digest), headers=headers)
 
 
 def index(snapshot: Snapshot) -> Object:
@@ -79,6 +80,11 @@ def _name(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
+def _group_and_version(name: str) -> tuple[str, str]:
+    *_, version = name.split("/")
+    return name.split("/")[1] if name.startswith("apis/") else "", version
+
+
 def _digest(text: bytes) -> "hashlib._Hash":
     """Another version of this program may word its documents otherwise: they must not be taken for the same."""
     return hashlib.sha256(f"{kcpcache.__version__} {_FORMAT} ".encode() + text)
@@ -91,16 +97,25 @@ def _hash(snapshot: Snapshot, group: str, version: str) -> str:
     return digest.hexdigest().upper()
 
 
-def document(snapshot: Snapshot, name: str, digest: str) -> bytes:
+async def document(snapshot: Snapshot, name: str, digest: str) -> bytes:
     """The document of a group version, encoded; shared by all workspaces that serve the same."""
     found = _documents.get(digest)
-    if found is not None:
+    if found is None:
+        found = await computed_once(_documents, digest, _weight(snapshot, name), _encoded, snapshot, name)
+    if digest in _documents:
         _documents.move_to_end(digest)
-        return found
-    found = _documents[digest] = orjson.dumps(_document(snapshot, name))
-    if len(_documents) > _MOST_DOCUMENTS:
+    while len(_documents) > _MOST_DOCUMENTS:
         _documents.popitem(last=False)
     return found
+
+
+def _weight(snapshot: Snapshot, name: str) -> int:
+    served = snapshot.of_version(*_group_and_version(name))
+    return sum(PATHS_BYTES + version.schema.size for _, version in served)
+
+
+def _encoded(snapshot: Snapshot, name: str) -> bytes:
+    return orjson.dumps(_document(snapshot, name))
 
 
 def _document(snapshot: Snapshot, name: str) -> Object:
@@ -118,8 +133,7 @@ def _document(snapshot: Snapshot, name: str) -> Object:
 
 
 def _group_version(snapshot: Snapshot, name: str) -> tuple[Object, Components]:
-    *_, version = name.split("/")
-    group = name.split("/")[1] if name.startswith("apis/") else ""
+    group, version = _group_and_version(name)
     components, paths = Components(), {}
     found = [(resource.definition, served) for resource, served in snapshot.of_version(group, version)]
     if any(definition.origin == "builtin" for definition, _ in found):

@@ -10,6 +10,8 @@ from kcpcache.api.patches import patch_types
 from kcpcache.meta.objects import Object
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 
+PATHS_BYTES: Final = 8 * 1024
+"""About what is said of one resource in one version, beside its schema."""
 _BODY_TYPES: Final = ("application/json", "application/yaml")
 _JSON: Final = ("application/json",)
 _STRING, _INTEGER, _BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}

@@ -13,9 +13,10 @@ from kcpcache.api.exchange import Exchange
 from kcpcache.api.health import KUBERNETES_VERSION
 from kcpcache.api.negotiation import media_ranges, negotiate
 from kcpcache.api.openapi_components import REFERENCE, Components, custom_name
-from kcpcache.api.openapi_paths import paths_of
+from kcpcache.api.openapi_paths import PATHS_BYTES, paths_of
 from kcpcache.api.openapi_protobuf import encode_document
 from kcpcache.meta.objects import Object
+from kcpcache.registry.beside import computed_once
 from kcpcache.registry.catalog import Snapshot
 from kcpcache.schema.openapi import published_v2
 
@@ -43,9 +44,18 @@ async def respond(exchange: Exchange, snapshot: Snapshot) -> None:
     documents = _documents.setdefault(snapshot, {})
     body = documents.get(kind)
     if body is None:
-        made = document(snapshot)
-        body = documents[kind] = encode_document(made) if protobuf else orjson.dumps(made)
+        body = await computed_once(documents, kind, _weight(snapshot), _encoded, snapshot, protobuf)
     await exchange.respond(_OK, body, headers=headers, content_type=(b"content-type", kind.encode()))
+
+
+def _weight(snapshot: Snapshot) -> int:
+    versions = (version for resource in snapshot.resources.values() for version in resource.definition.versions)
+    return sum(PATHS_BYTES + version.schema.size for version in versions)
+
+
+def _encoded(snapshot: Snapshot, protobuf: bool) -> bytes:
+    made = document(snapshot)
+    return encode_document(made) if protobuf else orjson.dumps(made)
 
 
 def document(snapshot: Snapshot) -> Object:

@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,7 @@ SWITCH_SECONDS: Final = 0.00002
 """After how long the thread gives way, while it computes. Python's own 5 ms are ten answers of others."""
 
 _T = TypeVar("_T")
+_Key = TypeVar("_Key")
 _Arguments = TypeVarTuple("_Arguments")
 _Ticket: TypeAlias = "asyncio.Future[None]"
 
@@ -37,6 +38,26 @@ async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *
     if thread is None:
         thread = _threads[loop] = _Thread()
     return await thread.run(work, *arguments)
+
+
+async def computed_once(
+    kept: MutableMapping[_Key, _T], key: _Key, weight: int, work: Callable[[*_Arguments], _T], *arguments: *_Arguments
+) -> _T:
+    """``kept[key]``, which becomes what ``computed`` gives where it is not there: once, whoever asks meanwhile.
+
+    Operations of ``kept`` must be single steps of the interpreter, as those of a dict with strings for keys are.
+    """
+    found = kept.get(key)
+    if found is not None:
+        return found
+
+    def keep() -> _T:
+        known = kept.get(key)  # one thing is computed at a time: others may have waited for the same
+        if known is None:
+            known = kept[key] = work(*arguments)
+        return known
+
+    return await computed(weight, keep)
 
 
 class _Thread:

@@ -15,6 +15,8 @@ from kcpcache.schema.prune import compile_pruner
 from kcpcache.schema.validate import Validator, compile_validator
 from kcpcache.schema.values import ABSENT, canonical
 
+LARGE_BYTES = 64 * 1024
+"""What is longer than this takes more than some milliseconds to compile."""
 _BLOCKING = frozenset(
     {
         *("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
@@ -51,12 +53,15 @@ class CompiledSchema:
     """One structural schema. Its parts are compiled on first use, by any thread, maybe by two at the same time.
 
     The schema has passed ``check_structural`` and is not changed afterwards. ``hash`` is the SHA-256 of its
-    canonical JSON in hexadecimal: equal schemas are one ``CompiledSchema`` (see ``compile_schema``).
+    canonical JSON in hexadecimal: equal schemas are one ``CompiledSchema`` (see ``compile_schema``). ``size`` is how
+    many bytes that JSON has; ``uncompiled`` is the same until all of a large one has been compiled, and then 0.
     """
 
-    def __init__(self, schema: Object, digest: str) -> None:
+    def __init__(self, schema: Object, digest: str, size: int = 0) -> None:
         self.schema = schema
         self.hash = digest
+        self.size = size
+        self.uncompiled = size if size > LARGE_BYTES else 0
 
     def prune(self, obj: Object) -> list[str]:
         """Drop unknown fields in place; their sorted paths, such as ``spec.list[0].bar``."""
@@ -105,7 +110,9 @@ class CompiledSchema:
 
     @_Lazy
     def _rules(self) -> Validator | None:
-        return compile_rules(self.schema)
+        made = compile_rules(self.schema)
+        self.uncompiled = 0  # whoever comes to the rules has used all else
+        return made
 
 
 _compiled: WeakValueDictionary[str, CompiledSchema] = WeakValueDictionary()
@@ -114,15 +121,23 @@ _lock = threading.Lock()
 
 def schema_hash(schema: Object) -> str:
     """SHA-256 of the schema's canonical JSON, in hexadecimal."""
-    return hashlib.sha256(canonical(schema)).hexdigest()
+    return _hash(canonical(schema))
 
 
-def compile_schema(schema: Object) -> CompiledSchema:
-    """The one CompiledSchema of this content, made if nobody holds it. The given dict is copied."""
-    digest = schema_hash(schema)
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def compile_schema(schema: Object, *, fresh: bool = False) -> CompiledSchema:
+    """The one CompiledSchema of this content, made if nobody holds it. The given dict is copied.
+
+    ``fresh``: it need not be, since nobody will change it.
+    """
+    text = canonical(schema)
+    digest = _hash(text)
     found = _compiled.get(digest)
     if found is None:
-        made = CompiledSchema(copy(schema), digest)
+        made = CompiledSchema(schema if fresh else copy(schema), digest, len(text))
         with _lock:  # for no longer than that: the event loop may be who waits
             found = _compiled.setdefault(digest, made)
     return found

@@ -1,4 +1,7 @@
+import asyncio
 import json
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from kcpcache.api import openapi
+from kcpcache.api import openapi, openapi_v2
 from kcpcache.api.openapi_components import references
 from kcpcache.registry.catalog import Snapshot, StoredResource
 from kcpcache.registry.system import builtin_definitions
@@ -193,14 +196,47 @@ async def test_a_document_is_sent_once_to_those_who_keep_it(world):
     assert (await world.client.get("/openapi/v3/apis/none/v1")).status_code == 404
 
 
-def test_a_document_is_made_once_for_all_workspaces_that_serve_the_same():
+async def test_a_document_is_made_once_for_all_workspaces_that_serve_the_same():
     one, other = (
         Snapshot({key: StoredResource(definition) for key, definition in builtin_definitions().items()})
         for _ in range(2)
     )
     digest = openapi.group_version_hashes(one)["api/v1"]
     assert openapi.group_version_hashes(other)["api/v1"] == digest
-    assert openapi.document(other, "api/v1", digest) is openapi.document(one, "api/v1", digest)
+    first = await openapi.document(one, "api/v1", digest)
+    assert await openapi.document(other, "api/v1", digest) is first
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "maker"),
+    [("/openapi/v3/apis/stable.example.com/v1", openapi, "_document"), ("/openapi/v2", openapi_v2, "document")],
+)
+async def test_a_document_is_made_once_and_not_by_the_event_loop(world, monkeypatch, path, module, maker):
+    threads = []
+    make = getattr(module, maker)
+
+    def noting(*args):
+        threads.append(threading.get_ident())
+        return make(*args)
+
+    monkeypatch.setattr(module, maker, noting)
+    monkeypatch.setattr(openapi, "_documents", OrderedDict())
+    first, *others = await asyncio.gather(*(world.client.get(path) for _ in range(3)))
+    assert first.status_code == 200
+    assert all(other.content == first.content for other in (*others, await world.client.get(path)))
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+async def test_only_the_documents_that_were_asked_for_last_are_kept(world, monkeypatch):
+    kept = OrderedDict()
+    monkeypatch.setattr(openapi, "_documents", kept)
+    monkeypatch.setattr(openapi, "_MOST_DOCUMENTS", 2)
+    for name in ("api/v1", "apis/rbac.authorization.k8s.io/v1", "api/v1", "apis/stable.example.com/v1"):
+        assert (await world.client.get(f"/openapi/v3/{name}")).status_code == 200
+    assert [json.loads(text)["paths"] != {} for text in kept.values()] == [True, True]
+    groups = ["/apis/rbac.authorization.k8s.io" in "".join(json.loads(text)["paths"]) for text in kept.values()]
+    assert not any(groups)
 
 
 async def test_version_2_is_one_document_whose_references_lead_somewhere(world):

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 import pytest
 
 from kcpcache.registry import beside, pauses
-from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed
+from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed, computed_once
 
 HEAVY = LIGHT_BYTES + 1
 _fact: ContextVar[str] = ContextVar("fact")
@@ -89,3 +89,25 @@ async def test_who_gives_up_holds_up_nobody():
     assert first.cancelled()
     assert second.cancelled()
     assert not beside._threads[asyncio.get_running_loop()]._busy
+
+
+async def test_what_is_kept_is_computed_once_however_many_ask_for_it():
+    kept: dict[str, int] = {}
+    calls: list[str] = []
+
+    def work(name: str) -> int:
+        calls.append(name)
+        return len(calls)
+
+    answers = await asyncio.gather(*(computed_once(kept, name, HEAVY, work, name) for name in ("a", "b", "a")))
+    assert answers == [1, 2, 1]
+    assert kept == {"a": 1, "b": 2}
+    assert await computed_once(kept, "b", HEAVY, work, "b") == 2
+    assert calls == ["a", "b"]
+
+
+async def test_what_could_not_be_computed_is_not_kept():
+    kept: dict[str, int] = {}
+    with pytest.raises(ZeroDivisionError):
+        await computed_once(kept, "a", HEAVY, lambda: 1 // 0)
+    assert not kept

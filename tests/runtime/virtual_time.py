@@ -1,4 +1,7 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else is left to do: waiting costs no time."""
+"""An event loop whose clock jumps to the next timer as soon as nothing else is left to do: waiting costs no time.
+
+Something else is left to do while anything is computed in the loop's pool of threads.
+"""
 
 import asyncio
 import selectors
@@ -14,10 +17,13 @@ class _Impatient(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
+        self.computing = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
+        if self.computing:
+            return super().select(None)  # the end of what is computed wakes the loop
         found = super().select(0)
         if not found:
             self.now += timeout
@@ -34,6 +40,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._impatient.now
+
+    def run_in_executor(self, *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
+        self._impatient.computing += 1
+        future = super().run_in_executor(*args)
+        future.add_done_callback(self._computed)
+        return future
+
+    def _computed(self, _future: "asyncio.Future[Any]") -> None:
+        self._impatient.computing -= 1
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

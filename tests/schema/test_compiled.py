@@ -1,7 +1,7 @@
 import gc
 import weakref
 
-from kcpcache.schema.compiled import compile_schema, schema_hash
+from kcpcache.schema.compiled import LARGE_BYTES, compile_schema, schema_hash
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "default": "x"}}}
 
@@ -40,3 +40,14 @@ def test_the_parts_work_together():
     assert obj == {"a": "x"}
     assert compiled.validate(obj) == []
     assert [error.path for error in compiled.validate({"a": 1})] == ["a"]
+
+
+def test_a_large_schema_says_how_much_is_to_be_compiled_until_it_is():
+    fields = {f"f{number:05}": {"type": "string"} for number in range(LARGE_BYTES // 20)}
+    large, small = compile_schema({"type": "object", "properties": fields}), compile_schema(SCHEMA)
+    assert large.size > LARGE_BYTES > small.size > 0
+    assert (large.uncompiled, small.uncompiled) == (large.size, 0)
+    assert not large.validate({"f00001": "x"}, rules=False)
+    assert large.uncompiled
+    assert not large.validate({"f00001": "x"})
+    assert large.uncompiled == 0
