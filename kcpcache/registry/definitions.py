@@ -31,11 +31,15 @@ def definition_of_crd(
     rules: Rules | None = None,
     convert: Convert | None = None,
     conversion: Conversion | None = None,
+    fresh: bool = False,
 ) -> ResourceDefinition:
-    """The resource that a CRD's spec defines. The spec has passed validation and defaulting."""
+    """The resource that a CRD's spec defines. The spec has passed validation and defaulting.
+
+    ``fresh``: nobody will change the CRD, so that its schemas can be used as they are.
+    """
     spec = crd["spec"]
     versions = [
-        _version(version, (version.get("schema") or {}).get("openAPIV3Schema") or _OPEN_SCHEMA)
+        _version(version, (version.get("schema") or {}).get("openAPIV3Schema") or _OPEN_SCHEMA, fresh=fresh)
         for version in spec["versions"]
     ]
     names = crd.get("status", {}).get("acceptedNames") or spec["names"]
@@ -50,13 +54,15 @@ def definition_of_schema(
     virtual: bool,
     rules: Rules | None = None,
     convert: Convert | None = None,
+    fresh: bool = False,
 ) -> ResourceDefinition:
     """The resource that an APIResourceSchema's spec defines, as it is served to those who bind it.
 
-    ``virtual``: read-only. Otherwise ``identity_hash`` (the APIExport's) keeps its objects apart in storage.
+    ``virtual``: read-only. Otherwise ``identity_hash`` (the APIExport's) keeps its objects apart in storage. ``fresh``
+    as above.
     """
     spec = schema["spec"]
-    versions = [_version(version, version.get("schema") or _OPEN_SCHEMA) for version in spec["versions"]]
+    versions = [_version(version, version.get("schema") or _OPEN_SCHEMA, fresh=fresh) for version in spec["versions"]]
     return _definition(
         spec,
         spec["names"],
@@ -98,14 +104,14 @@ def _definition(
     )
 
 
-def _version(version: Mapping[str, Any], schema: Object) -> tuple[ServedVersion, bool]:
+def _version(version: Mapping[str, Any], schema: Object, *, fresh: bool) -> tuple[ServedVersion, bool]:
     subresources = version.get("subresources") or {}
     scale = subresources.get("scale")
     paths = [field["jsonPath"] for field in version.get("selectableFields") or ()]
     deprecated = version.get("deprecationWarning") or "" if version.get("deprecated") else ""
     served = ServedVersion(
         name=version["name"],
-        schema=compile_schema(schema),
+        schema=compile_schema(schema, fresh=fresh),
         columns=_columns(version.get("additionalPrinterColumns") or ()),
         subresources={n: ("get", "patch", "update") for n in ("scale", "status") if subresources.get(n) is not None},
         scale=_scale(scale) if scale else None,

@@ -6,8 +6,10 @@ Snapshots are made when they are first asked for after a change, from the caches
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import msgspec
 import orjson
 
 from kcpcache.meta import conditions
@@ -33,6 +35,16 @@ CRDS = registry_prefix("apiextensions.k8s.io", "customresourcedefinitions")
 API_BINDINGS = registry_prefix("apis.kcp.io", "apibindings")
 LOGICAL_CLUSTER_OBJECTS = registry_prefix(LOGICAL_CLUSTERS.group, LOGICAL_CLUSTERS.resource)
 API_RESOURCE_SCHEMAS = registry_prefix("apis.kcp.io", "apiresourceschemas")
+
+
+class _Crd(msgspec.Struct):
+    """A CRD whose spec, which may be large, is not decoded."""
+
+    spec: msgspec.Raw
+    status: dict[str, Any] | None = None
+
+
+_crd_decoder = msgspec.json.Decoder(_Crd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class Serving:
         self._crd_definitions: dict[str, tuple[int, ResourceDefinition]] = {}
         # Equal definitions are one, so that workspaces that serve the same share one snapshot.
         self._shared: WeakValueDictionary[bytes, ResourceDefinition] = WeakValueDictionary()
+        self._as_written: WeakValueDictionary[bytes, ResourceDefinition] = WeakValueDictionary()
         self._schema_definitions: WeakValueDictionary[tuple[str, str, bool], ResourceDefinition] = WeakValueDictionary()
         self._incomplete: set[str] = set()
         self._crds = caches.of(CRDS)
@@ -152,7 +165,7 @@ class Serving:
         schema = entry.object()
         key = GroupResource(schema["spec"]["group"], schema["spec"]["names"]["plural"])
         known = self._system.get(key)
-        made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual)
+        made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual, fresh=True)
         if known is None:
             return made if virtual else replace(made, conversion=self._conversion(schema["spec"]))
         return replace(
@@ -193,19 +206,31 @@ class Serving:
         known = self._crd_definitions.get(entry.uid)
         if known is not None and known[0] == entry.revision:
             return known[1]
-        crd = entry.object()
-        if not conditions.is_true(crd, "Established"):
+        crd = _crd_decoder.decode(entry.stored())
+        if not conditions.is_true({"status": crd.status}, "Established"):
             return None
-        content = [crd["spec"], nested(crd, "status", "acceptedNames"), entry.deleting]
-        digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
-        definition = self._shared.get(digest)
+        accepted = nested(crd.status, "acceptedNames")
+        written = sha256(crd.spec)
+        written.update(orjson.dumps([accepted, entry.deleting]))
+        definition = self._as_written.get(written.digest())
         if definition is None:
-            definition = definition_of_crd(crd, conversion=self._conversion(crd["spec"]))
-            if entry.deleting:
-                definition = _without_create(definition)
-            self._shared[digest] = definition
+            definition = self._as_written[written.digest()] = self._shared_definition(entry)
         self._crd_definitions[entry.uid] = (entry.revision, definition)
         return definition
+
+    def _shared_definition(self, entry: Entry) -> ResourceDefinition:
+        """The one definition of all CRDs that say the same, in whatever order."""
+        crd = entry.object()
+        spec = crd["spec"]
+        made = definition_of_crd(crd, conversion=self._conversion(spec), fresh=True)
+        schemas = (version.schema.hash for version in made.versions)
+        versions = [{**version, "schema": next(schemas)} for version in spec["versions"]]
+        content = [{**spec, "versions": versions}, nested(crd, "status", "acceptedNames"), entry.deleting]
+        digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+        found = self._shared.get(digest)
+        if found is None:
+            found = self._shared[digest] = _without_create(made) if entry.deleting else made
+        return found
 
     def _changed(self, event: CacheEvent) -> None:
         self._forget(event.cluster)

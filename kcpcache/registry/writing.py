@@ -87,6 +87,7 @@ class Writer:
         return written
 
     async def _create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
+        options.weight += self.version.schema.uncompiled
         if options.weight <= LIGHT_BYTES:
             self._check_envelope(obj, namespace)
         else:
@@ -212,7 +213,7 @@ class Writer:
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
         live = await self._seen(entry)
-        weight = options.weight + len(live.tail)
+        weight = options.weight + len(live.tail) + self.version.schema.uncompiled
         new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
         await admission.mutate("UPDATE", new, old)
         new = await computed(weight, self._completed, new, old, options, subresource)

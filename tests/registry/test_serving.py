@@ -4,6 +4,7 @@ import pytest
 from registry_world import CLUSTER, CONFIG_MAPS, THINGS, crd, opened, pending, seen, thing
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
+from kcpcache.registry import definitions
 from kcpcache.registry.catalog import ProjectedResource, SnapshotPool, StoredResource, version_priority
 from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS, LogicalClusters
@@ -187,6 +188,39 @@ async def test_a_change_of_a_crds_status_changes_no_definition(world):
     before = world.serving.snapshot(CLUSTER)
     await put_crd(world)
     assert world.serving.snapshot(CLUSTER) is before
+
+
+async def test_a_crds_schemas_are_compiled_once_whatever_becomes_of_its_status_and_whoever_else_has_them(
+    world, monkeypatch
+):
+    compiled = []
+    compile_schema = definitions.compile_schema
+    monkeypatch.setattr(
+        definitions, "compile_schema", lambda *args, **more: compiled.append(0) or compile_schema(*args, **more)
+    )
+    await put_crd(world, established=False)
+    assert served(world) is None
+    assert not compiled
+    await put_crd(world)
+    first = served(world)
+    await put_crd(world, plural="others")
+    for cluster in (CLUSTER, "another"):
+        await put_crd(world, cluster)
+        assert served(world, cluster).definition is first.definition
+    assert len(compiled) == 2
+
+
+async def test_crds_that_say_the_same_in_another_order_share_their_definition(world):
+    await put_crd(world)
+    found = crd()
+    found["metadata"]["uid"] = "another"
+    names = found["spec"]["names"]
+    found["spec"] = dict(reversed(found["spec"].items()))
+    found["status"] = {"acceptedNames": names, "conditions": [{"type": "Established", "status": "True"}]}
+    await put(world, f"{CRDS}another/{found['metadata']['name']}", found)
+    assert served(world, "another").definition is served(world).definition
+    await put_crd(world, "third", scope="Namespaced")
+    assert served(world, "third").definition is not served(world).definition
 
 
 async def test_watches_end_when_the_resource_vanishes_after_what_came_before(world):

@@ -1,9 +1,10 @@
 import asyncio
+import threading
 from dataclasses import replace
 from itertools import count
 
 import pytest
-from registry_world import CLUSTER, CONFIG_MAPS, FREE, ITEMS, PLAIN, THINGS, opened, pending, seen, thing
+from registry_world import CLUSTER, CONFIG_MAPS, FREE, ITEMS, PLAIN, THINGS, crd, opened, pending, seen, thing
 
 from kcpcache.meta.errors import (
     AlreadyExistsError,
@@ -18,10 +19,13 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.objects import copy
 from kcpcache.meta.selectors import parse_label_selector
 from kcpcache.registry import write_steps
+from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.resource import NoRules
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, DeleteOptions, ListOptions, WriteOptions
 from kcpcache.registry.write_steps import UndecodableError
+from kcpcache.schema import compiled
+from kcpcache.schema.compiled import LARGE_BYTES
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.store import StoreUnavailableError
 
@@ -568,6 +572,35 @@ async def test_a_collection_is_deleted_as_it_is_selected(world):
     deleted = await world.view().delete_collection(selection, DeleteOptions(), FREE)
     assert [item.entry.name for item in deleted.items()] == ["n1", "n3"]
     assert len(await world.list()) == 2
+
+
+# -- large types
+
+
+async def test_what_a_large_type_needs_for_its_first_object_is_not_made_by_the_event_loop(world, monkeypatch):
+    found = crd("larges")
+    fields = {f"field{number:05}": {"type": "string"} for number in range(LARGE_BYTES // 20)}
+    found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].update(fields)
+    makers = [name for name in dir(compiled) if name.startswith("compile_") and name != "compile_schema"]
+    threads = dict.fromkeys(makers, 0)
+
+    def noting(name, make):
+        def made(schema):
+            threads[name] = threading.get_ident()
+            return make(schema)
+
+        return made
+
+    for name in makers:
+        monkeypatch.setattr(compiled, name, noting(name, getattr(compiled, name)))
+    view = world.view(definition_of_crd(found))
+    kind = {"apiVersion": "example.com/v1", "kind": "Large"}
+    await view.create("", {**kind, "metadata": {"name": "a"}, "spec": {"size": 1}}, WriteOptions(), FREE)
+    assert all(threads.values())
+    assert threading.get_ident() not in threads.values()
+    options = WriteOptions()
+    await view.create("", {**kind, "metadata": {"name": "b"}, "spec": {}}, options, FREE)
+    assert options.weight == 0
 
 
 # -- views
