@@ -30,8 +30,10 @@ RING_BYTES = 8 * 1024 * 1024
 SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
 _RELOAD_PAUSE_SECONDS = 1.0
-_SLICE_SECONDS = 0.0001
-"""How long events are taken in at a time: whoever waited for them goes on in the same round."""
+_SLICE_SECONDS = 0.0005
+"""How long events are taken in at a time: whoever waited for them goes on in the same round.
+
+Shorter, what was committed together is taken apart so far that its next writes no longer share a commit."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):

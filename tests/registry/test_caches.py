@@ -330,4 +330,4 @@ async def test_of_many_events_that_come_at_once_few_are_taken_in_between_two_rou
     await caches._take_all(events())
     others.cancel()
     assert len(taken) == 100
-    assert max(after - before for before, after in itertools.pairwise([*rounds, 100])) <= 3
+    assert max(after - before for before, after in itertools.pairwise([*rounds, 100])) <= 13  # half a millisecond
