@@ -57,7 +57,7 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.system import SystemTypes, kcp_definitions
 from kcpcache.registry.webhook_client import WebhookClient
 from kcpcache.reviews import ReviewService
-from kcpcache.root_dir import DATABASE, KUBECONFIG, SIGNING_KEY, prepare_root_dir
+from kcpcache.root_dir import DATABASE, KUBECONFIG, SIGNING_KEY, close_to_others, prepare_root_dir
 from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
 from kcpcache.runtime.controllers.admission import AdmissionControllers
@@ -155,7 +155,7 @@ class Server:
         self._webhooks, self._remote = WebhookClient(settings.webhook_allowed_hosts), Remote()
 
     async def run(self) -> None:
-        """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError."""
+        """Serve until told to stop. Raises StartError, StoreError, CertificateError, TokenFileError, RootDirError."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.shutting_down.set)
@@ -236,6 +236,8 @@ class Server:
             await caches.close()
 
     async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None, tracing: Tracing | None) -> None:
+        for path, mode in close_to_others(self.root):
+            log.warning("others could open this, and cannot any more", path=str(path), mode=f"{mode:04o}")
         certificates = ensure_certificates(self.root, self._hosts(), utc_now())
         cached_apis, published = self.settings.cached_apis, self._published_url
         shard = ShardInfo(self.settings.shard_name, self.url, published, published)

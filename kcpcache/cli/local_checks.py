@@ -1,14 +1,13 @@
 """What ``kcpcache doctor`` looks at in the root directory; the server may run meanwhile, or not."""
 
 import shutil
-import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcpcache.cli.findings import Finding
-from kcpcache.root_dir import DATABASE, KEPT, RESTORING
+from kcpcache.root_dir import DATABASE, RESTORING, is_writable_for_others, opened_files
 from kcpcache.storage.sqlite_copy import check_store
 from kcpcache.storage.store import StoreError
 
@@ -19,9 +18,6 @@ _SOON = timedelta(days=30)
 """From when on a server issues its certificates anew at its start."""
 
 _AUTHORITIES = {"ca.crt", "client-ca.crt"}
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
-_PUBLIC = ".crt"
 
 
 def check_root_dir(root: Path, now: datetime) -> Iterator[Finding]:
@@ -93,10 +89,9 @@ def _fit(certificate: "Certificate", key: Path) -> bool:
 
 
 def _modes(root: Path) -> Finding:
-    if root.stat().st_mode & _WRITABLE:
+    if is_writable_for_others(root):
         return Finding("file modes", "error", "others can put files of theirs into the directory", f"chmod 700 {root}")
-    secret = [root / name for name in KEPT if not name.endswith(_PUBLIC) and (root / name).exists()]
-    opened = [path for path in secret if path.stat().st_mode & _OTHERS]
+    opened = [found.path for found in opened_files(root)]
     if opened:
         names = ", ".join(path.name for path in opened)
         return Finding("file modes", "error", f"open to others: {names}", f"chmod 600 {' '.join(map(str, opened))}")

@@ -200,6 +200,21 @@ def test_a_root_dir_on_a_read_only_place_is_refused():
     assert "--root-dir /proc/kcpcache cannot be made" in refusal(Path("/proc/kcpcache"))
 
 
+def test_keys_that_were_opened_to_others_are_closed_at_the_start_and_the_log_says_so(tmp_path: Path):
+    root = tmp_path / "root"
+    with start_server(root):
+        pass
+    opened = [root / name for name in ("ca.key", "service-account.key", "admin.kubeconfig", "kcpcache.db")]
+    for path in opened:
+        path.chmod(0o644)
+    with start_server(root) as server:
+        log = server.log.read_text()
+        for path in opened:
+            assert f'"path":"{path}","mode":"0644"' in log
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.iterdir() if path.suffix != ".crt"}
+        assert set(modes.values()) == {0o600}, modes  # the database's log too, which is made as open as the database
+
+
 def test_an_unwritable_root_dir_is_refused(tmp_path: Path):
     tmp_path.chmod(0o500)
     if _may_write(tmp_path):
