@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -111,7 +112,7 @@ class IssuerKeys:
             if document.get("issuer") != self._issuer:
                 raise IssuerError("its configuration names another issuer")
             url = document.get("jwks_uri")
-            if not isinstance(url, str) or not url.startswith("https://"):
+            if not isinstance(url, str) or not _is_https(url):
                 raise IssuerError("its configuration has no jwks_uri that begins with https://")
             return _keys(await _get(client, url))
 
@@ -135,6 +136,15 @@ async def _told() -> AsyncIterator[None]:
         raise IssuerError(f"it does not answer within {ANSWER_SECONDS:.0f} seconds") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise IssuerError(f"it cannot be reached: {error or type(error).__name__}") from None
+
+
+def _is_https(url: str) -> bool:
+    """Whether there is a host behind it, and a port that there can be."""
+    try:
+        parts = urlsplit(url)
+        return url.startswith("https://") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 async def _get(client: "httpx.AsyncClient", url: str) -> Object:

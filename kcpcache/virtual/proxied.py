@@ -29,6 +29,7 @@ from kcpcache.virtual.remote import Remote, RemoteError
 from kcpcache.virtual.remote_view import RemoteView
 
 _HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_HIDDEN: Final = re.compile(r"//.*@|[?#].*", re.DOTALL)
 _PATH: Final = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9_:~.-]+)*")
 _SERVICES: Final = "/services/"
 _HTTPS_PORT: Final = 443
@@ -64,7 +65,7 @@ class Endpoint:
 
 def endpoint_of(url: object) -> Endpoint:
     """The parts of an endpoint URL. Raises UnusableError."""
-    shown = f"endpoint URL {str(url)[:200]!r}"
+    shown = f"endpoint URL {_HIDDEN.sub(_hidden, str(url))[:200]!r}"
     try:
         parts = urlsplit(str(url))
         host, port = parts.hostname or "", parts.port or _HTTPS_PORT
@@ -76,6 +77,11 @@ def endpoint_of(url: object) -> Endpoint:
     if "@" in parts.netloc or parts.query or parts.fragment or not _PATH.fullmatch(path):
         raise UnusableError(f"{shown} must have a plain path and no user, query or fragment")
     return Endpoint(host, port, path)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """In place of what may be a password or a token of the provider's: consumers are told what is wrong with a URL."""
+    return "//…@" if found[0].startswith("//") else f"{found[0][0]}…"
 
 
 class Endpoints:

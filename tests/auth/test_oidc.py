@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import hashlib
+import hmac
 
 import pytest
 from oidc_issuer import NOW, URL, Issuer, ec_key, rsa_key
@@ -175,6 +177,35 @@ async def test_algorithms_that_no_setting_names_are_refused(issuer):
     assert not await World(issuer, signing_algorithms=frozenset({"ES256"})).good()
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').decode() + "." + issuer.token().split(".")[1] + "."
     assert not await World(issuer).good(unsigned)
+
+
+async def test_a_token_brings_neither_its_key_nor_an_address_of_one(world):
+    stranger = rsa_key("second")
+    evil = "https://evil.example.com/keys"
+    for header in (
+        {"jwk": stranger.as_dict(private=False)},
+        {"jwk": stranger.as_dict(private=False), "kid": None},
+        {"jku": evil},
+        {"x5u": evil},
+        {"x5c": ["MIIB"]},
+        {"kid": evil},
+        {"kid": "../../../dev/null"},
+    ):
+        assert not await world.good(key=stranger, header=header)
+    assert set(world.issuer.asked) == {"/.well-known/openid-configuration", "/keys"}
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "none", "None", "RS256"])
+async def test_a_public_key_is_no_shared_secret(issuer, algorithm):
+    def part(text):
+        return base64.urlsafe_b64encode(text).rstrip(b"=")
+
+    head = part(b'{"alg":"%b","kid":"k1"}' % algorithm.encode())
+    signed = head + b"." + issuer.token().split(".")[1].encode()
+    for form in ("as_pem", "as_der"):
+        public = getattr(issuer.keys["k1"], form)(private=False)
+        token = signed + b"." + part(hmac.digest(public, signed, hashlib.sha256))
+        assert await World(issuer).user(token.decode()) == "refused"
 
 
 async def test_a_token_that_does_not_name_its_key_may_be_of_any(world):

@@ -61,6 +61,59 @@ async def test_answers_that_are_not_as_they_should_be_give_no_keys(issuer, path,
     assert "/elsewhere" not in issuer.asked
 
 
+async def test_keys_may_be_at_another_host_which_learns_nothing_of_the_first(issuer):
+    seen = []
+
+    def respond(request):
+        seen.append(request)
+        if request.url.host == "keys.example.net":
+            return httpx.Response(200, stream=httpx.ByteStream(orjson.dumps({"keys": issuer.publishes()})))
+        document = {"issuer": URL, "jwks_uri": "https://keys.example.net/jwks"}
+        cookie = {"set-cookie": "session=1; Domain=example.net; Secure"}
+        return httpx.Response(200, headers=cookie, stream=httpx.ByteStream(orjson.dumps(document)))
+
+    keys = IssuerKeys(URL, transport=httpx.MockTransport(respond))
+    assert [key.kid for key in await keys.current()] == ["k1"]
+    assert [str(request.url) for request in seen] == [f"{URL}{DISCOVERY}", "https://keys.example.net/jwks"]
+    for request in seen:
+        assert request.method == "GET"
+        assert not {"authorization", "cookie", "referer"} & request.headers.keys()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("path", "asked"), [(DISCOVERY, [DISCOVERY]), (KEYS, [DISCOVERY, KEYS])])
+@pytest.mark.parametrize("to", ["https://169.254.169.254/latest", "http://localhost/", "//evil.example.com/keys"])
+async def test_an_issuer_leads_nowhere_by_redirects(issuer, status, path, asked, to):
+    issuer.answers[path] = (status, {"location": to}, orjson.dumps({"keys": issuer.publishes()}))
+    assert await fetched(issuer) == []
+    assert issuer.asked == asked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/keys",
+        "file:///etc/passwd",
+        "ftp://issuer.example.com/keys",
+        "//issuer.example.com/keys",
+        "/keys",
+        "keys",
+        " https://issuer.example.com/tenant/keys",
+        "https://",
+        "https://[::1/keys",
+        "https://issuer.example.com:99999/keys",
+        "https://issuer.example.com/\n",
+        ["https://issuer.example.com/tenant/keys"],
+        None,
+        7,
+    ],
+)
+async def test_keys_are_fetched_over_https_or_not_at_all(issuer, url):
+    issuer.answers[DISCOVERY] = (200, {}, orjson.dumps({"issuer": URL, "jwks_uri": url}))
+    assert await fetched(issuer) == []
+    assert issuer.asked == [DISCOVERY]
+
+
 async def test_an_issuer_that_does_not_answer_is_given_up():
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, _request):

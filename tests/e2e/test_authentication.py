@@ -93,6 +93,7 @@ def server(folder: Path, issuer: Issuer) -> Iterator[Server]:
         "oidc-required-claim": "hd=x.org",
         "oidc-ca-file": folder / "issuer-ca.crt",
         "client-ca-file": folder / "client-ca.crt",
+        "log-level": "debug",
     }
     with start_server(folder / "root", *(f"--{name}={value}" for name, value in flags.items())) as server:
         yield server
@@ -127,8 +128,13 @@ def test_an_id_token_is_its_user_and_every_review_of_it_says_the_same(server: Se
 
 @pytest.mark.parametrize("claims", [{"hd": "y.org"}, {}, {"hd": "x.org", "aud": "x"}, {"hd": "x.org", "exp": 1}])
 def test_an_id_token_that_is_not_for_this_server_is_refused(claims: dict[str, Any], server: Server, issuer: Issuer):
-    with server.client(token=issuer.token(**claims)) as http:
+    token = issuer.token(**claims)
+    with server.client(token=token) as http:
         assert who(http) == httpx.codes.UNAUTHORIZED
+    log = server.log.read_text()
+    assert "a token of the OpenID Connect issuer is refused" in log
+    for part in token.split("."):
+        assert part not in log
 
 
 def test_another_set_of_client_authorities_needs_no_restart(server: Server, folder: Path, authority: trustme.CA):

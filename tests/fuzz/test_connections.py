@@ -71,3 +71,13 @@ def test_connections_that_begin_no_tls_are_in_nobody_s_way(server: Server):
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
         with server.client() as client:
             assert client.get(MAPS).is_success
+
+
+def test_without_tls_nothing_is_answered(server: Server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as plain:
+        plain.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while received := plain.recv(4096):
+                answer += received
+    assert b"HTTP" not in answer

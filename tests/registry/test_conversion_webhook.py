@@ -306,6 +306,13 @@ class TestFailures:
         with pytest.raises(InternalError, match=r'failed: Post "https://localhost:1/convert\?timeout=30s": '):
             await world.get("v2")
 
+    async def test_a_host_that_is_not_allowed_is_not_called(self, world):
+        await world.create("v1", hostPort="h:1")
+        world.client = WebhookClient(["elsewhere.example.com", "localhost:1"])
+        with pytest.raises(InternalError, match="host localhost is not one that this server may call"):
+            await world.get("v2")
+        assert world.server.heads == []
+
     @pytest.mark.parametrize(
         ("spoil", "why"),
         [

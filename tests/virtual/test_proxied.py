@@ -67,6 +67,44 @@ async def test_flavors_of_another_server_are_read_as_those_of_the_consumers_work
             assert not {"authorization", "cookie", "x-user"} & set(sent.headers)
 
 
+async def test_nothing_that_says_who_asks_goes_to_another_server():
+    shown = {
+        "authorization": "Bearer secret",
+        "cookie": "session=secret",
+        "x-remote-user": "secret",
+        "x-user": "master",
+        "sec-websocket-protocol": "base64url.bearer.authorization.k8s.io.c2VjcmV0",
+        "kcpcache-hops": "2",
+    }
+    app = answering(ok({"metadata": {"resourceVersion": "9"}, "items": []}), ok(flavor("small")), (200, ""))
+    async with world_of("https://other", allowed=("other",), apps={"other": app}) as (world, network):
+        for path in (world.path, f"{world.path}/small", f"{world.path}?watch=true"):
+            assert (await world.http.client.get(path, headers=shown)).status_code == 200
+        for sent in network.seen:
+            assert sent.headers["kcpcache-hops"] == "3"
+            assert not shown.keys() - {"kcpcache-hops"} & sent.headers.keys()
+            assert "secret" not in str(sent.url)
+        assert len(network.seen) == 3
+
+
+async def test_a_host_that_is_allowed_leads_to_no_other_by_redirects():
+    codes = [301, 302, 303, 307, 308]
+
+    async def app(scope, receive, send):
+        where = [(b"location", b"https://169.254.169.254/latest")]
+        await send({"type": "http.response.start", "status": codes[0], "headers": where})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with world_of("https://other", allowed=("other",), apps={"other": app}) as (world, network):
+        while codes:
+            for path in (world.path, f"{world.path}/a", f"{world.path}?watch=true"):
+                code, message = await world.http.refused("GET", path)
+                assert (code, CONTACT in message) == (503, True)
+                assert f"it answers with HTTP status {codes[0]}" in message
+            del codes[0]
+        assert [sent.url.host for sent in network.seen] == ["other"] * 15
+
+
 async def test_a_watch_of_another_servers_flavors_ends_where_that_one_ends_it():
     event = httpx.Response(200, json={"type": "ADDED", "object": flavor("small")}).text
     app = answering((200, f"{event}\n"))
@@ -96,6 +134,9 @@ async def test_a_bad_event_ends_a_watch_with_the_name_of_the_export():
         ("https://user:secret@allowed/", "no user, query or fragment"),
         ("https://allowed/a/../b", "plain path"),
         ("https://allowed/?x=y", "plain path"),
+        ("https://allowed/?token=secret", "no user, query or fragment"),
+        ("https://allowed/#secret", "no user, query or fragment"),
+        ("https://user:se/cret@allowed", "cannot be read"),
         ("https://allowed\\@other/", "no user, query or fragment"),
         ("https://allowed\\.other/", "must be https://"),
         ("https://allowed:99999/", "cannot be read"),
@@ -107,6 +148,7 @@ def test_an_endpoint_url_that_may_not_be_followed_is_refused_with_the_reason(url
     with pytest.raises(UnusableError, match="endpoint URL") as refused:
         endpoints.choose([url])
     assert why in str(refused.value)
+    assert "secret" not in str(refused.value).replace("/", "")  # who hears of it is a consumer
 
 
 async def test_a_host_that_is_not_allowed_names_the_export_to_contact_for_every_verb():
