@@ -22,6 +22,7 @@ APIS = "apis/apis.kcp.io/v1alpha2"
 WORKSPACE_PATH = "apis/tenancy.kcp.io/v1alpha1/workspaces"
 UNIVERSAL = {"name": "universal", "path": "root"}
 OWNER = "experimental.tenancy.kcp.io/owner"
+REQUIRED_GROUPS = "authorization.kcp.io/required-groups"
 
 
 def binding(path: str, export: str = "cloud", **spec: object) -> Object:
@@ -367,7 +368,7 @@ async def test_a_workspace_that_is_being_deleted_lets_its_users_clean_up_but_cre
 
 
 async def test_the_groups_that_a_workspace_requires_are_required_below_it_too(shard: Shard, http: Http) -> None:
-    key = "authorization.kcp.io/required-groups"
+    key = REQUIRED_GROUPS
     parent = await shard.workspace("parent")
     await http.grant(parent, "bob", [rule("tenancy.kcp.io", "workspaces", "*")])
     lifted = rule("tenancy.kcp.io", "workspacetypes", "use")
@@ -393,7 +394,7 @@ async def test_the_groups_that_a_workspace_requires_are_required_below_it_too(sh
 
 
 async def test_a_workspace_cannot_be_freed_of_its_required_groups_before_it_is_made(shard: Shard, http: Http) -> None:
-    key = "authorization.kcp.io/required-groups"
+    key = REQUIRED_GROUPS
     parent = await shard.workspace("parent")
     await http.grant(parent, "bob", [rule("tenancy.kcp.io", "workspaces", "*")])
     await shard.create(
@@ -402,3 +403,21 @@ async def test_a_workspace_cannot_be_freed_of_its_required_groups_before_it_is_m
     patch = {"metadata": {"annotations": {key: None}}}
     code, message = await http.refused("PATCH", f"/clusters/{parent}/{WORKSPACE_PATH}/child", patch, user="bob")
     assert (code, f"annotation {key} can only be changed on the LogicalCluster" in message) == (403, True)
+
+
+async def test_whom_a_workspace_requires_says_who_is_let_in_and_may_write_its_logical_cluster_as_in_kcp(
+    shard: Shard, http: Http, bobs: str
+) -> None:
+    at, key = f"/clusters/{bobs}/apis/core.kcp.io/v1alpha1/logicalclusters/cluster", REQUIRED_GROUPS
+
+    async def require(groups: str | None, user: str) -> int:
+        patch = {"metadata": {"annotations": {key: groups}}}
+        return (await http.request("PATCH", at, patch, user=user)).status_code
+
+    await http.grant(bobs, "ann", [rule("core.kcp.io", "logicalclusters", "get", "patch", names=("other",))], "reader")
+    assert await require(None, "ann") == 403
+    assert await require("staff;system:authenticated", "bob") == 200
+    assert await require(None, "bob") == 200
+    assert await require("staff", "master") == 200
+    assert await require(None, "bob") == 403  # whoever is kept out does not let himself in
+    assert (await http.get(at))["metadata"]["annotations"][key] == "staff"
