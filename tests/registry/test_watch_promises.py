@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_world import CLUSTER, ITEMS, opened, pending, seen, thing
 
-from kcpcache.meta.errors import ExpiredError, TimeoutStatusError
+from kcpcache.meta.errors import ConflictError, ExpiredError, TimeoutStatusError
 from kcpcache.meta.selectors import EVERYTHING, parse_field_selector, parse_label_selector
 from kcpcache.registry import cache_watch, caches, reading
+from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Bookmark
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
 
+LEASES = builtin_definitions()["coordination.k8s.io", "leases"]
 OTHER = f"{CLUSTER}-b"
 SELECTORS = {"": EVERYTHING, "on=1": parse_label_selector("on=1"), "!on": parse_label_selector("!on")}
 
@@ -268,6 +270,25 @@ async def test_a_future_revision_is_waited_for(monkeypatch):
         monkeypatch.setattr(reading, "FUTURE_REVISION_SECONDS", 0.01)
         with pytest.raises(TimeoutStatusError):
             await world.watch(resource_version="99")
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_a_clock_that_jumps_by_an_hour_changes_no_revision_no_watch_and_no_lease(seconds):
+    async with opened() as world:
+        spec = {"holderIdentity": "a", "leaseDurationSeconds": 15, "renewTime": "2026-06-01T12:00:00.000000Z"}
+        meta = {"name": "leader", "namespace": "n"}
+        held = await world.create({"metadata": meta, "spec": spec}, LEASES)
+        live = await world.watch(LEASES, resource_version="1")
+        world.pass_time(seconds)
+        renewed = {**held, "spec": {**spec, "renewTime": "2026-06-01T12:00:05.000000Z"}}
+        assert (await world.update(renewed, LEASES))["spec"] == renewed["spec"]
+        with pytest.raises(ConflictError):
+            await world.update({**held, "spec": {**spec, "holderIdentity": "b"}}, LEASES)
+        await world.create({"metadata": {**meta, "name": "next"}}, LEASES)
+        told = [("MODIFIED", "leader", 2), ("ADDED", "next", 3)]
+        assert seen(await pending(live)) == told
+        assert seen(await pending(await world.watch(LEASES, resource_version="1"))) == told
+        assert (await world.get("leader", LEASES, namespace="n"))["spec"]["holderIdentity"] == "a"
 
 
 async def test_a_watcher_that_does_not_read_is_ended_and_the_others_miss_nothing(monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import apsw
 import pytest
@@ -94,6 +95,20 @@ async def test_time_while_closed_does_not_count_and_time_before_does(path):
     with pytest.raises(CompactedError):
         await replay(store, "/", 2)
     assert [event.revision for event in await replay(store, "/", 3)] == [4, 5, 6]
+    await store.close()
+
+
+async def test_a_wall_clock_that_jumps_takes_no_history_away(path, monkeypatch):
+    real = time.time
+    store = await SqliteStore.open(path, history_seconds=600)
+    for hours in (0, 1, -2):
+        monkeypatch.setattr(time, "time", lambda hours=hours: real() + hours * 3600)
+        await touch(store, 3)
+        await settle(store)
+    await store.close()
+    store = await SqliteStore.open(path, history_seconds=600)
+    await settle(store)
+    assert [event.revision for event in await replay(store, "/", 0)] == list(range(1, 10))
     await store.close()
 
 
