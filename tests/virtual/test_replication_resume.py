@@ -70,7 +70,7 @@ async def step(shard: Shard, provider: str, consumers: list[str], what: tuple[st
             await shard.flavor(provider, name, **labels)
         elif there:
             await shard.delete(provider, FLAVORS, name)
-    await shard.settled(1)
+    await shard.settled(1.3)  # never ends in the same moment as what is put off for whole seconds
 
 
 async def drained(watch: Any) -> list[WatchEvent | Bookmark]:
