@@ -29,6 +29,8 @@ SERVER_FIELDS = (
     "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
 )  # fmt: skip
 """Of the metadata: what only the server writes."""
+_BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
+"""Built-in groups whose finalizers need no domain."""
 _timestamp = lru_cache(maxsize=16)(timestamp)
 
 
@@ -167,3 +169,13 @@ def check_preconditions(definition: ResourceDefinition, entry: Entry, options: D
             f"({entry.revision}). The object might have been modified"
         )
         raise conflict(group, kind, entry.name, why)
+
+
+def metadata_errors(definition: ResourceDefinition, meta: Object) -> list[FieldError]:
+    """What is wrong with an object's metadata by itself."""
+    return object_meta.errors(
+        meta,
+        namespaced=definition.namespaced,
+        check_name=definition.name_errors,
+        qualified_finalizers=definition.origin == "builtin" and definition.group not in _BARE_FINALIZERS_ALLOWED,
+    )

@@ -39,6 +39,7 @@ from kcpcache.registry.write_steps import (
     encoded,
     generated_name,
     kept_by_server,
+    metadata_errors,
     only_choices,
     same_object,
     strict_decoding_error,
@@ -53,8 +54,6 @@ _ATTEMPTS = 100
 """Of a write that names no resourceVersion: each lost one means that another writer won."""
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
-_BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
-"""Built-in groups whose finalizers need no domain."""
 _REPEATED_OWNERS = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
     "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
@@ -70,6 +69,7 @@ class Writer:
         self.cache, self.cluster = reader.cache, reader.scope
         self.definition, self.version = reader.definition, reader.version
         self._api_version = api_version(self.definition.group, self.version.name)
+        self._stored_as_it_is = self._api_version == self.definition.storage_api_version
 
     # -- create
 
@@ -88,7 +88,8 @@ class Writer:
 
     async def _create(self, namespace: str, obj: Object, options: WriteOptions, admission: Admission) -> Written:
         options.weight += self.version.schema.uncompiled
-        if options.weight <= LIGHT_BYTES:
+        light = options.weight <= LIGHT_BYTES  # asked here each time: a call less
+        if light:
             self._check_envelope(obj, namespace)
         else:
             await computed(options.weight, self._check_envelope, obj, namespace)
@@ -106,9 +107,15 @@ class Writer:
         meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp_of(self.clock())
         if self.definition.tracks_generation:
             meta["generation"] = 1
-        await computed(options.weight, self._prune, obj, options)
+        if light:
+            self._prune(obj, options)
+        else:
+            await computed(options.weight, self._prune, obj, options)
         await admission.mutate("CREATE", obj, None)
-        await computed(options.weight, self._default, obj)
+        if light:
+            self._default(obj)
+        else:
+            await computed(options.weight, self._default, obj)
         sent = dict(obj)
         self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
@@ -129,15 +136,20 @@ class Writer:
         self, namespace: str, obj: Object, sent: Object, options: WriteOptions, admission: Admission
     ) -> Written:
         """``sent``: the object without what the server begins it with, which is nobody's; the metadata is the same."""
-        if options.weight <= LIGHT_BYTES:
+        light = options.weight <= LIGHT_BYTES
+        if light:
             self._validate_create(obj, options)
         else:
             await computed(options.weight, self._validate_create, obj, options)
         await admission.validate("CREATE", obj, None)
-        await computed(options.weight, self._track, None, sent, options, "")
+        if light:
+            self._track(None, sent, options, "")
+        else:
+            await computed(options.weight, self._track, None, sent, options, "")
         warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
-        value = await computed(options.weight, encoded, await self._to_storage(obj))
+        stored = obj if self._stored_as_it_is else await self._to_storage(obj)
+        value = encoded(stored) if light else await computed(options.weight, encoded, stored)
         if options.dry_run:
             await self.caches.fresh()
             if self.cache.get(self.cluster, name, namespace) is not None:
@@ -152,20 +164,11 @@ class Writer:
         return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
-        errors = self._metadata_errors(obj["metadata"])
+        errors = metadata_errors(self.definition, obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
         if not options.trusted and only_choices(errors):
             errors += self.definition.rules.validate(obj)
         self._raise_invalid(obj, errors)
-
-    def _metadata_errors(self, meta: Object) -> list[FieldError]:
-        definition = self.definition
-        return object_meta.errors(
-            meta,
-            namespaced=definition.namespaced,
-            check_name=definition.name_errors,
-            qualified_finalizers=definition.origin == "builtin" and definition.group not in _BARE_FINALIZERS_ALLOWED,
-        )
 
     # -- update
 
@@ -214,11 +217,18 @@ class Writer:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
         live = await self._seen(entry)
         weight = options.weight + len(live.tail) + self.version.schema.uncompiled
-        new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
+        light = weight <= LIGHT_BYTES
+        if light:
+            new, old, pinned = self._changed(live, change, options, subresource)
+        else:
+            new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
         await admission.mutate("UPDATE", new, old)
-        new = await computed(weight, self._completed, new, old, options, subresource)
+        if light:
+            new = self._completed(new, old, options, subresource)
+        else:
+            new = await computed(weight, self._completed, new, old, options, subresource)
         await admission.validate("UPDATE", new, old)
-        if weight <= LIGHT_BYTES:
+        if light:
             self._track(old, new, options, subresource)
         else:
             await computed(weight, self._track, old, new, options, subresource)
@@ -268,7 +278,7 @@ class Writer:
 
     def _validate_update(self, new: Object, old: Object, *, rules: bool) -> None:
         meta = new["metadata"]
-        errors = self._metadata_errors(meta)
+        errors = metadata_errors(self.definition, meta)
         errors += object_meta.update_errors(meta, old["metadata"])
         errors += self._schema_errors(new, old, rules=rules) if not errors else []
         if only_choices(errors):
