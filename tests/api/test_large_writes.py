@@ -14,8 +14,8 @@ from kcpcache.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 FIELDS = 20_000
-MOST_CALLS = 10_000
-"""Of Python between two looks of the event loop at what else there is; half a call for each field."""
+MOST_CALLS = 5_000
+"""Of Python between two looks of the event loop at what else there is; a quarter of a call for each field."""
 _STEP = asyncio.Handle._run.__code__
 
 

@@ -70,11 +70,11 @@ def calls(world, monkeypatch: pytest.MonkeyPatch) -> Calls:
 async def test_a_create_takes_few_calls(calls: Calls):
     took = [await calls.take("POST", CRON_TABS, "application/json", cron_tab(name)) for name in ("a", "b", "c")]
     assert took[0] > took[2]  # the first one has found out where they go
-    assert min(took[1:]) <= 270, took  # now and then one draws UIDs for the next ones
+    assert took[2] <= 270, took
 
 
 async def test_a_patch_of_a_status_takes_few_calls(calls: Calls):
     await calls.take("POST", CRON_TABS, "application/json", cron_tab("a"))
     path, kind = f"{CRON_TABS}/a/status", "application/merge-patch+json"
     took = [await calls.take("PATCH", path, kind, {"status": {"round": number}}) for number in range(4)]
-    assert min(took[1:]) <= 335, took
+    assert took[3] <= 335, took
