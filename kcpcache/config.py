@@ -166,6 +166,13 @@ class Settings(BaseSettings):
         return self.feature_gates.get(CACHED_APIS, True)
 
     @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """The files named by flags that nobody but the server should be able to read."""
+        log = Path(self.audit_log_path) if self.audit_log_path not in {"", "-"} else None
+        named = (self.token_auth_file, self.tls_private_key_file, self.encryption_key_file, log)
+        return tuple(path for path in named if path is not None)
+
+    @property
     def advertised_host(self) -> str:
         """The host in published URLs and in the kubeconfig; the address that means all addresses is nobody's."""
         if self.external_hostname:

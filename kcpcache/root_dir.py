@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +72,12 @@ def opened_files(root: Path) -> Iterator[Opened]:
     The rule is PostgreSQL's for keys: what root owns (a mounted secret) may be readable for the server's group.
     """
     secret = (root / name for name in KEPT if not name.endswith(_PUBLIC))
-    for path in (*secret, *sorted(root.glob(f"{DATABASE}-*"))):
+    yield from open_among((*secret, *sorted(root.glob(f"{DATABASE}-*"))))
+
+
+def open_among(paths: Iterable[Path]) -> Iterator[Opened]:
+    """The files that others than the server can open; what is not there, or no file, is nobody's."""
+    for path in paths:
         try:
             found = path.stat()
         except OSError:  # not there yet, or not any more

@@ -57,7 +57,7 @@ from kcpcache.registry.serving import Serving
 from kcpcache.registry.system import SystemTypes, kcp_definitions
 from kcpcache.registry.webhook_client import WebhookClient
 from kcpcache.reviews import ReviewService
-from kcpcache.root_dir import DATABASE, KUBECONFIG, SIGNING_KEY, close_to_others, prepare_root_dir
+from kcpcache.root_dir import DATABASE, KUBECONFIG, SIGNING_KEY, close_to_others, open_among, prepare_root_dir
 from kcpcache.runtime.apply import Applier
 from kcpcache.runtime.bootstrap import ROOT_BINDINGS, Bootstrap
 from kcpcache.runtime.controllers.admission import AdmissionControllers
@@ -238,6 +238,8 @@ class Server:
     async def _serve(self, store: SqliteStore, caches: Caches, audit: Audit | None, tracing: Tracing | None) -> None:
         for path, mode in close_to_others(self.root):
             log.warning("others could open this, and cannot any more", path=str(path), mode=f"{mode:04o}")
+        for path, mode in open_among(self.settings.secret_files):  # whose modes are whoever's who put them there
+            log.warning("others can open this: take it from them", path=str(path), mode=f"{mode:04o}")
         certificates = ensure_certificates(self.root, self._hosts(), utc_now())
         cached_apis, published = self.settings.cached_apis, self._published_url
         shard = ShardInfo(self.settings.shard_name, self.url, published, published)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kcpcache.root_dir import DATABASE, KEPT, Opened, RootDirError, close_to_others, is_open
+from kcpcache.config import Settings
+from kcpcache.root_dir import DATABASE, KEPT, Opened, RootDirError, close_to_others, is_open, open_among
 
 SECRET = sorted({*KEPT, f"{DATABASE}-wal", f"{DATABASE}-shm"} - {name for name in KEPT if name.endswith(".crt")})
 
@@ -87,6 +88,18 @@ def test_a_file_is_its_owners_and_what_root_mounts_may_be_read_by_a_group(
     owner: int, user: int, mode: int, opened: bool
 ):
     assert is_open(os.stat_result((stat.S_IFREG | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0)), user) is opened
+
+
+def test_of_files_that_flags_name_those_are_told_that_others_can_open(tmp_path: Path):
+    tokens, key, log = (tmp_path / name for name in ("tokens.csv", "tls.key", "audit.log"))
+    for path, mode in ((tokens, 0o644), (key, 0o600)):
+        path.touch()
+        path.chmod(mode)
+    settings = Settings(token_auth_file=tokens, tls_private_key_file=key, audit_log_path=str(log))
+    assert settings.secret_files == (tokens, key, log)
+    assert list(open_among(settings.secret_files)) == [Opened(tokens, 0o644)]
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o644, "it is not ours"
+    assert Settings(audit_log_path="-").secret_files == ()
 
 
 def test_a_directory_without_files_has_nothing_open(tmp_path: Path):
