@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from one_connection import OneConnection, connected
 
 from kcpcache.api import routes
 
@@ -16,39 +17,27 @@ def config_map(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name}}
 
 
-class Caller:
-    """One connection, and whether the ordinary way was taken: then authorisation was asked."""
+class Caller(OneConnection):
+    """Writes something else each time."""
 
-    def __init__(self, world, client: httpx.AsyncClient) -> None:
-        self._world, self._client, self.made = world, client, 0
+    made = 0
 
     async def write(self, method: str, path: str, body: object = None, **headers: str) -> tuple[httpx.Response, bool]:
-        before = self._asked()
-        response = await self._client.request(method, path, json=body, headers=headers)
-        return response, self._asked() == before
+        return await self.send(method, path, body, headers)
 
     async def create(self, collection: str = CM, **headers: str) -> tuple[httpx.Response, bool]:
-        """Something new."""
         self.made += 1
         return await self.write("POST", collection, config_map(f"n{self.made}"), **headers)
 
     async def patch(self, name: str, path: str = CM) -> tuple[httpx.Response, bool]:
-        """Another value."""
         self.made += 1
         kind = {"content-type": "application/merge-patch+json"}
         return await self.write("PATCH", f"{path}/{name}", {"data": {"k": f"{self.made}"}}, **kind)
 
-    def _asked(self) -> int:
-        """Not counting what is asked after an answer: whether all names are allowed."""
-        return sum(1 for attributes in self._world.asked if attributes.name or attributes.verb == "create")
-
 
 @pytest.fixture
 async def caller(world, server: str) -> AsyncIterator[Caller]:
-    limits = httpx.Limits(max_connections=1)
-    async with httpx.AsyncClient(base_url=server, limits=limits, timeout=20) as client:
-        for name in ("a", "b"):
-            await world.create(name)
+    async with connected(world, server) as client:
         yield Caller(world, client)
 
 

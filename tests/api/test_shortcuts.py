@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from one_connection import OneConnection, connected
 
 from kcpcache.api import shortcuts
 from kcpcache.meta.names import GroupResource
@@ -14,28 +15,16 @@ from kcpcache.registry.view import PromptView
 CM = "/api/v1/namespaces/default/configmaps"
 
 
-class Caller:
-    """One connection, and whether the ordinary way was taken: then authorisation was asked."""
-
-    def __init__(self, world, client: httpx.AsyncClient) -> None:
-        self._world, self._client = world, client
+class Caller(OneConnection):
+    """Gets."""
 
     async def get(self, path: str, **headers: str) -> tuple[httpx.Response, bool]:
-        before = self._asked()
-        response = await self._client.get(path, headers=headers)
-        return response, self._asked() == before
-
-    def _asked(self) -> int:
-        """Not counting what is asked after an answer: whether all names are allowed."""
-        return sum(1 for attributes in self._world.asked if attributes.name or attributes.verb != "get")
+        return await self.send("GET", path, headers=headers)
 
 
 @pytest.fixture
 async def caller(world, server: str) -> AsyncIterator[Caller]:
-    limits = httpx.Limits(max_connections=1)
-    async with httpx.AsyncClient(base_url=server, limits=limits, timeout=20) as client:
-        for name in ("a", "b"):
-            await world.create(name)
+    async with connected(world, server) as client:
         yield Caller(world, client)
 
 
