@@ -14,7 +14,9 @@ from kcpcache.admission import authorizer_library
 from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE, Deciding, deciding
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
-from kcpcache.schema.cel_environment import CompileError
+from kcpcache.schema.cel_environment import CompileError, check_optionals, language, readable
+from kcpcache.schema.cel_optionals import may_meet
+from kcpcache.schema.cel_rewrite import relocated, runnable
 from kcpcache.schema.cel_text import code
 
 REQUEST_VARIABLES: Final = ("object", "oldObject", "request", AUTHORIZER, REQUEST_RESOURCE)
@@ -66,21 +68,11 @@ class Expression:
 @cache
 def _environment(names: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
-    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    from kcpcache.schema.cel_library import extension
-
+    known = language()
     return cel.NewEnv(
         variables=dict.fromkeys(names, cel.Type.DYN) | authorizer_library.variables(),
-        extensions=[
-            ext_bindings.ExtBindings(),
-            ext_math.ExtMath(),
-            ext_optional.ExtOptional(),
-            ext_encoders.ExtEncoders(),
-            ext_strings.ExtStrings(),
-            extension(),
-            authorizer_library.extension(),
-        ],
+        **known | {"extensions": [*known["extensions"], authorizer_library.extension()]},
     )
 
 
@@ -92,17 +84,17 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
     """
     from cel_expr_python import cel
 
-    from kcpcache.schema.cel_library.text_formats import with_optionals
-
     if len(text) > _MOST_CHARACTERS:
         raise CompileError(f"expression is longer than {_MOST_CHARACTERS} characters")
+    rewritten = runnable(text)
     try:
-        program = _environment(names).compile(with_optionals(text))
+        program = _environment(names).compile(rewritten.text)
     except RuntimeError as error:
-        why = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
-        raise CompileError(f"compilation failed: {why}") from None
+        raise CompileError(f"compilation failed: {relocated(readable(str(error)), text, rewritten)}") from None
     except UnicodeEncodeError:
         raise CompileError("compilation failed: expression is not valid Unicode") from None
+    if may_meet(text):
+        check_optionals(program, text)
     types = [getattr(cel.Type, name.upper()) for name in wanted]
     if wanted and program.return_type() not in (*types, cel.Type.DYN):
         names_of_types = " ".join(_TYPE_NAMES.get(name, name) for name in wanted)

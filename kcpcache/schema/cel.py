@@ -12,7 +12,7 @@ from typing import Any
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_required
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
-from kcpcache.schema.cel_environment import OLD_VARIABLE, compile_expression, environment
+from kcpcache.schema.cel_environment import OLD_VARIABLE, CompileError, compile_expression, environment
 from kcpcache.schema.cel_text import uses_old_self
 from kcpcache.schema.cel_value import align, compile_converter
 from kcpcache.schema.field_path import valid_field_path
@@ -220,7 +220,10 @@ def _evaluator(schema: Object, rules: list[Rule]) -> _Check:
 
 
 def _evaluate(rule: Rule, activation: Any, path: str, shown: str) -> FieldError | None:
-    result = _value(rule.program, activation)
+    try:
+        result = _value(rule.program, activation)
+    except CompileError as error:  # of a rule that was taken before there was a reason to refuse it
+        return field_invalid(path or "<nil>", shown, f"{error} evaluating rule: {rule.described}")
     if result is True:
         return None
     if result is not False:
@@ -248,8 +251,11 @@ def _evaluate(rule: Rule, activation: Any, path: str, shown: str) -> FieldError 
 
 
 def _message(rule: Rule, activation: Any) -> str:
-    if rule.message_program is not None:
-        said = _value(rule.message_program, activation)
+    if rule.message_expression:
+        try:
+            said = _value(rule.message_program, activation)
+        except CompileError:
+            said = ""
         if type(said) is str and said.strip() and "\n" not in said and len(said) <= _MAX_MESSAGE_LENGTH:
             return said.strip()
     return rule.message or f"failed rule: {rule.text.strip()}"

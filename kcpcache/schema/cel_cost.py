@@ -15,12 +15,15 @@ _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|\+|\bin\b")
 _WHOLE_OPERATOR = re.compile(
     r"(?:\b(?:self|oldSelf)[\w.?\[\]]*\s*(?:==|!=|\bin\b|\+))|(?:(?:==|!=|\bin\b|\+)\s*(?:self|oldSelf)\b)"
 )
-_TRANSFORMS = frozenset({"map", "filter", "transformList"})
+_TRANSFORMS = frozenset({"map", "filter", "transformList", "transformMap", "transformMapEntry", "unwrap", "unwrapOpt"})
 _MACROS = frozenset({"all", "exists", "exists_one", "existsOne"}) | _TRANSFORMS
 _BINDINGS = frozenset({"bind", "optMap", "optFlatMap"}) | _TRANSFORMS
 _HIDING = frozenset({"bind", "optMap", "optFlatMap"})
 _LIST_CALLS = frozenset(
-    {"join", "sum", "min", "max", "isSorted", "indexOf", "lastIndexOf", "slice", "reverse", "format", "flatten"}
+    {
+        *("join", "sum", "min", "max", "isSorted", "indexOf", "lastIndexOf", "slice", "reverse", "format", "flatten"),
+        *("transformMap", "transformMapEntry"),
+    }
 )
 _SPLITS = frozenset({"split", "findAll"})
 _SEARCHES = frozenset({"find", "findAll"})

@@ -1,18 +1,17 @@
 """The CEL environment that rules are compiled in; cel-cpp is imported when the first rule is."""
 
-import re
 from functools import cache
 from typing import Any
 
-from kcpcache.schema.cel_text import code
+from kcpcache.schema.cel_optionals import may_meet, misplaced
+from kcpcache.schema.cel_rewrite import relocated, runnable
+from kcpcache.schema.cel_tree import read
 
 OLD_VARIABLE = "old__"
 """Holds ``{"v": old}``, or nothing, for rules whose ``oldSelf`` is optional."""
 
 _MAX_EXPRESSION_LENGTH = 20_000
 _STRINGS_VERSION = 2
-_UNSUPPORTED = re.compile(r"\.\s*(transformMap(?:Entry)?)\s*\(")
-"""Macros that cel-cpp compiles, but has no function for when they run."""
 
 
 class CompileError(ValueError):
@@ -82,22 +81,29 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
 
     if len(expression) > _MAX_EXPRESSION_LENGTH:
         raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
-    if (unsupported := _UNSUPPORTED.search(code(expression))) is not None:
-        raise CompileError(f"{unsupported[1]} is not supported; use transformList, map or filter")
-    from kcpcache.schema.cel_library.text_formats import with_optionals
-
-    expression = with_optionals(expression)
+    rewritten = runnable(expression)
     try:
-        program = environment().compile(expression)
+        program = environment().compile(rewritten.text)
         if optional_old_self:  # only now, with parentheses known to be balanced
-            program = environment().compile(f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {expression}\n)")
+            program = environment().compile(f"cel.bind(oldSelf, {OLD_VARIABLE}.?v, {rewritten.text}\n)")
     except RuntimeError as error:
-        raise CompileError(readable(str(error))) from None
+        raise CompileError(relocated(readable(str(error)), expression, rewritten)) from None
     except TypeError:  # pybind11's word for lone surrogates
         raise CompileError("expression is not valid Unicode") from None
+    if may_meet(expression):
+        check_optionals(program, expression)
     if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
         raise CompileError(wanted)
     return program
+
+
+def check_optionals(program: Any, expression: str) -> None:
+    """Raise CompileError for a program that could give an optional value to a function which cannot take it."""
+    tree = read(program.serialize())
+    if tree is None:
+        raise CompileError("expression is nested too deeply to be followed")
+    if (found := misplaced(tree)) is not None:
+        raise CompileError(f"an optional value cannot be given to '{found[1]}'; ask for what is in it with value()")
 
 
 def readable(text: str) -> str:

@@ -5,15 +5,19 @@ formatted: Kubernetes refuses such rules when a CRD is created, since 1.29.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from kcpcache.schema.cel_constants import converted
 from kcpcache.schema.cel_environment import CompileError, InstantiationError
 from kcpcache.schema.cel_format import format_error
 from kcpcache.schema.cel_report import report
 from kcpcache.schema.cel_tree import DYNAMIC, Call, Collection, Kind, Literal, Node, parts
 from kcpcache.schema.patterns import PatternError, compile_pattern
 
+_DYN = Kind("dyn")
+"""Of what is dynamic in Kubernetes too."""
+_SHOWN = {"optional": "optional_type"}
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _PART = re.compile(rf"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)({'|'.join(_UNITS)})")
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:Z|[+-](\d\d):(\d\d))", re.ASCII)
@@ -22,11 +26,15 @@ _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
 _MAX_OFFSET = (24, 59)
 
 
-def check_literals(tree: Node, expression: str) -> None:
-    """Raise CompileError, with a report in the words of cel-go, for an expression with such constants."""
-    if errors := list(_errors(tree)):
+def check_literals(tree: Node, expression: str, dynamic: Callable[[Node], bool] = lambda _: False) -> None:
+    """Raise CompileError, with a report in the words of cel-go, for an expression with such constants.
+
+    ``dynamic`` says of a node whether it is certain that only its value tells its type.
+    """
+    if errors := list(_errors(tree, dynamic)):
         raise CompileError(report(expression, errors))
     for node in _walk(tree):
+        converted(node)
         if isinstance(node, Call) and (pattern := _searched(node)) is not None:
             try:
                 compile_pattern(pattern)
@@ -40,15 +48,15 @@ def _walk(node: Node) -> Iterator[Node]:
         yield from _walk(part)
 
 
-def _errors(node: Node, *, formatted: bool = False) -> Iterator[tuple[int, str]]:
+def _errors(node: Node, dynamic: Callable[[Node], bool], *, formatted: bool = False) -> Iterator[tuple[int, str]]:
     """``formatted``: within the arguments of ``format``, which are of several types."""
     if isinstance(node, Call):
         yield from _call(node)
         formatted = formatted or node.function == "format"
     elif isinstance(node, Collection) and not formatted:
-        yield from _mixed(node)
+        yield from _mixed(node, dynamic)
     for part in parts(node):
-        yield from _errors(part, formatted=formatted)
+        yield from _errors(part, dynamic, formatted=formatted)
 
 
 def _call(node: Call) -> Iterator[tuple[int, str]]:
@@ -56,7 +64,9 @@ def _call(node: Call) -> Iterator[tuple[int, str]]:
         yield error
     check = {"duration": _is_duration, "matches": _is_pattern, "timestamp": _is_timestamp}.get(node.function)
     first = node.arguments[0] if node.arguments else None
-    if check is not None and isinstance(first, Literal) and first.value is not None and not check(first.value):
+    if not isinstance(first, Literal) or not isinstance(first.value, str | int):
+        return
+    if check is not None and not check(first.value):
         yield first.at, f"invalid {node.function} argument"
 
 
@@ -105,25 +115,29 @@ def _is_timestamp(text: str | int) -> bool:
     return hours <= _MAX_OFFSET[0] and minutes <= _MAX_OFFSET[1]
 
 
-def _mixed(node: Collection) -> Iterator[tuple[int, str]]:
+def _mixed(node: Collection, dynamic: Callable[[Node], bool]) -> Iterator[tuple[int, str]]:
     """What stands beside the first of another type; what the checker does not know is let through."""
+    kinds = [_given(part, dynamic, optional=place in node.optional) for place, part in enumerate(node.parts)]
     if node.kind.name == "list":
-        yield from list(_unlike(node.parts))[:1]
+        yield from list(_unlike(node.parts, kinds))[:1]
     elif node.kind.name == "map":
-        yield from _unlike(node.parts[::2])
-        yield from _unlike(node.parts[1::2])
+        yield from _unlike(node.parts[::2], kinds[::2])
+        yield from _unlike(node.parts[1::2], kinds[1::2])
 
 
-def _unlike(values: tuple[Node, ...]) -> Iterator[tuple[int, str]]:
-    kinds = [_given(value.kind) for value in values]
+def _unlike(values: tuple[Node, ...], kinds: list[Kind]) -> Iterator[tuple[int, str]]:
     for value, kind in zip(values[1:], kinds[1:], strict=True):
         if not _alike(kinds[0], kind):
             yield value.at, f"expected type '{_shown(kinds[0])}' but found '{_shown(kind)}'"
 
 
-def _given(kind: Kind) -> Kind:
-    """What ``[?x]`` adds is what is in the optional value; whether there is a ? the tree does not tell."""
-    return kind.parameters[0] if kind.name == "optional" and kind.parameters else kind
+def _given(value: Node, dynamic: Callable[[Node], bool], *, optional: bool) -> Kind:
+    """What ``[?x]`` adds is what is in the optional value."""
+    if dynamic(value):
+        return _DYN
+    if isinstance(value, Collection) and value.kind.name == "list" and value.parts:
+        return Kind("list", (_given(value.parts[0], dynamic, optional=0 in value.optional),))
+    return value.kind.parameters[0] if optional and value.kind.parameters else value.kind
 
 
 def _alike(one: Kind, other: Kind) -> bool:
@@ -135,5 +149,5 @@ def _alike(one: Kind, other: Kind) -> bool:
 def _shown(kind: Kind) -> str:
     if kind == DYNAMIC:
         return "dyn"
-    name = "object" if kind.name.startswith("schema.") else kind.name
+    name = "object" if kind.name.startswith("schema.") else _SHOWN.get(kind.name, kind.name)
     return f"{name}({', '.join(map(_shown, kind.parameters))})" if kind.parameters else name

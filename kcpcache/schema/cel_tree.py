@@ -4,9 +4,11 @@ Only what estimating its cost needs. Field numbers are those of cel-spec's ``syn
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
+
+from kcpcache.schema.cel_rewrite import Rewritten
 
 _PACKAGE = "cel_tree"
 _MESSAGES = {
@@ -23,18 +25,18 @@ _MESSAGES = {
     "Abstract": "name=1:string parameters=2:*Type",
     "Expr": "id=2 constant=3:Constant ident=4:Ident select=5:Select call=6:Call list=7:List struct=8:Struct "
     "loop=9:Loop",
-    "Constant": "integer=3 string=6:string bytes=7:bytes",
+    "Constant": "bool=2 integer=3 uint=4:uint64 double=5:double string=6:string bytes=7:bytes",
     "Ident": "name=1:string",
     "Select": "operand=1:Expr field=2:string test=3",
     "Call": "target=1:Expr function=2:string arguments=3:*Expr",
-    "List": "elements=1:*Expr",
+    "List": "elements=1:*Expr optional=2:*int32",
     "Struct": "entries=2:*Entry",
-    "Entry": "key=3:Expr value=4:Expr",
+    "Entry": "key=3:Expr value=4:Expr optional=5",
     "Loop": "variable=1:string range=2:Expr accumulator=3:string start=4:Expr condition=5:Expr step=6:Expr "
     "result=7:Expr second=8:string",
 }
 """Name → fields as ``name=number:type``; without a type it is a number, ``*`` is for repeated fields."""
-_TYPES = {"": 3, "string": 9, "bytes": 12}
+_TYPES = {"": 3, "double": 1, "uint64": 4, "int32": 5, "string": 9, "bytes": 12}
 """To FieldDescriptorProto.Type; all others are messages."""
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
 _UNIONS = ("Type", "Expr", "Constant")
@@ -56,16 +58,18 @@ class Kind:
 
 
 DYNAMIC = Kind()
+_ENTRY = Kind("entry")
+"""Of a map that was made of two expressions for them to be checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant; ``size`` is the length of strings and bytes, 1 for all others; ``value`` if it is text or an int."""
+    """A constant; ``size`` is the length of strings and bytes, 1 for all others; ``value`` is None for ``null``."""
 
     kind: Kind
     at: int
     size: int
-    value: str | int | None = None
+    value: bool | int | float | str | bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Collection:
     at: int
     parts: "tuple[Node, ...]"
     size: int
+    optional: frozenset[int] = frozenset()
+    """The places in ``parts`` of optional values, of which what is in them is added (``[?x]``, ``{?key: x}``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +140,11 @@ Node: TypeAlias = Literal | Ident | Select | Call | Collection | Comprehension
 """``kind`` of each is the type that the checker found, ``at`` the character of the text that errors point to."""
 
 
-def read(serialized: bytes, start: int = 0) -> Node | None:
+def read(serialized: bytes, start: int = 0, rewritten: Rewritten | None = None) -> Node | None:
     """The tree of a CheckedExpr in a ``google.protobuf.Any``; None for those that are too deep for protobuf.
 
-    ``start`` is the character of the text that places count from.
+    ``start`` is the character of the text that places count from; with ``rewritten`` the tree is that of the expression
+    before it was.
     """
     from google.protobuf.message import DecodeError
 
@@ -147,7 +154,8 @@ def read(serialized: bytes, start: int = 0) -> Node | None:
     except DecodeError:
         return None
     kinds = {entry.id: _kind(entry.type) for entry in checked.types}
-    return _Reader(kinds, {entry.id: entry.at - start for entry in checked.source.positions}).node(checked.expr)
+    places = {entry.id: entry.at - start for entry in checked.source.positions}
+    return _Reader(kinds, places, rewritten or Rewritten("")).node(checked.expr)
 
 
 def parts(node: Node) -> "tuple[Node, ...]":
@@ -167,8 +175,10 @@ def parts(node: Node) -> "tuple[Node, ...]":
 class _Reader:
     """``kinds`` and ``places`` by the numbers that expressions have."""
 
-    def __init__(self, kinds: Mapping[int, Kind], places: Mapping[int, int]) -> None:
-        self._kinds, self._places = kinds, places
+    def __init__(self, kinds: Mapping[int, Kind], places: Mapping[int, int], rewritten: Rewritten) -> None:
+        self._kinds, self._rewritten = kinds, rewritten
+        self._places = {number: rewritten.origin(at) for number, at in places.items()}
+        self._marked = {number for number, at in places.items() if at in rewritten.marks}
 
     def node(self, found: Any) -> Node:
         kind, at = self._kinds.get(found.id, DYNAMIC), self._places.get(found.id, 0)
@@ -177,18 +187,23 @@ class _Reader:
                 return Ident(kind, at, found.ident.name)
             case "select":
                 return Select(kind, at, self.node(found.select.operand), found.select.field, bool(found.select.test))
+            case "call" if found.call.function == "_[_]" and found.id in self._marked:
+                return self._map(found.call.arguments[0], kind)
             case "call":
                 call = found.call
                 target = self.node(call.target) if call.HasField("target") else None
                 return Call(kind, at, call.function, target, self._nodes(call.arguments))
             case "list":
-                return Collection(kind, at, self._nodes(found.list.elements), len(found.list.elements))
+                elements = self._nodes(found.list.elements)
+                return Collection(kind, at, elements, len(elements), frozenset(found.list.optional))
             case "struct":
                 entries = found.struct.entries
                 below = self._nodes(part for entry in entries for part in (entry.key, entry.value))
-                return Collection(kind, at, below, len(entries))
+                optional = frozenset(2 * place + 1 for place, entry in enumerate(entries) if entry.optional)
+                return Collection(_ENTRY if found.id in self._marked else kind, at, below, len(entries), optional)
             case "loop":
-                return self._loop(found.loop, kind, at)
+                loop = self._loop(found.loop, kind, at)
+                return _unwrapping(loop) if found.id in self._marked else loop
         return self._literal(found.constant, kind, at)
 
     def _nodes(self, found: Iterable[Any]) -> "tuple[Node, ...]":
@@ -200,15 +215,46 @@ class _Reader:
         names = (loop.variable, loop.second)
         return Comprehension(kind, at, names, over, loop.accumulator, start, condition, step, result)
 
+    def _map(self, found: Any, kind: Kind) -> Node:
+        """What ``transformMap`` and ``transformMapEntry`` are, which became a list of maps."""
+        loop = self.node(found)
+        if not isinstance(loop, Comprehension):
+            return loop
+        step = loop.step
+        if isinstance(step, Call) and step.function == "_?_:_":
+            kept, insert, left = step.arguments
+            step = replace(step, kind=kind, arguments=(kept, _insert(insert, kind), replace(left, kind=kind)))
+        else:
+            step = _insert(step, kind)
+        result = replace(loop.result, kind=kind)
+        return replace(loop, kind=kind, start=Collection(kind, loop.at, (), 0), step=step, result=result)
+
     def _literal(self, constant: Any, kind: Kind, at: int) -> Literal:
         match constant.WhichOneof("union"):
-            case "integer":
-                return Literal(kind, at, 1, constant.integer)
             case "string":
                 return Literal(kind, at, len(constant.string), constant.string)
             case "bytes":
-                return Literal(kind, at, len(constant.bytes))
+                return Literal(kind, at, len(constant.bytes), constant.bytes)
+            case "bool":
+                return Literal(kind, at, 1, bool(constant.bool))
+            case "integer" | "uint" | "double" as name:
+                return Literal(kind, at, 1, getattr(constant, name))
         return Literal(kind, at, 1)
+
+
+def _unwrapping(loop: Comprehension) -> Node:
+    """What ``optional.unwrap`` is, which became two loops."""
+    over = loop.range
+    return Call(loop.kind, over.at, "optional.unwrap", None, (over.range,)) if isinstance(over, Comprehension) else loop
+
+
+def _insert(step: Node, kind: Kind) -> Node:
+    """``accumulator + [{key: value}]``, or what it adds is a map of any making, as the call that inserts."""
+    if not isinstance(step, Call) or not isinstance(step.arguments[-1], Collection):
+        return step
+    (added,) = step.arguments[-1].parts
+    inserted = added.parts if isinstance(added, Collection) and added.kind == _ENTRY else (added,)
+    return Call(kind, step.at, "cel.@mapInsert", None, (replace(step.arguments[0], kind=kind), *inserted))
 
 
 def _kind(found: Any) -> Kind:

@@ -6,15 +6,18 @@ What messages cannot say, such as lists of lists, and what may be null is dynami
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_environment import CompileError, readable, typed_language
 from kcpcache.schema.cel_literals import check_literals
 from kcpcache.schema.cel_report import report
+from kcpcache.schema.cel_rewrite import Rewritten, checkable, relocated
 from kcpcache.schema.cel_shape import fields, is_known, is_map
+from kcpcache.schema.cel_size import Place
 from kcpcache.schema.cel_text import code
-from kcpcache.schema.cel_tree import Comprehension, Node, read
+from kcpcache.schema.cel_tree import Call, Comprehension, Ident, Literal, Node, Select, read
 
 _PACKAGE = "schema"
 _ANY = ".google.protobuf.Value"
@@ -73,7 +76,7 @@ _DYNAMIC = _Kind(_MESSAGE, _ANY)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A rule that passed: the name of its type ("" if only known when it runs), and its tree (None if too deep)."""
+    """A rule that passed: the name of its type ("" if that is not known), and its tree (None if too deep)."""
 
     result: str
     tree: Node | None
@@ -110,19 +113,22 @@ class Types:
             self._env = self._environment()
         old = f"optional.of(n{node})" if optional_old_self else f"n{node}"
         # On lines of its own, so that the columns of errors stay right; the lines are set right below.
-        text = f"cel.bind(self, n{node}, cel.bind(oldSelf, {old},\n{expression}\n))"
+        rewritten = checkable(expression)
+        text = f"cel.bind(self, n{node}, cel.bind(oldSelf, {old},\n{rewritten.text}\n))"
         try:
             program = self._env.compile(text)
         except RuntimeError as error:
             if _TOO_DEEP in str(error):
                 return Checked("", None)
-            raise CompileError(_reported(str(error), expression)) from None
-        result, tree = program.return_type().name(), read(program.serialize(), text.index("\n") + 1)
+            raise CompileError(_reported(str(error), expression, rewritten)) from None
+        result, tree = program.return_type().name(), read(program.serialize(), text.index("\n") + 1, rewritten)
         for _ in range(2):  # The expression stands in two bindings
             tree = tree.result if isinstance(tree, Comprehension) else None
-        if tree is not None:
-            check_literals(tree, expression)
-        return Checked(_RESULTS.get(result, result), tree)
+        if tree is None:
+            return Checked(_RESULTS.get(result, result), None)
+        dynamic = partial(_is_surely_dynamic, Place(*self._nodes[node]))
+        check_literals(tree, expression, dynamic)
+        return Checked("dyn" if dynamic(tree) else _RESULTS.get(result, result), tree)
 
     def _environment(self) -> Any:
         from cel_expr_python import cel
@@ -233,6 +239,37 @@ def _is_dynamic(schema: Object) -> bool:
     return len(names) > _MAX_FIELDS or any(len(name) > _MAX_NAME_LENGTH for name in names)
 
 
+def _is_surely_dynamic(root: Place, node: Node) -> bool:
+    """Whether the node is dynamic by the rule's or the schema's word, and not for want of a better type here."""
+    if isinstance(node, Call) and node.function == "dyn":
+        return True
+    if isinstance(node, Call) and node.function == "_?_:_":
+        return all(_is_surely_dynamic(root, branch) for branch in node.arguments[1:])
+    place = _place(root, node)
+    return place is not None and (place.schema or {}).get("x-kubernetes-int-or-string") is True
+
+
+def _place(root: Place, node: Node) -> Place | None:
+    """Where in the object the node looks."""
+    match node:
+        case Ident(name="self" | "oldSelf"):
+            return root
+        case Select(test=False):
+            return _below(_place(root, node.operand), node.field)
+        case Call(function="_?._", arguments=(operand, Literal(value=str(name)))):
+            return _below(_place(root, operand), name)
+        case Call(function="_[_]" | "_[?_]"):
+            above = _place(root, node.arguments[0])
+            return above.item() if above is not None else None
+    return None
+
+
+def _below(place: Place | None, name: str) -> Place | None:
+    if place is None:
+        return None
+    return place.item() if is_map(place.schema or {}) else place.field(name)
+
+
 def _undeclared(found: re.Match[str]) -> tuple[tuple[int, str], ...]:
     where = "(in container '')"
     return (
@@ -246,9 +283,10 @@ def _camel_case(field: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in field.split("_"))
 
 
-def _reported(text: str, expression: str) -> str:
+def _reported(text: str, expression: str, rewritten: Rewritten) -> str:
     """A report on what stood one line further down, in the words of cel-go."""
     text = _LINE.sub(lambda found: f"ERROR: <input>:{int(found[1]) - 1}:", readable(text))
+    text = relocated(text, expression, rewritten)
     text = _FOLLOWING.sub("", _NOT_IN_STRUCT.sub(r"\1", _MESSAGE_NAME.sub("object", text)))
     for theirs, ours in _WORDS:
         text = theirs.sub(ours, text)

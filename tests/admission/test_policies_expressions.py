@@ -6,6 +6,7 @@ from kcpcache.admission.authorizer_library import Deciding
 from kcpcache.admission.expressions import POLICY_VARIABLES, Budget, Evaluation, EvaluationError, compile_admission
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import User
+from kcpcache.schema.cel_environment import CompileError
 
 
 def evaluation(obj, *variables, budget=None):
@@ -50,6 +51,37 @@ def test_timestamps_durations_and_quantities_pass_through_variables():
         "&& variables.q.isGreaterThan(quantity('1Mi'))"
     )
     assert evaluation({}, *variables).evaluate(compiled(text)) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "object.m.transformMap(k, v, v + 1) == {'a': 2} && object.m.transformMapEntry(k, v, {v: k})[1] == 'a'",
+        "object.m.all(k, v, k == 'a' && v == 1) && object.l.exists_one(i, v, v == 'x')",
+        "optional.unwrap([object.?m, object.?q]).size() == 1 && object.m.a < 1.5",
+    ],
+)
+def test_policies_have_the_macros_and_comparisons_that_rules_have(text):
+    assert evaluation({"m": {"a": 1}, "l": ["x", "y"]}).evaluate(compiled(text)) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "function"),
+    [
+        ("[object.?m].distinct().size() == 1", "distinct"),
+        ("dyn(object.?m).check('get').allowed()", "check"),
+        ("sets.intersects([optional.none()], [1])", "sets.intersects"),
+    ],
+)
+def test_a_policy_cannot_give_optional_values_to_functions_that_cannot_take_them(text, function):
+    with pytest.raises(CompileError, match=f"an optional value cannot be given to '{function}'"):
+        compiled(text)
+
+
+def test_a_variable_that_is_an_optional_value_fails():
+    """It would have to pass through Python."""
+    with pytest.raises(EvaluationError):
+        evaluation({"m": 1}, ("o", "object.?m")).evaluate(compiled("[variables.o].distinct().size() == 1"))
 
 
 def test_a_variable_that_names_itself_fails():

@@ -279,9 +279,28 @@ def test_rules_that_are_no_unicode_are_refused():
     assert "not valid Unicode" in message
 
 
-def test_macros_that_could_not_run_are_refused():
-    (message,) = refused("self.backends.transformMap(k, b, b.port).a == 1", EVERYTHING)
-    assert "transformMap is not supported" in message
+@pytest.mark.parametrize(
+    ("rule", "report"),
+    [
+        ("self.backends.transformMap(k, b, b.port).a == 1", None),
+        (
+            "self.backends.transformMap(k, b, b.port > 1, b.port).a == 'x'",
+            "1:56: found no matching overload for '_==_'",
+        ),
+        ("self.backends.transformMapEntry(k, b, {b.port: k})[1] == 'x'", None),
+        ("self.backends.transformMapEntry(k, b, {b.port: k})[1] == 1", "1:55: found no matching overload for '_==_'"),
+        ("self.backends.transformMap(k, b, b.gate)", "1:35: undefined field 'gate'"),
+        ("optional.unwrap([self.?s]) == [1]", "1:28: found no matching overload for '_==_'"),
+        ("[self.?s].unwrapOpt() == ['x'] && self.s + 1 == 2", "1:42: found no matching overload for '_+_'"),
+        ("self.backends.transformMap(k, b, b.port", "1:40: Syntax error: missing ')' at '<EOF>'"),
+        ("self.backends.exists_one(k, b, b.port == k)", "1:39: found no matching overload for '_==_'"),
+    ],
+)
+def test_macros_that_make_maps_are_checked_and_errors_point_into_the_rule_as_written(rule, report):
+    messages = refused(rule, EVERYTHING)
+    assert (messages == []) if report is None else (f"ERROR: <input>:{report}" in messages[0])
+    assert rule in "".join(messages) or report is None
+    assert "transformList" not in "".join(messages)
 
 
 @pytest.mark.parametrize("terms", [20, 26, 27, 28, 29, 30])

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from kcpcache.schema.cel_library.compare import ordered, returned, same
+from kcpcache.schema.cel_rewrite import MERGE
 
 
 def functions(cel: Any) -> list[Any]:
@@ -20,6 +21,7 @@ def functions(cel: Any) -> list[Any]:
         ("slice", any_list, (kind.INT, kind.INT), _slice),
         ("distinct", any_list, (), _distinct),
         ("reverse", any_list, (), lambda items: returned(items[::-1])),
+        (MERGE, kind.Map(kind.DYN, kind.DYN), (), _merged),
     )
     return [
         cel.FunctionDecl(
@@ -76,3 +78,14 @@ def _distinct(items: list[Any]) -> Any:
         if not any(same(item, other) for other in kept):
             kept.append(item)
     return returned(kept)
+
+
+def _merged(maps: list[dict[Any, Any]]) -> Any:
+    found: dict[Any, Any] = {}
+    for entries in maps:
+        for key, value in entries.items():
+            if key in found:
+                shown = str(key).lower() if isinstance(key, bool) else key
+                raise ValueError(f"insert failed: key {shown} already exists")
+            found[key] = value
+    return returned(found)

@@ -1,19 +1,16 @@
 """``format.dns1123Label().validate(x)`` and its kin: an optional list of what is wrong with a text.
 
 Python cannot return CEL's optionals. These functions return a list of one item or none, of which ``first()`` makes an
-optional value: ``with_optionals`` adds that to the text of a rule before it is compiled to run.
+optional value: ``cel_rewrite`` adds that to the text of a rule before it is compiled to run.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from kcpcache.meta import names
 from kcpcache.schema.cel_library.messages import cel_type, message
-from kcpcache.schema.cel_text import code
 from kcpcache.schema.formats import STRING_FORMATS
 
-_OPTIONAL = re.compile(r"(?:\.\s*validate|(?<![\w.])format\s*\.\s*named)\s*\(")
 _Validate = Callable[[str], list[str]]
 
 
@@ -73,17 +70,3 @@ def _find(name: str) -> list[Any]:
 def _validate(form: Any, text: str) -> list[list[str]]:
     errors = _FORMATS[form.text](text)
     return [errors] if errors else []
-
-
-def with_optionals(expression: str) -> str:
-    """The expression with ``first()`` behind each call of ``format.named`` and ``validate``."""
-    blanked, ends = code(expression), []
-    for found in _OPTIONAL.finditer(blanked):
-        depth, at = 1, found.end()
-        while depth and at < len(blanked):
-            depth += (blanked[at] == "(") - (blanked[at] == ")")
-            at += 1
-        ends += [] if depth else [at]
-    for end in sorted(ends, reverse=True):
-        expression = f"{expression[:end]}.first(){expression[end:]}"
-    return expression

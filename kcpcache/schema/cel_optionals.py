@@ -1,0 +1,115 @@
+"""Whether an optional value could reach a function written in Python, which would end the process.
+
+cel-cpp's Python interface has no form for optional values: such a function would be called with a null pointer. Data
+holds none, so what an expression does with those that it makes itself tells whether they can get there.
+"""
+
+import re
+
+from kcpcache.schema.cel_text import code
+from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Kind, Literal, Node, Select, parts
+
+_MAKES = re.compile(r"\boptional\b|\.\s*\?|[\[{,]\s*\?|\bopt(?:Flat)?Map\b|\bfirst\b|\blast\b|\bvalidate\b|\bnamed\b")
+_PYTHON = frozenset(
+    {
+        *("isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "slice", "distinct", "reverse", "merged__"),
+        *("sets.contains", "sets.equivalent", "sets.intersects"),
+        *("isGreaterThan", "isLessThan", "compareTo", "check"),
+    }
+)
+"""Functions in Python that take values of any type, or lists and maps of them."""
+_TAKES = re.compile(rf"\b(?:{'|'.join(sorted(re.escape(name) for name in _PYTHON))}|transformMap(?:Entry)?)\b")
+_SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "null"})
+_MOST = 8
+"""Optional values in one another are followed so far."""
+_ROUNDS = 3
+
+
+def may_meet(expression: str) -> bool:
+    """Whether the expression has what makes optional values and what must not get them: a quick look at its text."""
+    blanked = code(expression)
+    return _MAKES.search(blanked) is not None and _TAKES.search(blanked) is not None
+
+
+def misplaced(tree: Node) -> tuple[int, str] | None:
+    """The first function that could get an optional value, with its place; None if there is none."""
+    return _Flow().first(tree)
+
+
+class _Flow:
+    """How many optional values can be in one another in what each expression gives: 0 for none."""
+
+    def __init__(self) -> None:
+        self._variables: dict[str, int] = {}
+        self._found: tuple[int, str] | None = None
+
+    def first(self, tree: Node) -> tuple[int, str] | None:
+        self._depth(tree)
+        return self._found
+
+    def _depth(self, node: Node) -> int:
+        match node:
+            case Comprehension():
+                depth = self._loop(node)
+            case Call():
+                depth = self._call(node)
+            case Collection():
+                depth = max((self._part(node, place) for place in range(len(node.parts))), default=0)
+            case Ident():
+                depth = self._variables.get(node.name, 0)
+            case Literal():
+                depth = 0
+            case Select():
+                depth = self._depth(node.operand)
+        return 0 if _plain(node.kind) else min(depth, _MOST)
+
+    def _part(self, node: Collection, place: int) -> int:
+        depth = self._depth(node.parts[place])
+        return max(depth - 1, 0) if place in node.optional else depth
+
+    def _call(self, node: Call) -> int:
+        depths = [self._depth(part) for part in parts(node)]
+        most = max(depths, default=0)
+        if node.function in _PYTHON and most and self._found is None:
+            self._found = node.at, node.function
+        match node.function:
+            case "optional.of" | "optional.ofNonZeroValue" | "optional.none" | "first" | "last":
+                return most + 1
+            case "_?._" | "_[?_]":
+                return max(most, 1) if _is_optional(parts(node)[0]) else most + 1
+            case "value":
+                return most - 1 if most else 0
+            case "orValue":
+                return max(depths[0] - 1, *depths[1:])
+        return most
+
+    def _loop(self, node: Comprehension) -> int:
+        outer = self._variables
+        over = self._depth(node.range)
+        self._variables = outer | dict.fromkeys(filter(None, node.variables), over)
+        collected = self._depth(node.start)
+        for _ in range(_ROUNDS):
+            self._variables[node.accumulator] = collected
+            self._depth(node.condition)
+            step = self._depth(node.step)
+            if step <= collected:
+                break
+            collected = step
+        else:
+            self._variables[node.accumulator] = _MOST
+            self._depth(node.step)
+        self._variables = outer | {node.accumulator: self._variables[node.accumulator]}
+        depth = self._depth(node.result)
+        self._variables = outer
+        return depth
+
+
+def _is_optional(node: Node) -> bool:
+    return node.kind.name == "optional" or (isinstance(node, Call) and node.function in {"_?._", "_[?_]"})
+
+
+def _plain(kind: Kind) -> bool:
+    """Whether a value of the type has no room for an optional one."""
+    if kind.name in {"list", "map"}:
+        return bool(kind.parameters) and all(map(_plain, kind.parameters))
+    return kind.name in _SCALARS or "." in kind.name

@@ -1,0 +1,164 @@
+"""Macros and functions of CEL that cel-cpp or its Python interface has not, in words that they have.
+
+``transformMap(k, v, x)`` and ``transformMapEntry(k, v, {x: y})`` become ``transformList(k, v, {k: x})``, a list of maps
+of one entry each. To run, they are put together; to be checked, the type of one of them is that of all.
+``optional.unwrap`` and ``unwrapOpt`` filter and map. Functions in Python cannot return optional values:
+``format.named`` and ``validate`` return lists of one item or none, of which ``first()`` makes an optional value.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, chain
+
+from kcpcache.schema.cel_report import report
+from kcpcache.schema.cel_text import code
+
+MERGE = "merged__"
+"""The function that puts maps together when a rule runs."""
+_RUN, _CHECK = f".{MERGE}()", "[0]"
+_MACRO = re.compile(r"(?<=\.)(?P<before>\s*)(?P<name>transformMap(?P<entry>Entry)?)\s*\(")
+_EXISTS_ONE = re.compile(r"(?<=\.)\s*(?P<name>exists_one)\s*\(")
+_UNWRAP = re.compile(r"(?<![\w.])optional\s*\.\s*unwrap\s*\(")
+_UNWRAP_METHOD = re.compile(r"(?<=\.)\s*unwrapOpt\s*\(\s*\)")
+_UNWRAP_LOOPS = "filter(o__, o__.hasValue()).map(o__, o__.value())"
+_OPTIONAL = re.compile(r"(?:\.\s*validate|(?<![\w.])format\s*\.\s*named)\s*\(")
+_ERROR = re.compile(r"^ERROR: <input>:(\d+):(\d+): (.*)$", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_MACRO_ARGUMENTS, _EXISTS_ARGUMENTS = (3, 4), 3
+_MAP = _UNWRAP_LOOPS.index("map") + 3
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """An expression in other words."""
+
+    text: str
+    edits: tuple[tuple[int, int, int], ...] = ()
+    """Where the text has something else, its length, and how long it was: places in ``text``, in order."""
+    marks: frozenset[int] = frozenset()
+    """The places of the calls, brackets and braces that stand for macros and functions."""
+
+    def origin(self, at: int) -> int:
+        """Where in the original expression it was what is at this place now."""
+        shift = 0
+        for place, length, original in self.edits[: bisect_right(self.edits, at, key=lambda edit: edit[0])]:
+            if at < place + length:
+                return place + shift + min(at - place, max(original - 1, 0))
+            shift += original - length
+        return at + shift
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Text that replaces what is between two places; at one place, what ends there comes before what begins there."""
+
+    start: int
+    end: int
+    text: str
+    call: int
+    opens: bool
+    mark: int | None = None
+    """The character of the text that the tree of the expression will be marked by."""
+
+    @property
+    def order(self) -> tuple[int, bool, int]:
+        return self.start, self.opens, self.call if self.opens else -self.call
+
+
+def checkable(expression: str) -> Rewritten:
+    """The expression with macros that can be checked."""
+    blanked = code(expression)
+    return _rewritten(expression, chain(_maps(blanked, _CHECK), _unwraps(blanked), _exists(blanked)))
+
+
+def runnable(expression: str) -> Rewritten:
+    """The expression with nothing in it that could not run."""
+    blanked = code(expression)
+    return _rewritten(expression, chain(_maps(blanked, _RUN), _unwraps(blanked), _exists(blanked), _optionals(blanked)))
+
+
+def relocated(text: str, expression: str, rewritten: Rewritten) -> str:
+    """cel-cpp's report on what was rewritten as one on the expression."""
+    if not rewritten.edits:
+        return text
+    lines = rewritten.text.split("\n")
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    found = [(starts[int(error[1]) - 1] + int(error[2]) - 1, error[3]) for error in _ERROR.finditer(text)]
+    return report(expression, [(rewritten.origin(at), why) for at, why in found]) if found else text
+
+
+def _rewritten(expression: str, edits: Iterable[_Edit]) -> Rewritten:
+    pieces: list[str] = []
+    places, marks, done, length = [], set(), 0, 0
+    for edit in sorted(edits, key=lambda edit: edit.order):
+        pieces += [expression[done : edit.start], edit.text]
+        length += edit.start - done
+        places.append((length, len(edit.text), edit.end - edit.start))
+        marks |= {length + edit.mark} if edit.mark is not None else set()
+        done, length = edit.end, length + len(edit.text)
+    return Rewritten("".join([*pieces, expression[done:]]), tuple(places), frozenset(marks))
+
+
+def _maps(blanked: str, tail: str) -> Iterator[_Edit]:
+    for found in _MACRO.finditer(blanked):
+        arguments = _arguments(blanked, found.end())
+        if arguments is None or len(arguments) not in _MACRO_ARGUMENTS:
+            continue
+        key, last = blanked[slice(*arguments[0])].strip(), arguments[-1]
+        if _NAME.fullmatch(key) is None:
+            continue
+        call = found.start()
+        yield _Edit(*found.span("name"), "transformList", call, opens=True)
+        if not found["entry"]:
+            yield _Edit(last[0], last[0], f"{{{key}: ", call, opens=True, mark=0)
+            yield _Edit(last[1], last[1], "}", call, opens=False)
+        yield _Edit(last[1] + 1, last[1] + 1, tail, call, opens=False, mark=0)
+
+
+def _exists(blanked: str) -> Iterator[_Edit]:
+    """``exists_one(k, v, x)``, which cel-cpp calls ``existsOne``."""
+    for found in _EXISTS_ONE.finditer(blanked):
+        arguments = _arguments(blanked, found.end())
+        if arguments is not None and len(arguments) == _EXISTS_ARGUMENTS:
+            yield _Edit(*found.span("name"), "existsOne", found.start(), opens=True)
+
+
+def _unwraps(blanked: str) -> Iterator[_Edit]:
+    for found in _UNWRAP.finditer(blanked):
+        arguments = _arguments(blanked, found.end())
+        if arguments is not None and len(arguments) == 1:
+            yield _Edit(*found.span(), "(", found.start(), opens=True)
+            end = arguments[0][1] + 1
+            yield _Edit(end, end, f".{_UNWRAP_LOOPS}", found.start(), opens=False, mark=_MAP + 1)
+    for found in _UNWRAP_METHOD.finditer(blanked):
+        yield _Edit(*found.span(), _UNWRAP_LOOPS, found.start(), opens=True, mark=_MAP)
+
+
+def _optionals(blanked: str) -> Iterator[_Edit]:
+    for found in _OPTIONAL.finditer(blanked):
+        arguments = _arguments(blanked, found.end())
+        if arguments is not None:
+            end = arguments[-1][1] + 1
+            yield _Edit(end, end, ".first()", found.start(), opens=False)
+
+
+def _arguments(blanked: str, start: int) -> list[tuple[int, int]] | None:
+    """The spans between the commas up to the parenthesis that closes; None where there is none."""
+    spans: list[tuple[int, int]] = []
+    open_ones, begin = ["("], start
+    for at in range(start, len(blanked)):
+        character = blanked[at]
+        if character in "([{":
+            open_ones.append(character)
+        elif character in _PAIRS:
+            if open_ones.pop() != _PAIRS[character]:
+                return None
+            if not open_ones:
+                return [*spans, (begin, at)]
+        elif character == "," and len(open_ones) == 1:
+            spans.append((begin, at))
+            begin = at + 1
+    return None
