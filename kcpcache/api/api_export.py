@@ -253,6 +253,5 @@ def _same_objects(one: Resource, other: Resource) -> bool:
     return (
         type(one) is type(other)
         and one.definition.identity_hash == other.definition.identity_hash
-        and {v.name for v in one.definition.versions if v.served}
-        == {v.name for v in other.definition.versions if v.served}
+        and one.definition.shows_like(other.definition)
     )

@@ -65,6 +65,10 @@ _OWNER_TYPES: Mapping[str, tuple[type, str]] = {
     "blockOwnerDeletion": (bool, "boolean"),
 }
 
+_KINDS: Mapping[str, type] = {key: kind for key, (kind, _) in _TYPES.items()}
+_ITEM_KINDS: Mapping[str, set[type]] = {key: {kind} for key, (kind, _) in _ITEMS.items()}
+_STRINGS: set[type] = {str}
+
 
 def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
     """Fields of the wrong JSON type: nothing else may look at the metadata before this is empty."""
@@ -125,6 +129,50 @@ def drop_unknown(metadata: Object) -> list[str]:
     for key in (*unknown, *empty):
         metadata.pop(key, None)
     return paths
+
+
+def is_sound(metadata: Mapping[str, Any]) -> bool:
+    """Whether ``drop_invalid`` and ``drop_unknown`` change nothing; False may be said where it takes long to tell.
+
+    Nearly all metadata is, since it was checked when it was written.
+    """
+    value: Any
+    for key, value in metadata.items():
+        kind: type = type(value)
+        if kind is not _KINDS.get(key):
+            return False
+        if kind is int:
+            if not -(2**63) <= value < 2**63:
+                return False
+        elif not value:
+            return False
+        elif kind is dict:
+            if {*map(type, value.values())} != _STRINGS:
+                return False
+        elif kind is list:
+            if key == "ownerReferences":
+                if not all(map(_is_sound_owner, value)):
+                    return False
+            elif {*map(type, value)} != _ITEM_KINDS[key]:
+                return False
+        elif key in _TIMES and _TIME.fullmatch(value) is None:
+            return False
+    return True
+
+
+def _is_sound_owner(owner: object) -> bool:
+    return type(owner) is dict and all(type(value) is _OWNER_TYPES.get(key, _ANY)[0] for key, value in owner.items())
+
+
+def drop_invalid(metadata: Object) -> None:
+    """Remove fields of the wrong JSON type in place; of labels and annotations, those that are no strings."""
+    for key, value in tuple(metadata.items()):
+        if not type_errors({key: value}):
+            continue
+        if key in {"labels", "annotations"} and isinstance(value, dict):
+            metadata[key] = {name: item for name, item in value.items() if item is None or isinstance(item, str)}
+        else:
+            del metadata[key]
 
 
 def drop_repeated_owners(metadata: Object) -> list[str]:

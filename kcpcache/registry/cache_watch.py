@@ -85,20 +85,22 @@ class CacheWatch:
         """Deliver those of ``entries`` that match as ADDED first, then (``bookmark``) the mark that they were all."""
         match = self._match
         last = [Bookmark(self._ready_until, initial=True)] if bookmark else []
-        added = (WatchEvent("ADDED", self._item(entry)) for entry in entries if match is None or match(entry))
+        added = (WatchEvent("ADDED", Item(entry)) for entry in entries if match is None or match(entry))
         self._ready = chain(added, last)
         # Before its initial events are out a client can resume from nowhere but the beginning.
         self._sent = 0
 
     def replay(self, events: Events, after: int) -> None:
         """Deliver these past events, all that came after ``after``, first."""
-        self._ready = (seen for event in events if (seen := self._seen(event)) is not None)
+        self._ready = (seen for event in events if (seen := self._seen(event, Item)) is not None)
         self._sent = after
 
     async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
         """See ``view.Watch``."""
         if self._ready is not None:
             ready = list(islice(self._ready, _READY_EVENTS))
+            if ready:
+                ready = await self._shown(ready)
             if len(ready) < _READY_EVENTS:
                 self._ready, self._sent = None, self._ready_until
             if ready:
@@ -112,9 +114,28 @@ class CacheWatch:
             raise ExpiredError("the watch fell behind and was ended: list and watch anew")
         else:
             raise StopAsyncIteration
+        if self._reader.settles:
+            await self._settle(events)
         if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
             return self._batch(events)
         return list(self._all_seen(events))
+
+    async def _shown(self, ready: list[WatchEvent | Bookmark]) -> list[WatchEvent | Bookmark]:
+        """Events with entries as they are in the cache, as this watch sees them."""
+        if self._reader.settles:
+            await self._reader.settle(event.item.entry for event in ready if isinstance(event, WatchEvent))
+        return [
+            WatchEvent(event.type, self._item(event.item.entry)) if isinstance(event, WatchEvent) else event
+            for event in ready
+        ]
+
+    async def _settle(self, events: Events) -> None:
+        """What has just been written is mostly settled, and known to be."""
+        for event in events:
+            entry = event.entry or event.previous
+            if entry is not None and entry.memo is None:
+                await self._reader.settle([one for event in events if (one := event.entry or event.previous)])
+                return
 
     def _batch(self, events: Events) -> Sequence[WatchEvent]:
         """Revisions name events: between the same two of them in the same scope there are the same."""
@@ -144,8 +165,9 @@ class CacheWatch:
         if not self._reader.cache.subscriptions.get(self._reader.scope):
             _shared.pop(self._reader.cache, None)
 
-    def _seen(self, event: CacheEvent) -> WatchEvent | None:
+    def _seen(self, event: CacheEvent, item: Callable[[Entry], Item] | None = None) -> WatchEvent | None:
         """The event as this watch sees it (P7): entering the selector is ADDED, leaving it DELETED."""
+        item = item or self._item
         entry, previous = event.entry, event.previous
         one = entry or previous
         if one is None or (self._namespace and one.namespace != self._namespace):
@@ -154,9 +176,9 @@ class CacheWatch:
         now = entry is not None and (match is None or match(entry))
         before = previous is not None and (match is None or match(previous))
         if now and entry is not None:
-            return WatchEvent("MODIFIED" if before else "ADDED", self._item(entry))
+            return WatchEvent("MODIFIED" if before else "ADDED", item(entry))
         if before and previous is not None:
-            return WatchEvent("DELETED", self._item(previous.at(event.revision)))
+            return WatchEvent("DELETED", item(previous.at(event.revision)))
         return None
 
     def _item(self, entry: Entry) -> Item:

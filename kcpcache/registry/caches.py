@@ -19,6 +19,7 @@ import structlog
 from kcpcache.meta.errors import ServiceUnavailableError
 from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.kept import Kept
+from kcpcache.registry.settling import Token
 from kcpcache.registry.shelf import Shelf
 from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
@@ -126,6 +127,9 @@ class ResourceCache:
         self.listeners: list[Callable[[CacheEvent], None]] = []
         self.subscriptions: dict[str, dict[Subscription, None]] = {}
         self._unreadable: set[str] = set()  # keys below the prefix
+        self.settled: dict[int, Token] = {}
+        """What is being written that needs no look when it comes back as an event: the token that it is settled under,
+        by the ``id`` of the stored form. Its writer notes it, holds the bytes and takes the note back."""
         self.ring: deque[CacheEvent] = deque()
         self.ring_after = loaded_at
         """The ring holds every event above this revision."""
@@ -235,8 +239,9 @@ class ResourceCache:
 
     def _decode(self, cluster: str, rest: str, revision: int, value: bytes) -> Entry | None:
         namespace, _, name = rest.rpartition("/")
+        memo = self.settled.get(id(value))
         try:
-            return entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision)
+            return entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision, memo=memo)
         except (ValueError, RecursionError) as error:
             # Damage to one object (nothing of ours writes such a value) must not take all others down with it.
             key = f"{self.prefix}{cluster}/{rest}"

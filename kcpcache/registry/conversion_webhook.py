@@ -15,6 +15,7 @@ from kcpcache.meta.errors import BadRequestError, InternalError
 from kcpcache.meta.objects import Object, copy, metadata, new_uid
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.resource import Conversion, ResourceDefinition
+from kcpcache.registry.settling import fit
 from kcpcache.registry.view import Bookmark, Item, Listing, Segment, Watch, WatchEvent
 from kcpcache.registry.webhook_client import WebhookCallError, WebhookClient, WebhookTarget, target_of
 
@@ -39,6 +40,13 @@ class ConversionWebhook:
 
     def __init__(self, client: WebhookClient, target: WebhookTarget, version: str) -> None:
         self._client, self._target, self._version = client, target, version
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same webhook is asked in the same way."""
+        return isinstance(other, ConversionWebhook) and (self._target, self._version) == (other._target, other._version)
+
+    def __hash__(self) -> int:
+        return hash((self._target, self._version))
 
     async def convert(self, objects: Sequence[Object], api_version: str) -> list[Object]:
         """The objects in ``api_version``, in order, with their own metadata (all but labels and annotations).
@@ -156,7 +164,7 @@ async def _converted(
     name = api_version.rpartition("/")[2]
     schema = next(version.schema for version in definition.versions if version.name == name)
     for obj in found:
-        schema.prune(obj)
+        fit(obj, schema)
     return found
 
 

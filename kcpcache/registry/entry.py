@@ -77,7 +77,8 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
     ``labels`` is shared between entries: never change it. ``prefix`` ends where the resourceVersion begins, ``head``
     where the logical cluster's name does; then come ``internal`` (a copy's own annotations, else empty) and ``tail``.
-    Revision 0 is an object that was not stored (a dry run): it has no resourceVersion.
+    Revision 0 is an object that was not stored (a dry run): it has no resourceVersion. ``memo`` is for
+    ``registry/settling.py`` alone: how the entry is shown, as far as that has been found out. It changes.
     """
 
     cluster: str
@@ -92,6 +93,7 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
     head: bytes
     internal: bytes
     tail: bytes
+    memo: Any = None
 
     def wire(self, cluster: str | None = None) -> bytes:
         """The JSON that a client gets: the object itself (None), or its projection into ``cluster``."""
@@ -114,7 +116,10 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
 
     def at(self, revision: int) -> "Entry":
         """The same object at another revision (a DELETED event carries the tombstone's)."""
-        return msgspec.structs.replace(self, revision=revision, head=_head(self.prefix, revision))
+        memo = self.memo
+        if type(memo) is tuple:  # a token, and the entry that is shown
+            memo = (memo[0], memo[1].at(revision))
+        return msgspec.structs.replace(self, revision=revision, head=_head(self.prefix, revision), memo=memo)
 
     def as_version(self, api_version: str) -> "Entry":
         """The same object with another ``apiVersion`` and nothing else changed (conversion strategy None)."""
@@ -122,7 +127,7 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
         prefix = _interned_prefix(b'{"apiVersion":' + orjson.dumps(api_version) + b"," + self.prefix[start:])
         if prefix == self.prefix:
             return self
-        return msgspec.structs.replace(self, prefix=prefix, head=_head(prefix, self.revision))
+        return msgspec.structs.replace(self, prefix=prefix, head=_head(prefix, self.revision), memo=None)
 
 
 def _head(prefix: bytes, revision: int) -> bytes:
@@ -151,7 +156,7 @@ def encode(obj: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {**start, **rest}, **body})
 
 
-def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision: int) -> Entry:
+def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision: int, memo: Any = None) -> Entry:
     """The entry of a stored form. Raises ValueError (or RecursionError) where ``value`` is not one."""
     hole = value.index(_HOLES)
     prefix = _interned_prefix(value[: hole + len(_REVISION_HOLE)])
@@ -170,6 +175,7 @@ def entry_of(value: bytes, *, cluster: str, namespace: str, name: str, revision:
         head=_head(prefix, revision),
         internal=internal,
         tail=tail,
+        memo=memo,
     )
 
 

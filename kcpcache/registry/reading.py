@@ -25,11 +25,13 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import nested
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.settling import UNSETTLED
 from kcpcache.registry.shelf import Block, key_of, loose
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Segment
 from kcpcache.storage.store import CompactedError, Event, Revision, StoredEntry, StoreError
@@ -75,11 +77,22 @@ class Reader:
         self.scope, self.seen_in = scope, seen_in
         self.api_version = api_version(definition.group, version.name)
         self._own = _opening(self.api_version)
+        self._showing = definition.showing(version)
+        self.token = UNSETTLED if self._showing is None else self._showing.token
+        """That of entries that are shown as they are; no entry's where nothing is settled."""
+        self.settles = self._showing is not None
         self.shares = type(self) is Reader
         """Whether another reader of the same scope, seen in the same cluster, shows the same."""
 
     def adapt(self, entry: Entry) -> Entry:
-        """The entry in this reader's version; as it is where only a webhook could convert it."""
+        """The entry in this reader's version, settled; in its own version where only a webhook could convert it.
+
+        What ``settle`` has been called with takes no time.
+        """
+        if entry.memo is self.token:
+            return entry
+        if self._showing is not None:
+            return self._showing.shown(entry)
         if entry.prefix.startswith(self._own) or self.definition.conversion is not None:
             return entry
         if self.definition.convert is None:
@@ -88,10 +101,35 @@ class Reader:
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
+    async def settle(self, entries: Iterable[Entry], slices: Slices | None = None) -> None:
+        """Find out how entries are shown, where that is not known: for the first time after a start or a change.
+
+        Others are served in between, and large objects are looked at beside the event loop.
+        """
+        showing, token = self._showing, self.token
+        if showing is None:
+            return
+        for entry in entries:
+            if entry.memo is token or (settling := showing.of(entry)).known(entry) is not None:
+                continue
+            weight = settling.weight(entry)
+            light = weight <= LIGHT_BYTES
+            settling.note(entry, settling.made(entry) if light else await computed(weight, settling.made, entry))
+            slices = slices or Slices()
+            if slices.over:
+                await slices.pause()
+
     def at_once(self, namespace: str, name: str) -> Item | None:
         """What ``get`` would say, where the entry is there. Not to wait is right: no write is answered unseen."""
         entry = self.cache.get(self.scope, name, namespace)
-        return None if entry is None else Item(self.adapt(entry), self.seen_in)
+        if entry is None:
+            return None
+        showing = self._showing
+        if showing is not None and entry.memo is not self.token:
+            settling = showing.of(entry)
+            if settling.weight(entry) > LIGHT_BYTES and settling.known(entry) is None:
+                return None
+        return Item(self.adapt(entry), self.seen_in)
 
     async def get(self, namespace: str, name: str, resource_version: str = "") -> Item:
         """The entry. Raises NotFoundError, InternalError."""
@@ -99,6 +137,8 @@ class Reader:
         entry = self.cache.get(self.scope, name, namespace)
         if entry is None:
             raise self.missing(namespace, name)
+        if self.settles and entry.memo is not self.token:
+            await self.settle((entry,))
         return Item(self.adapt(entry), self.seen_in)
 
     def missing(self, namespace: str, name: str) -> StatusError:
@@ -125,6 +165,7 @@ class Reader:
                 return await self._whole(blocks, revision, options)
             entries = [entry for block in blocks for entry in block.entries]
             found, at = await self._page(entries, match, options.limit)
+            await self.settle(found)
             return self._listing(found, entries, at, revision, options)
         return await self._list_at(revision, start, match, options)
 
@@ -245,7 +286,11 @@ class Reader:
         for block in blocks:
             if slices.over:
                 await slices.pause()
-            if self._as_they_are(block):
+            as_they_are = self._as_they_are(block)
+            if not as_they_are and self._showing is not None:
+                await self.settle(block.entries, slices)
+                as_they_are = self._as_they_are(block)
+            if as_they_are:
                 if others:
                     segments += self._segments(others)
                     others = []
@@ -258,7 +303,7 @@ class Reader:
 
     def _as_they_are(self, block: Block) -> bool:
         """Whether ``adapt`` would change nothing, and nothing after it."""
-        return block.all_begin_with(self._own)
+        return block.all_begin_with(self._own) if self._showing is None else block.all_settled(self.token)
 
     def _segments(self, found: Entries) -> tuple[Segment, ...]:
         adapt = self.adapt
@@ -298,6 +343,7 @@ class Reader:
                 continue
             token = self._token(revision, following.removeprefix(base)) if following else ""
             remaining = page.remaining if following and not filtered and match is None else None
+            await self.settle(found)
             return Listing(self._segments(found), revision, token, remaining)
 
     def _expired(self, revision: int, start: str, options: ListOptions) -> ExpiredError:
@@ -314,7 +360,13 @@ class Reader:
         return entries
 
     def _decode(self, stored: StoredEntry) -> Entry:
-        return _entry_below(self.cache.prefix, stored)
+        """The entry of a stored value: the one in the cache, of which more is known, if it is still the newest."""
+        cluster, _, rest = stored.key.removeprefix(self.cache.prefix).partition("/")
+        namespace, _, name = rest.rpartition("/")
+        live = self.cache.get(cluster, name, namespace)
+        if live is not None and live.revision == stored.revision:
+            return live
+        return entry_of(stored.value, cluster=cluster, namespace=namespace, name=name, revision=stored.revision)
 
     async def watch(self, options: ListOptions) -> "CacheWatch":
         """Changes from ``options.resource_version`` on. Raises ExpiredError, BadRequestError."""
@@ -385,12 +437,6 @@ def too_large(asked: int, current: int) -> TimeoutStatusError:
     cause = StatusCause("ResourceVersionTooLarge", "Too large resource version")
     text = f"Timeout: Too large resource version: {asked}, current: {current}"
     return TimeoutStatusError(text, causes=[cause], retry_after_seconds=1)
-
-
-def _entry_below(prefix: str, stored: StoredEntry) -> Entry:
-    cluster, _, rest = stored.key.removeprefix(prefix).partition("/")
-    namespace, _, name = rest.rpartition("/")
-    return entry_of(stored.value, cluster=cluster, namespace=namespace, name=name, revision=stored.revision)
 
 
 def _field_text(value: object) -> str:

@@ -10,6 +10,7 @@ from kcpcache.meta.errors import FieldError
 from kcpcache.meta.names import GroupResource, GroupVersionResource, api_version, dns1123_subdomain_errors
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.decoding import metadata_error
+from kcpcache.registry.settling import Showing
 from kcpcache.schema.compiled import CompiledSchema
 from kcpcache.storage.keys import registry_prefix
 
@@ -197,6 +198,38 @@ class ResourceDefinition:
     def storage(self) -> ServedVersion:
         """The version that is stored."""
         return next(v for v in self.versions if v.name == self.storage_version)
+
+    @cached_property
+    def settles(self) -> bool:
+        """Whether objects are shown as the schemas are now, whatever they were when they were stored."""
+        return self.origin in {"crd", "bound", "virtual"} and self.convert is None and type(self.rules) is NoRules
+
+    def showing(self, version: ServedVersion) -> Showing | None:
+        """How entries are shown in one of the versions; None where they are as they are stored."""
+        if not self.settles:
+            return None
+        found = self._showings.get(version.name)
+        if found is None:
+            schemas = {api_version(self.group, one.name): one.schema for one in (version, *self.versions)}
+            shown = api_version(self.group, version.name)
+            found = self._showings[version.name] = Showing(schemas, shown, asks=self.conversion is not None)
+        return found
+
+    def shows_like(self, other: "ResourceDefinition") -> bool:
+        """Whether objects are shown alike by both, whatever else has changed: a watch may go on as it has begun."""
+        return self.shown_by == other.shown_by and self.conversion == other.conversion
+
+    @cached_property
+    def shown_by(self) -> object:
+        """What decides how objects are shown, but for the conversion; compared only."""
+        served = {version.name for version in self.versions if version.served}
+        if not self.settles:
+            return served
+        return served, self.storage_version, {version.name: version.schema.hash for version in self.versions}
+
+    @cached_property
+    def _showings(self) -> dict[str, Showing]:
+        return {}
 
     @cached_property
     def storage_api_version(self) -> str:

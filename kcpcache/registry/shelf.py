@@ -11,6 +11,7 @@ from typing import Final
 
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.kept import Kept
+from kcpcache.registry.settling import Token
 
 MOST_OF_A_BLOCK: Final = 128
 _FEW = MOST_OF_A_BLOCK // 4
@@ -30,13 +31,23 @@ class Block:
     ``kept`` None: it is in no shelf, or no more, and nothing is kept that is joined of it.
     """
 
-    __slots__ = ("_joined", "_opening", "_pieces", "entries", "kept", "lent")
+    __slots__ = ("_joined", "_opening", "_pieces", "_settled", "entries", "kept", "lent")
 
     def __init__(self, entries: list[Entry], kept: Kept | None = None) -> None:
         self.entries, self.kept, self.lent = entries, kept, False
         self._joined: bytes | None = None
         self._pieces: tuple[bytes, ...] | None = None
         self._opening: bytes | None = None
+        self._settled: Token | None = None
+
+    def all_settled(self, token: Token) -> bool:
+        """Whether each entry is known to be shown as it is by what ``token`` stands for; found out once where it is."""
+        if self._settled is not token:
+            for entry in self.entries:
+                if entry.memo is not token:
+                    return False
+            self._settled = token
+        return True
 
     def all_begin_with(self, opening: bytes) -> bool:
         """Whether the encoded form of each entry does; found out once."""
@@ -89,7 +100,7 @@ class Block:
             self._joined = self._pieces = None
             if self.kept is not None:
                 self.kept.drop(self)
-        self._opening = None
+        self._opening = self._settled = None
 
 
 class Shelf:

@@ -6,33 +6,31 @@ only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import (
     AlreadyExistsError,
     BadRequestError,
     FieldError,
-    InvalidError,
     ServiceUnavailableError,
     StatusError,
     already_exists,
     conflict,
-    field_invalid,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object, copy, metadata, new_uid
+from kcpcache.meta.objects import Object, copy, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.pauses import turn
 from kcpcache.registry.reading import Reader
+from kcpcache.registry.settling import fit
 from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
+from kcpcache.registry.write_checks import check_envelope, raise_invalid, raise_undecodable
 from kcpcache.registry.write_steps import (
     SERVER_FIELDS,
     WRITTEN_BY,
-    UndecodableError,
     check_preconditions,
     count_generation,
     drop_unknown,
@@ -70,6 +68,8 @@ class Writer:
         self.definition, self.version = reader.definition, reader.version
         self._api_version = api_version(self.definition.group, self.version.name)
         self._stored_as_it_is = self._api_version == self.definition.storage_api_version
+        self._settled = self.cache.settled if self._stored_as_it_is and reader.settles else {}
+        """Where to note what is written under the schema that it is stored by: it is settled."""
 
     # -- create
 
@@ -90,9 +90,11 @@ class Writer:
         options.weight += self.version.schema.uncompiled
         light = options.weight <= LIGHT_BYTES  # asked here each time: a call less
         if light:
-            self._check_envelope(obj, namespace)
+            check_envelope(self.definition, self.version, self._api_version, obj, namespace)
         else:
-            await computed(options.weight, self._check_envelope, obj, namespace)
+            await computed(
+                options.weight, check_envelope, self.definition, self.version, self._api_version, obj, namespace
+            )
         meta: Object = obj["metadata"]
         if meta.get("resourceVersion"):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
@@ -155,20 +157,23 @@ class Writer:
             if self.cache.get(self.cluster, name, namespace) is not None:
                 raise already_exists(self.definition.group, self.definition.plural, name)
             return Written(Item(self._entry(obj, namespace, 0)), created=True)
+        self._settled[id(value)] = self.reader.token
         try:
             revision = await self.caches.store.create(self._key(namespace, name), value)
+            return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
         except KeyExistsError:
             raise already_exists(self.definition.group, self.definition.plural, name) from None
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the object was not stored: {error}") from None
-        return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
+        finally:
+            del self._settled[id(value)]
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         errors = metadata_errors(self.definition, obj["metadata"])
         errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
         if not options.trusted and only_choices(errors):
             errors += self.definition.rules.validate(obj)
-        self._raise_invalid(obj, errors)
+        raise_invalid(self.definition, self.version, obj, errors)
 
     # -- update
 
@@ -192,7 +197,7 @@ class Writer:
                     raise self.reader.missing(namespace, name)
                 created = await computed(options.weight, change, None)
                 created.setdefault("metadata", {}).setdefault("name", name)
-                self._check_envelope(created, namespace, name)
+                check_envelope(self.definition, self.version, self._api_version, created, namespace, name)
                 if metadata(created).get("uid"):
                     raise conflict(
                         self.definition.group,
@@ -242,10 +247,14 @@ class Writer:
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._entry(new, entry.namespace, entry.revision)))
-        revision = await self._put(entry, value, pinned=pinned)
-        if revision is None:
-            return None
-        return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+        self._settled[id(value)] = self.reader.token
+        try:
+            revision = await self._put(entry, value, pinned=pinned)
+            if revision is None:
+                return None
+            return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+        finally:
+            del self._settled[id(value)]
 
     def _changed(
         self, live: Entry, change: Change, options: WriteOptions, subresource: str
@@ -253,7 +262,7 @@ class Writer:
         """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
         old = live.object()
         new = change(live.object())
-        self._check_envelope(new, live.namespace, live.name)
+        check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)
         new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
@@ -285,7 +294,7 @@ class Writer:
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
             errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
-        self._raise_invalid(new, errors)
+        raise_invalid(self.definition, self.version, new, errors)
 
     # -- delete
 
@@ -328,10 +337,14 @@ class Writer:
         value = encoded(await self._to_storage(obj))
         if same_object(value, entry.stored()):
             return Written(Item(await self._seen(entry)))
-        revision = await self._put(entry, value, pinned=bool(options.resource_version))
-        if revision is None:
-            return None
-        return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+        self._settled[id(value)] = self.reader.token
+        try:
+            revision = await self._put(entry, value, pinned=bool(options.resource_version))
+            if revision is None:
+                return None
+            return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+        finally:
+            del self._settled[id(value)]
 
     def _may_vanish(self, obj: Object) -> bool:
         """Whether nothing holds a deleted object any more. Namespaces have finalizers in their spec too."""
@@ -363,44 +376,6 @@ class Writer:
 
     # -- shared steps
 
-    def _check_envelope(self, obj: Any, namespace: str, name: str = "") -> None:
-        """apiVersion, kind, name and namespace agree with the URL; the metadata's types are right."""
-        kind, wanted = self.definition.kind, self._api_version
-        given = obj.setdefault("apiVersion", wanted), obj.setdefault("kind", kind)
-        if given[0] != wanted:
-            raise BadRequestError(
-                f"the API version in the data ({given[0]}) does not match the expected API version ({wanted})"
-            )
-        meta = obj.setdefault("metadata", {})
-        if not isinstance(meta, dict):
-            raise BadRequestError("metadata must be an object")
-        if given[1] != kind:
-            wrong = field_invalid("kind", given[1], f"must be {kind}")
-            raise InvalidError(self.definition.group, str(given[1]), str(meta.get("name") or ""), [wrong])
-        if errors := object_meta.type_errors(meta):
-            self._raise_undecodable(obj)
-            self._raise_invalid(obj, errors)
-        if self.definition.namespaced:
-            if (meta.get("namespace") or namespace) != namespace:
-                raise BadRequestError(
-                    "the namespace of the provided object does not match the namespace sent on the request"
-                )
-            meta["namespace"] = namespace
-        else:
-            meta.pop("namespace", None)
-        if name:
-            if not meta.get("name"):
-                raise BadRequestError(
-                    f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
-                )
-            if meta["name"] != name:
-                raise BadRequestError(
-                    f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
-                )
-        (meta.get("annotations") or {}).pop(CLUSTER_ANNOTATION, None)
-        if "annotations" in meta and not meta["annotations"]:
-            del meta["annotations"]
-
     def _prune(self, obj: Object, options: WriteOptions) -> None:
         if repeated := object_meta.drop_repeated_owners(obj["metadata"]):
             warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
@@ -417,20 +392,8 @@ class Writer:
 
     def _schema_errors(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
         if self.definition.drop_nested is not None:  # there is more in it than the schema can tell
-            self._raise_undecodable(obj)
+            raise_undecodable(self.definition, self.version, obj)
         return self.version.schema.validate(obj, old, rules=rules)
-
-    def _raise_undecodable(self, obj: Object) -> None:
-        if why := self.definition.decoding_error(obj):
-            raise UndecodableError(self.definition.kind, self.version.name, why)
-
-    def _raise_invalid(self, obj: Object, errors: list[FieldError]) -> None:
-        if errors:
-            if self.definition.origin == "builtin" and any(e.reason == "FieldValueTypeInvalid" for e in errors):
-                self._raise_undecodable(obj)
-            meta = obj.get("metadata")
-            name = str((meta.get("name") or "") if isinstance(meta, dict) else "")
-            raise InvalidError(self.definition.group, self.definition.kind, name, errors)
 
     def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
         if options.applied:
@@ -456,9 +419,13 @@ class Writer:
             return obj
         if self.definition.conversion is not None:
             return await object_to_store(self.definition, obj)
-        if self.definition.convert is None:
+        if self.definition.convert is not None:
+            return self.definition.convert(copy(obj), stored)
+        if not self.definition.settles:
             return {**obj, "apiVersion": stored}
-        return self.definition.convert(copy(obj), stored)
+        made: Object = {**copy(obj), "apiVersion": stored}
+        fit(made, self.definition.storage.schema)
+        return made
 
     def _key(self, namespace: str, name: str) -> str:
         middle = f"{namespace}/" if namespace else ""
@@ -479,8 +446,11 @@ class Writer:
 
     async def _seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""
+        if self.reader.settles and entry.memo is not self.reader.token:
+            await self.reader.settle((entry,))
+        entry = self.reader.adapt(entry)
         if self.definition.conversion is None:
-            return self.reader.adapt(entry)
+            return entry
         return (await entries_in(self.definition, [entry], self._api_version))[0]
 
     async def _put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:

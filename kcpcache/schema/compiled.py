@@ -9,9 +9,10 @@ from weakref import WeakValueDictionary
 from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.cel import compile_rules
-from kcpcache.schema.default import compile_defaulter
-from kcpcache.schema.invariants import Check, compile_embedded, compile_list_types
+from kcpcache.schema.default import compile_defaulter, compile_null_dropper
+from kcpcache.schema.invariants import Check, compile_embedded, compile_embedded_repair, compile_list_types
 from kcpcache.schema.prune import compile_pruner
+from kcpcache.schema.settled import compile_settled
 from kcpcache.schema.validate import Validator, compile_validator
 from kcpcache.schema.values import ABSENT, canonical
 
@@ -71,6 +72,25 @@ class CompiledSchema:
         """Apply defaults in place; nulls that the schema does not allow give way to them, or go."""
         self._defaulter(obj)
 
+    def drop_nulls(self, obj: Object) -> None:
+        """Drop, in place, nulls that the schema does not allow and that no default takes the place of."""
+        self._null_dropper(obj)
+
+    def is_settled(self, obj: Object) -> bool:
+        """Whether ``settle`` would change nothing; False may be said where that is not seen at once."""
+        return self._settled(obj)
+
+    def settle(self, obj: Object) -> None:
+        """Make of a stored object, in place, what the schema has it be: pruned and defaulted.
+
+        Of embedded resources what could be no apiVersion, kind or metadata goes too. The object's own metadata stays.
+        """
+        if self._embedded_repair is not None:
+            for _ in self._embedded_repair(obj, ""):
+                pass
+        self._pruner(obj)
+        self._defaulter(obj)
+
     def validate(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
         """Everything wrong with an object: schema, embedded resources, list types, and (unless told not to) CEL rules.
 
@@ -88,6 +108,10 @@ class CompiledSchema:
             return [*errors, field_invalid("<nil>", "null", _RULES_SKIPPED)]
         return [*errors, *self._rules(obj, before)]
 
+    def compile_for_reading(self) -> None:
+        """Compile all that is needed to show stored objects."""
+        _ = self._pruner, self._defaulter, self._null_dropper, self._settled, self._embedded_repair
+
     @_Lazy
     def _pruner(self) -> Callable[[Object], list[str]]:
         return compile_pruner(self.schema)
@@ -95,6 +119,18 @@ class CompiledSchema:
     @_Lazy
     def _defaulter(self) -> Callable[[Object], None]:
         return compile_defaulter(self.schema)
+
+    @_Lazy
+    def _null_dropper(self) -> Callable[[Object], None]:
+        return compile_null_dropper(self.schema)
+
+    @_Lazy
+    def _settled(self) -> Callable[[Object], bool]:
+        return compile_settled(self.schema)
+
+    @_Lazy
+    def _embedded_repair(self) -> Check | None:
+        return compile_embedded_repair(self.schema)
 
     @_Lazy
     def _validator(self) -> Validator:
@@ -111,7 +147,9 @@ class CompiledSchema:
     @_Lazy
     def _rules(self) -> Validator | None:
         made = compile_rules(self.schema)
-        self.uncompiled = 0  # whoever comes to the rules has used all else
+        if self.uncompiled:  # whoever comes to the rules has used all else but what reading needs
+            self.compile_for_reading()
+            self.uncompiled = 0
         return made
 
 

@@ -16,6 +16,11 @@ Defaulter: TypeAlias = Callable[[Any], None]
 _ABSENT: Any = object()
 
 
+def compile_null_dropper(schema: Object) -> Callable[[Object], None]:
+    """A function that drops, in place, the nulls that ``compile_defaulter``'s drops, and fills in nothing."""
+    return _compile(schema, fill=False) or _nothing
+
+
 def compile_defaulter(schema: Object) -> Callable[[Object], None]:
     """A function that applies the schema's defaults to an object in place, nested ones too.
 
@@ -40,16 +45,16 @@ def _maker(schema: Object) -> Callable[[], Any] | None:
     return lambda: orjson.loads(encoded)
 
 
-def _compile(schema: Object) -> Defaulter | None:
+def _compile(schema: Object, *, fill: bool = True) -> Defaulter | None:
     properties: Object = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
     items = schema.get("items")
     default_object = (
-        _object_defaulter(properties, additional if isinstance(additional, dict) else None)
+        _object_defaulter(properties, additional if isinstance(additional, dict) else None, fill=fill)
         if properties or isinstance(additional, dict)
         else None
     )
-    default_list = _list_defaulter(items) if isinstance(items, dict) else None
+    default_list = _list_defaulter(items, fill=fill) if isinstance(items, dict) else None
     if default_object is None and default_list is None:
         return None
 
@@ -63,11 +68,12 @@ def _compile(schema: Object) -> Defaulter | None:
     return default
 
 
-def _object_defaulter(properties: Object, additional: Object | None) -> Defaulter:
-    makers = [(name, make) for name, child in properties.items() if (make := _maker(child)) is not None]
-    children = {name: _compile(child) for name, child in properties.items()}
+def _object_defaulter(properties: Object, additional: Object | None, *, fill: bool) -> Defaulter:
+    defaults = {name: make for name, child in properties.items() if (make := _maker(child)) is not None}
+    makers = list(defaults.items()) if fill else []
+    children = {name: _compile(child, fill=fill) for name, child in properties.items()}
     nullable = {name for name, child in properties.items() if child.get("nullable") is True}
-    others = _compile(additional) if additional else None
+    others = _compile(additional, fill=fill) if additional else None
     others_default = _maker(additional) if additional else None
     nulls_go = additional is not None and additional.get("nullable") is not True
 
@@ -86,9 +92,9 @@ def _object_defaulter(properties: Object, additional: Object | None) -> Defaulte
                 if child is not None:
                     child(value)
         for name in nulls:
-            if name in children or others_default is None:
+            if (name not in defaults) if name in children else others_default is None:
                 del obj[name]
-            else:
+            elif fill and others_default is not None:
                 obj[name] = others_default()
                 if others is not None:
                     others(obj[name])
@@ -96,14 +102,14 @@ def _object_defaulter(properties: Object, additional: Object | None) -> Defaulte
     return default
 
 
-def _list_defaulter(items: Object) -> Defaulter:
-    child, make = _compile(items), _maker(items)
-    fill = make if items.get("nullable") is not True else None
+def _list_defaulter(items: Object, *, fill: bool) -> Defaulter:
+    child = _compile(items, fill=fill)
+    make = _maker(items) if fill and items.get("nullable") is not True else None
 
     def default(values: list[Any]) -> None:
         for index, value in enumerate(values):
-            if value is None and fill is not None:
-                values[index] = fill()
+            if value is None and make is not None:
+                values[index] = make()
             if child is not None:
                 child(values[index])
 

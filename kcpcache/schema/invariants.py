@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
 from kcpcache.meta.names import kind_errors
-from kcpcache.meta.object_meta import annotation_errors, label_errors, type_errors
+from kcpcache.meta.object_meta import annotation_errors, drop_invalid, drop_unknown, label_errors, type_errors
 from kcpcache.meta.objects import Object
 from kcpcache.schema.values import as_go_reads, canonical, map_key
 
@@ -24,6 +24,14 @@ def compile_list_types(schema: Object) -> Check | None:
 def compile_embedded(schema: Object) -> Check | None:
     """Checks apiVersion, kind, labels and annotations of embedded resources; None where there are none."""
     return _compile(schema, _embedded)
+
+
+def compile_embedded_repair(schema: Object) -> Check | None:
+    """Drops, in place, what can be no apiVersion, kind or metadata of embedded resources; blames nothing.
+
+    None where there are none.
+    """
+    return _compile(schema, _repaired)
 
 
 def _compile(schema: Object, node_check: Callable[[Object], Check | None]) -> Check | None:
@@ -128,6 +136,21 @@ def _embedded_check(value: Any, path: str) -> Iterator[FieldError]:
     else:
         yield from label_errors(meta.get("labels") or {}, f"{path}.metadata.labels")
         yield from annotation_errors(meta.get("annotations") or {}, f"{path}.metadata.annotations")
+
+
+def _repaired(schema: Object) -> Check | None:
+    return _repair if schema.get("x-kubernetes-embedded-resource") is True else None
+
+
+def _repair(value: Any, _path: str) -> Iterator[FieldError]:
+    if isinstance(value, dict):
+        for name, kind in (("apiVersion", str), ("kind", str), ("metadata", dict)):
+            if not isinstance(value.get(name, kind()), kind):
+                del value[name]
+        if "metadata" in value:
+            drop_invalid(value["metadata"])
+            drop_unknown(value["metadata"])
+    yield from ()
 
 
 def _text(value: Any) -> str:

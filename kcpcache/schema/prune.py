@@ -13,7 +13,8 @@ from kcpcache.meta.objects import Object
 Pruner: TypeAlias = Callable[[Any], list[str] | None]
 """Prunes a dict or list in place; the paths of what went, relative to it (``.a``, ``[0].b``), or None."""
 
-_META_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
+META_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
+"""What every object and every embedded resource has, whatever its schema says."""
 
 
 def compile_pruner(schema: Object) -> Callable[[Object], list[str]]:
@@ -37,7 +38,7 @@ def _compile(schema: Object | None, *, root: bool = False) -> Pruner:
     preserve = schema.get("x-kubernetes-preserve-unknown-fields") is True
     properties = {name: _compile(child) for name, child in (schema.get("properties") or {}).items()}
     embedded = schema.get("x-kubernetes-embedded-resource") is True
-    kept = _META_FIELDS if root or embedded else frozenset()
+    kept = META_FIELDS if root or embedded else frozenset()
     if embedded and not root:
         kept, properties = kept - {"metadata"}, {**properties, "metadata": _prune_metadata}
     additional = schema.get("additionalProperties")

@@ -39,10 +39,12 @@ async def test_a_stricter_schema_bears_what_was_stored_before_it(world):
         await world.create(thing("b", size=9), strict)
 
 
-async def test_fields_and_defaults_that_a_schema_got_or_lost_show_from_the_next_write_on(world):
-    await world.create(thing(size=1, color="red"), defined(size=INTEGER, color=STRING))
+async def test_fields_and_defaults_that_a_schema_got_or_lost_show_at_once_and_are_stored_with_the_next_write(world):
+    before = defined(size=INTEGER, color=STRING)
+    await world.create(thing(size=1, color="red"), before)
     later = defined(size=INTEGER, shape=STRING | {"default": "round"})
-    assert (await world.get("a", later))["spec"] == {"size": 1, "color": "red"}
+    assert (await world.get("a", later))["spec"] == {"size": 1, "shape": "round"}
+    assert (await world.get("a", before))["spec"] == {"size": 1, "color": "red"}
     assert (await world.patch("a", lambda _live: None, later))["spec"] == {"size": 1, "shape": "round"}
 
 

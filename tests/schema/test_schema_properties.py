@@ -210,3 +210,24 @@ def test_what_passes_the_check_can_be_used(schema, obj):
         schema_object.default(obj)
         schema_object.prune(obj)
         schema_object.validate(obj)
+
+
+@CHECKED
+@given(SCHEMAS, OBJECTS)
+def test_what_is_settled_at_a_glance_is_changed_by_nothing(schema, obj):
+    made = compiled(schema)
+    wanted = copy.deepcopy(obj)
+    made.prune(wanted)
+    made.default(wanted)
+    if made.is_settled(obj):
+        assert repr(wanted) == repr(obj)
+
+
+@CHECKED
+@given(SCHEMAS, OBJECTS)
+def test_what_was_settled_stays_as_it_is(schema, obj):
+    made = compiled(schema)
+    made.settle(obj)
+    again = copy.deepcopy(obj)
+    made.settle(again)
+    assert repr(again) == repr(obj)
