@@ -1,7 +1,6 @@
 """HTTP clients for hosts that users name: issuers, webhooks, other servers that endpoint URLs lead to."""
 
 import ssl
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ def distrustful_client(
     It asks for JSON that is not compressed, and has no credentials. It waits for ever: bound each call with
     ``asyncio.timeout``. httpx is imported with the first call, which takes a while.
     """
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
     import httpx
 
     limits = httpx.Limits(

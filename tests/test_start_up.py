@@ -8,6 +8,7 @@ STARTED_WITHOUT = {
     "cel_expr_python",
     "google.protobuf",
     "httpx",
+    "jsonschema_rs",
     "prometheus_client",
     "pydantic.v1",
     "rich",

@@ -170,7 +170,7 @@ class Writer:
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         errors = metadata_errors(self.definition, obj["metadata"])
-        errors += self._schema_errors(obj, rules=not options.trusted) if not errors else []
+        errors += self._schema_errors(obj, None, options) if not errors else []
         if not options.trusted and only_choices(errors):
             errors += self.definition.rules.validate(obj)
         raise_invalid(self.definition, self.version, obj, errors)
@@ -275,7 +275,7 @@ class Writer:
         self._default(new)
         if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
             new = with_part_of(new, old, subresource, labels=options.trusted)
-        self._validate_update(new, old, rules=not options.trusted)
+        self._validate_update(new, old, options)
         return new
 
     def _check_version(self, meta: Object, entry: Entry) -> bool:
@@ -285,11 +285,11 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
         return bool(asked)
 
-    def _validate_update(self, new: Object, old: Object, *, rules: bool) -> None:
+    def _validate_update(self, new: Object, old: Object, options: WriteOptions) -> None:
         meta = new["metadata"]
         errors = metadata_errors(self.definition, meta)
         errors += object_meta.update_errors(meta, old["metadata"])
-        errors += self._schema_errors(new, old, rules=rules) if not errors else []
+        errors += self._schema_errors(new, old, options) if not errors else []
         if only_choices(errors):
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
@@ -390,10 +390,11 @@ class Writer:
         self.version.schema.default(obj)
         self.definition.rules.default(obj)
 
-    def _schema_errors(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
+    def _schema_errors(self, obj: Object, old: Object | None, options: WriteOptions) -> list[FieldError]:
         if self.definition.drop_nested is not None:  # there is more in it than the schema can tell
             raise_undecodable(self.definition, self.version, obj)
-        return self.version.schema.validate(obj, old, rules=rules)
+        own = options.weight == 0  # no client sent it
+        return self.version.schema.validate(obj, old, rules=not options.trusted, walk=own)
 
     def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
         if options.applied:

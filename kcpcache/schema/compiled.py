@@ -10,6 +10,7 @@ from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.cel import compile_rules
 from kcpcache.schema.default import compile_defaulter, compile_null_dropper
+from kcpcache.schema.explain import explain
 from kcpcache.schema.invariants import Check, compile_embedded, compile_embedded_repair, compile_list_types
 from kcpcache.schema.prune import compile_pruner
 from kcpcache.schema.settled import compile_settled
@@ -18,6 +19,8 @@ from kcpcache.schema.values import ABSENT, canonical
 
 LARGE_BYTES = 64 * 1024
 """What is longer than this takes more than some milliseconds to compile."""
+MOST_WALKS = 64
+"""How many objects of one schema are walked before the validator is compiled for them: that costs as much."""
 _BLOCKING = frozenset(
     {
         *("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
@@ -62,6 +65,7 @@ class CompiledSchema:
         self.schema = schema
         self.hash = digest
         self.size = size
+        self._walks = 0
         self.uncompiled = size if size > LARGE_BYTES else 0
 
     def prune(self, obj: Object) -> list[str]:
@@ -91,13 +95,21 @@ class CompiledSchema:
         self._pruner(obj)
         self._defaulter(obj)
 
-    def validate(self, obj: Object, old: Object | None = None, *, rules: bool = True) -> list[FieldError]:
+    def validate(
+        self, obj: Object, old: Object | None = None, *, rules: bool = True, walk: bool = False
+    ) -> list[FieldError]:
         """Everything wrong with an object: schema, embedded resources, list types, and (unless told not to) CEL rules.
 
-        With ``old`` (an update) unchanged values are not blamed, and transition rules apply. Raises nothing.
+        With ``old`` (an update) unchanged values are not blamed, and transition rules apply. ``walk``: the object is
+        small, and may be one of few of its kind: the first of them are walked, which says the same, so that a server
+        that only starts needs no engine for schemas, which takes 7 MB. Raises nothing.
         """
         before = ABSENT if old is None else old
-        errors = self._validator(obj, before)
+        if walk and self._walks < MOST_WALKS and "_validator" not in self.__dict__:
+            self._walks += 1
+            errors = explain(self.schema, obj, before)
+        else:
+            errors = self._validator(obj, before)
         if self._embedded is not None:
             errors = [*errors, *self._embedded(obj, "")]
         if self._list_types is not None and (old is None or not any(self._list_types(old, ""))):

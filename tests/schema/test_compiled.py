@@ -1,7 +1,8 @@
 import gc
 import weakref
 
-from kcpcache.schema.compiled import LARGE_BYTES, compile_schema, schema_hash
+from kcpcache.schema import compiled
+from kcpcache.schema.compiled import LARGE_BYTES, MOST_WALKS, compile_schema, schema_hash
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "default": "x"}}}
 
@@ -51,3 +52,26 @@ def test_a_large_schema_says_how_much_is_to_be_compiled_until_it_is():
     assert large.uncompiled
     assert not large.validate({"f00001": "x"})
     assert large.uncompiled == 0
+
+
+def test_the_first_small_objects_are_walked_and_the_validator_is_compiled_when_there_are_many(monkeypatch):
+    made = []
+
+    def compile_validator(schema):
+        made.append(schema)
+        return lambda *_: ["engine"]
+
+    monkeypatch.setattr(compiled, "compile_validator", compile_validator)
+    schema = compile_schema({"type": "object", "properties": {"walked": {"type": "string", "maxLength": 1}}})
+    for _ in range(MOST_WALKS):
+        assert not schema.validate({"walked": "a"}, walk=True)
+    assert not made
+    assert schema.validate({"walked": "a"}, walk=True) == ["engine"]
+    assert len(made) == 1
+
+
+def test_an_object_that_is_walked_is_told_what_is_wrong_and_a_compiled_validator_is_used_at_once():
+    schema = compile_schema({"type": "object", "properties": {"told": {"type": "string", "maxLength": 1}}})
+    (walked,) = schema.validate({"told": "ab"}, walk=True)
+    assert schema.validate({"told": "ab"}) == [walked]
+    assert schema.validate({"told": "ab"}, walk=True) == [walked]

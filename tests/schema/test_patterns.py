@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kcpcache.schema.patterns import PatternError, compile_pattern
+from kcpcache.schema.patterns import MOST_FOR_STARTERS, STARTERS, PatternError, compile_pattern, engine_pattern
 from kcpcache.schema.regex_search import SearchLimitError, find_all
 from kcpcache.schema.structural import check_structural
 
@@ -53,6 +53,18 @@ def test_the_syntax_is_gos(pattern, match, other):
 def test_what_go_refuses_or_what_is_too_large_is_refused(pattern):
     with pytest.raises(PatternError):
         compile_pattern(pattern)
+
+
+@given(st.sampled_from(sorted(STARTERS)), st.text("va09z-:.A\né", max_size=9) | st.text(max_size=5))
+def test_what_a_start_asks_of_python_the_engine_would_answer_in_the_same_way(pattern, text):
+    assert compile_pattern(pattern)(text) == engine_pattern(pattern)(text)
+
+
+@pytest.mark.parametrize("pattern", sorted(STARTERS))
+def test_long_text_is_nothing_for_python(pattern):
+    text = "a" * 1_000_000 + "!"  # would take Python hours
+    assert compile_pattern(pattern)(text) == engine_pattern(pattern)(text)
+    assert MOST_FOR_STARTERS < 1_000
 
 
 def test_matching_takes_linear_time():
