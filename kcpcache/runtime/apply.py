@@ -58,9 +58,13 @@ class Applier:
         if len(changes) == 1:
             await self._change(changes[0])
             return
-        for result in await asyncio.gather(*map(self._change, changes), return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        results = await asyncio.gather(*map(self._change, changes), return_exceptions=True)
+        failure = next((result for result in results if isinstance(result, BaseException)), None)
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del results, failure  # they lead back here: all of it would be left to the collector
 
     async def _change(self, change: Change) -> None:
         target = change.target

@@ -268,12 +268,14 @@ class SqliteStore:
             self._broadcast.publish(events, revision)
         for request in requests:
             self._room.release()
-            if request.reply.done():
+            reply, outcome = request.reply, request.outcome
+            request.reply = request.outcome = None  # an error leads back to it: they would be left to the collector
+            if reply.done():
                 continue
-            if isinstance(request.outcome, Exception):
-                request.reply.set_exception(request.outcome)
+            if isinstance(outcome, Exception):
+                reply.set_exception(outcome)
             else:
-                request.reply.set_result(request.outcome)
+                reply.set_result(outcome)
 
     async def _history(self, prefix: str, after: Revision) -> History | None:
         if self._closing is not None:

@@ -1,6 +1,9 @@
 """What leaves a connection, write by write."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,7 +41,9 @@ class Wire(asyncio.Transport):
         pass
 
 
-async def writes(answer: Any, method: bytes = b"GET", headers: bytes = b"", body: bytes = b"") -> Wire:
+async def writes(
+    answer: Any, method: bytes = b"GET", headers: bytes = b"", body: bytes = b"", *, requests: int = 1
+) -> Wire:
     """What an application that does ``await answer(exchange)`` writes."""
     ended = asyncio.Event()
 
@@ -54,12 +59,23 @@ async def writes(answer: Any, method: bytes = b"GET", headers: bytes = b"", body
     state.default_headers = [(b"date", b"today")]
     protocol = KubernetesProtocol(config, state, {}, asyncio.get_running_loop())
     protocol.connection_made(wire)
-    protocol.data_received(REQUEST % (method, headers) + body)
-    await ended.wait()
-    await asyncio.sleep(0)
+    for _ in range(requests):
+        ended.clear()
+        protocol.data_received(REQUEST % (method, headers) + body)
+        await ended.wait()
+        await asyncio.sleep(0)
     if protocol.timeout_keep_alive_task is not None:
         protocol.timeout_keep_alive_task.cancel()
     return wire
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def plain(exchange: Exchange) -> None:
@@ -158,3 +174,28 @@ async def test_who_asks_before_sending_a_body_is_told_to_go_on_at_once():
     wire = await writes(echo, b"POST", b"expect: 100-continue\r\ncontent-length: 2\r\n", b"{}")
     assert wire.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert len(wire.writes) == 2
+
+
+async def stream(exchange: Exchange) -> None:
+    await exchange.start(200, ())
+    await exchange.write(b"{}")
+    await exchange.finish()
+
+
+async def not_found(exchange: Exchange) -> None:
+    await exchange.respond(404, b"{}")
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("answer", [plain, stream, not_found])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_a_request_that_is_answered_leaves_nothing_to_the_collector(answer, method):
+    """What only the collector finds, it takes away ten thousand at a time, while everybody waits."""
+    known: list[weakref.ref[Any]] = []
+
+    async def noted(exchange: Exchange) -> None:
+        known.append(weakref.ref(exchange._send.__self__))
+        await answer(exchange)
+
+    await writes(noted, method, requests=3)
+    assert [found() is None for found in known] == [True, True, False], "the connection knows its last request"

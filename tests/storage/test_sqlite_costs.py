@@ -1,12 +1,15 @@
 """How much work the SQLite store does, in countable steps."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import apsw
 import pytest
 
 from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.storage.store import KeyExistsError
 
 
 @pytest.fixture
@@ -48,3 +51,18 @@ async def test_a_batch_takes_two_statements(store, monkeypatch):
     store._writing.trace_v2(apsw.SQLITE_TRACE_STMT, trace)
     await store.update("/a", b"y", expected=1)
     assert statements == ["SELECT", "INSERT"]
+
+
+async def test_a_write_that_is_refused_leaves_nothing_to_the_collector(store):
+    """What only the collector finds, it takes away ten thousand at a time, while everybody waits."""
+    await store.create("/a", b"x")
+    gc.disable()
+    try:
+        try:
+            await store.create("/a", b"x")
+        except KeyExistsError as error:
+            known = weakref.ref(error)
+        await asyncio.sleep(0)  # what has woken this task still knows of it
+        assert known() is None
+    finally:
+        gc.enable()
