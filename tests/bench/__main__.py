@@ -9,6 +9,7 @@ this machine. Exit code 1: something could not be measured, or an answer was wro
 import argparse
 import asyncio
 import dataclasses
+import gc
 import os
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import uvloop
 
 from tests.bench import lifecycle, noise, replication, requests, scale, watches, workspaces, writes
 from tests.bench.baseline import run_baseline
+from tests.bench.client import without_collector
 from tests.bench.kubeconfig import BenchError
 from tests.bench.report import Report, machine
 from tests.bench.site import Bench, open_site, own_server
@@ -85,6 +87,7 @@ async def measure(options: argparse.Namespace, sizes: Sizes, report: Report, fol
     async with run_baseline(folder / "baseline", sizes.connections) as baseline:
         for name in options.only:
             began, there = time.monotonic(), len(report.rows)
+            gc.collect()  # between workloads only: see without_collector
             print(f"{time.strftime('%H:%M:%S')} {name} …", file=sys.stderr, flush=True)
             try:
                 async with asyncio.timeout(sizes.workload_seconds):
@@ -126,6 +129,7 @@ def main() -> int:
     if options.scale:
         sizes = dataclasses.replace(sizes, scale=options.scale)
     watches.raise_file_limit()
+    without_collector()
     report.notes.append(f"machine at the start: {machine()}")
     with tempfile.TemporaryDirectory(prefix="kcpcache-bench-") as folder:
         # As after an installation: what the first start compiles, the others find.

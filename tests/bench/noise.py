@@ -19,7 +19,7 @@ from typing import Any
 import uvloop
 
 from tests.bench import manifests
-from tests.bench.client import Pool, Request
+from tests.bench.client import Pool, Request, without_collector
 from tests.bench.kubeconfig import BenchError, load_kubeconfig
 from tests.bench.report import Goal, quantile
 from tests.bench.site import Bench, Site
@@ -167,4 +167,5 @@ async def _make_noise(kubeconfig: str, token: str, name: str, collection: str) -
 
 if __name__ == "__main__":
     _step_back()
+    without_collector()
     uvloop.run(_make_noise(**json.loads(sys.stdin.readline())))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import uvloop
 
 from tests.bench import manifests
-from tests.bench.client import Pool, Request
+from tests.bench.client import Pool, Request, without_collector
 from tests.bench.kubeconfig import BenchError, Target, load_kubeconfig
 from tests.bench.report import Goal, quantile
 from tests.bench.site import Bench
@@ -69,6 +69,7 @@ class Watcher(asyncio.Protocol):
 
 def _process(kubeconfig: Path, path: str, count: int, pipe: Pipe) -> None:
     """A process of watchers. Says "open", takes the number of events to wait for, answers with what was seen."""
+    without_collector()
     with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
         try:
             uvloop.run(_watchers(load_kubeconfig(kubeconfig), path, count, pipe))
@@ -147,6 +148,7 @@ async def _receive(pipe: Pipe, seconds: float) -> Seen | str:
 
 async def paced(pool: Pool, make: Callable[[int], Request], count: int, rate: float) -> None:
     """Send each at its time, whether or not the earlier ones are answered. Raises BenchError for a refused one."""
+    await pool.open()
     began, running = time.perf_counter(), []
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):
