@@ -9,6 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
+from kcpcache.meta.large_json import LARGE_BYTES, loads
+
 Object: TypeAlias = dict[str, Any]
 """One Kubernetes object, or any JSON object within it."""
 
@@ -26,7 +28,8 @@ _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 def copy(value: _T) -> _T:
     """A deep copy of a JSON value: ten times faster than ``deepcopy``."""
-    return orjson.loads(orjson.dumps(value))  # type: ignore[no-any-return]
+    data = orjson.dumps(value)
+    return orjson.loads(data) if len(data) <= LARGE_BYTES else loads(data)  # type: ignore[no-any-return]
 
 
 def metadata(obj: Mapping[str, Any]) -> Object:

@@ -17,6 +17,7 @@ from kcpcache.meta.errors import (
     already_exists,
     conflict,
 )
+from kcpcache.meta.large_json import loads
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
@@ -260,8 +261,8 @@ class Writer:
         self, live: Entry, change: Change, options: WriteOptions, subresource: str
     ) -> tuple[Object, Object, bool]:
         """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
-        old = live.object()
-        new = change(live.object())
+        old = loads(live.wire())
+        new = change(loads(live.wire()))
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)

@@ -1,0 +1,98 @@
+"""Large JSON, a piece at a time: whatever it is, it is what one call of the decoder would make of it."""
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kcpcache.meta import large_json
+from kcpcache.meta.large_json import PIECE_BYTES, loads
+
+TEXT = st.text(st.sampled_from('a,"\\{}[]:é\n'), max_size=12)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    SCALARS | TEXT, lambda inner: st.lists(inner, max_size=8) | st.dictionaries(TEXT, inner, max_size=8), max_leaves=60
+)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_json, "LARGE_BYTES", 4)
+    monkeypatch.setattr(large_json, "PIECE_BYTES", 8)
+
+
+def outcome(decode, data: bytes) -> object:
+    """What comes out, in the order of its keys, or the error."""
+    try:
+        return json.dumps(decode(data))
+    except ValueError as error:
+        return str(error)
+
+
+def with_small_pieces(data: bytes) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_json, "LARGE_BYTES", 4)
+        patch.setattr(large_json, "PIECE_BYTES", 8)
+        return outcome(loads, data)
+
+
+@given(VALUES, st.booleans())
+def test_a_value_is_what_one_call_makes_of_it(value, spaced):
+    data = json.dumps(value, indent=1 if spaced else None).encode()
+    assert with_small_pieces(data) == outcome(orjson.loads, data)
+
+
+@given(VALUES, st.data())
+def test_damage_is_told_as_by_one_call(value, draw):
+    data = orjson.dumps(value)
+    at = draw.draw(st.integers(0, len(data)))
+    damaged = (
+        data[:at] + draw.draw(st.sampled_from([b"", b",", b'"', b"}", b"]", b"\xff", b"\x01", b"{"])) + data[at + 1 :]
+    )
+    assert with_small_pieces(damaged) == outcome(orjson.loads, damaged)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1,"b":2,"a":{"a":3},"c":[1,2,3,4,5,6,7],"b":4}',
+        b' \n{"a" : [ 1 , 2 , 3 ] , "b" : {"c" : "' + b"x" * 99 + b'"}}\n ',
+        b'{"a":1,"b":2,,"c":3333333}',
+        b'{"a":1,"b":2,"c":3333333,}',
+        b"[1,2,3,4,5,6,7,8,]",
+        b'{"a":"' + b"x" * 20 + b'"} {}',
+        b'{"\\ud800":"' + b"x" * 20 + b'","b":1}',
+        b"[" * 500 + b"1" + b"]" * 500,
+        b"[" * 2000 + b"1" + b"]" * 2000,
+    ],
+)
+def test_odd_documents_are_taken_or_refused_as_by_one_call(data):
+    assert with_small_pieces(data) == outcome(orjson.loads, data)
+
+
+FIELDS = {f"key-{number:05}": {} for number in range(5_000)}
+OBJECT = {
+    "apiVersion": "v1",
+    "metadata": {"name": "big", "managedFields": [{"manager": "a", "fieldsV1": {"f:data": FIELDS}}]},
+    "data": {f"key-{number:05}": f'{number}, "quoted"' for number in range(5_000)},
+    "items": [{"name": f"n{number}", "ports": [{"port": number}]} for number in range(2_000)],
+}
+
+
+@pytest.mark.parametrize(
+    "data", [orjson.dumps(OBJECT), json.dumps(OBJECT).encode(), json.dumps(OBJECT, indent=2).encode()]
+)
+def test_no_call_decodes_much(data, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+    whole = orjson.loads
+
+    def counted(part: bytes):
+        sizes.append(len(part))
+        return whole(part)
+
+    monkeypatch.setattr(large_json.orjson, "loads", counted)
+    assert loads(data) == OBJECT
+    assert max(sizes) <= PIECE_BYTES + 2
+    assert len(sizes) < 6 * len(data) / PIECE_BYTES, "not many more calls than pieces"
