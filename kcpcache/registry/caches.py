@@ -21,6 +21,7 @@ from kcpcache.registry.entry import Entry, entry_of
 from kcpcache.registry.kept import Kept
 from kcpcache.registry.settling import Token
 from kcpcache.registry.shelf import Shelf
+from kcpcache.registry.write_turns import WriteTurns
 from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
 log = structlog.get_logger(__name__)
@@ -281,6 +282,8 @@ class Caches:
         self.revision = 0
         self.kept = Kept()
         """What lists have joined, and may use again."""
+        self.write_turns = WriteTurns()
+        """Of large updates, by storage key."""
         self._caches: dict[str, ResourceCache] = {}
         self._cache_listeners: list[Callable[[ResourceCache], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision, then by arrival

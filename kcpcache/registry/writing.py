@@ -212,10 +212,21 @@ class Writer:
                     if metadata(created).get("resourceVersion"):
                         raise
                     continue  # another writer was faster: what was to be created is to be updated
-            written = await self._update_once(entry, change, options, admission, subresource)
+            light = options.weight + len(entry.tail) <= LIGHT_BYTES
+            attempt = self._update_once if light else self._update_in_turn
+            written = await attempt(entry, change, options, admission, subresource)
             if written is not None:
                 return written
         raise conflict(self.definition.group, self.definition.plural, name)
+
+    async def _update_in_turn(
+        self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
+    ) -> Written | None:
+        """As ``_update_once``, of the object as it is when the large updates before this one are done."""
+        async with self.caches.write_turns.turn(self._key(entry.namespace, entry.name)):
+            await self.caches.fresh()
+            live = self.cache.get(self.cluster, entry.name, entry.namespace)
+            return None if live is None else await self._update_once(live, change, options, admission, subresource)
 
     async def _update_once(
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str

@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from kcpcache.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from kcpcache.meta import managed_fields
+from kcpcache.registry import write_turns
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 FIELDS = 20_000
@@ -104,3 +106,26 @@ async def test_what_is_computed_beside_the_event_loop_is_applied_to_the_newest_o
     await asyncio.gather(*(add(number) for number in range(5)))
     data = (await world.client.get(f"{MAPS}/big")).json()["data"]
     assert len(data) == FIELDS + 5
+
+
+async def test_large_applies_to_one_object_at_once_are_each_computed_once(world, monkeypatch):
+    """Each that lost against another one would throw away what it has computed, and begin anew."""
+    applied: list[int] = []
+    apply = managed_fields.apply
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        applied.append(1)
+        return apply(*arguments, **options)
+
+    monkeypatch.setattr(managed_fields, "apply", counted)
+    monkeypatch.setattr(write_turns, "WAIT_SECONDS", 60.0)
+    await world.client.post(MAPS, content=config_map("old"), headers={"content-type": "application/json"})
+    headers = {"content-type": APPLY_PATCH}
+    bodies = [config_map(f"by{number}-") for number in range(6)]
+
+    async def put(body: bytes) -> int:
+        url = f"{MAPS}/big?fieldManager=me&force=true"
+        return (await world.client.request("PATCH", url, content=body, headers=headers)).status_code
+
+    assert await asyncio.gather(*map(put, bodies)) == [200] * len(bodies)
+    assert len(applied) == len(bodies)
