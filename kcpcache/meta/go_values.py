@@ -19,3 +19,20 @@ def go_value(value: Any, *, within: bool = False) -> str:
         case bool() | int() | float():
             return orjson.dumps(value).decode() if not isinstance(value, int) or abs(value) < 2**63 else str(value)
     return orjson.dumps(str(value).encode(errors="replace").decode()).decode()
+
+
+_ESCAPES = {**dict(zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)), "\\": "\\", '"': '"'}
+
+
+def go_quoted(text: str) -> str:
+    """A text in double quotes as Go writes it (``%q``)."""
+    return f'"{"".join(map(_quoted, text))}"'
+
+
+def _quoted(character: str) -> str:
+    if character in _ESCAPES:
+        return f"\\{_ESCAPES[character]}"
+    if character == " " or character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - forms

@@ -4,6 +4,7 @@ Documentation: "Validation rules"; ratcheting after KEP-4008. A rule sees its no
 ``oldSelf`` is a transition rule and is evaluated only where there is an old value to compare with.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,12 +29,16 @@ _RUNTIME_ERRORS = (
     ("UNKNOWN: No matching overloads found", "no such overload"),
     ("UNKNOWN: Index error: ", "index out of bounds: "),
     ("OUT_OF_RANGE: ", ""),
+    ("FAILED_PRECONDITION: ", ""),
     ("INVALID_ARGUMENT: ", ""),
     ("UNKNOWN: ", ""),
     ("INTERNAL: Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
 )
 
 
+_OWN_NAME = re.compile(r"__(?=\(|\)\.)")
+_INDEX = re.compile(r"^index out of bounds: index=(-?\d+) size=\d+")
+_CONVERSION = re.compile(r"^cannot convert (string|bytes|bool|int|uint|double) to (\w+)$")
 _IMMUTABLE = "self == oldSelf"
 """What most transition rules say; an unchanged value need not ask CEL."""
 
@@ -284,5 +289,7 @@ def _plain(text: str) -> str:
     for theirs, ours in _RUNTIME_ERRORS:
         if text.startswith(theirs):
             rest = text.removeprefix(theirs)
-            return ours + (rest.strip('"') if ours == "no such key: " else rest)
-    return text
+            text = ours + (rest.strip('"') if ours == "no such key: " else rest)
+            break
+    text = _CONVERSION.sub(r"type conversion error from '\1' to '\2'", text)
+    return _INDEX.sub(r"index out of bounds: \1", _OWN_NAME.sub("", text))

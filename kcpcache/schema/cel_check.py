@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid
 from kcpcache.meta.objects import Object
-from kcpcache.schema.cel_environment import CompileError, InstantiationError, compile_expression
+from kcpcache.schema.cel_environment import CompileError, InstantiationError, MisplacedError, compile_expression
 from kcpcache.schema.cel_estimate import estimate
 from kcpcache.schema.cel_shape import MAX_REQUEST_BYTES, is_known, is_map, min_bytes
 from kcpcache.schema.cel_text import uses_old_self
@@ -138,7 +138,7 @@ def _expression(
         try:
             compile_expression(rule[keyword], wanted, optional_old_self=optional)
         except CompileError as error:
-            if str(error) != wanted and _NO_OVERLOAD not in str(error):
+            if not (isinstance(error, MisplacedError) or str(error) == wanted or _NO_OVERLOAD in str(error)):
                 raise
             types.check(rule[keyword], node.kind, optional_old_self=optional)  # knows better what is wrong
             raise

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kcpcache.schema.cel_text import code
+from kcpcache.schema.cel_text import arguments, code, literal
 
 _CALL = re.compile(r"([A-Za-z_]\w*)?\s*\(|\)")
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|\+|\bin\b")
@@ -28,6 +28,8 @@ _LIST_CALLS = frozenset(
 _SPLITS = frozenset({"split", "findAll"})
 _SEARCHES = frozenset({"find", "findAll"})
 
+_REPLACE = re.compile(r"\.\s*replace\s*\(")
+_MOST_WIDE = 10**9
 _MAX_ITERATIONS = 10_000
 _EVALUATION, _ITERATION, _CALL_COST, _COMPARED, _CONVERTED, _SEARCHED = 100, 2, 10, 5, 25, 50
 _MAX_SEARCH = 10_000_000
@@ -59,18 +61,27 @@ class Cost:
     bindings: int
     grows: int
     replaces: int
+    widens: int
     splits: bool
 
     @property
     def flat(self) -> bool:
         """Whether the data's size hardly matters."""
-        return not (self.macros or self.replaces or self.searches or self.list_calls or self.square_calls or self.grows)
+        return not (
+            self.macros
+            or self.replaces
+            or self.widens > 1
+            or self.searches
+            or self.list_calls
+            or self.square_calls
+            or self.grows
+        )
 
     def of(self, size: Size) -> int:
         """Units for data of this size."""
         growth: int = (1 + -(-self.grows // (self.bindings + 1))) ** (self.bindings + 1)
         longest: int = (size.text + size.nodes * size.longest if self.list_calls else size.longest) * growth
-        longest *= (size.longest + 1) ** self.replaces
+        longest *= self.widens * (size.longest + 1) ** self.replaces
         widest = max(size.widest, longest if self.splits else 1) * growth
         nodes = max(size.nodes, widest)
         iterations = min(_MAX_ITERATIONS, self.macros * widest ** min(self.depth, 4)) if self.macros else 1
@@ -91,6 +102,7 @@ def cost(expression: str) -> Cost:
     text = code(expression)
     calls = [found[1] for found in _CALL.finditer(text) if found[0] != ")" and found[1]]
     operators = len(_OPERATOR.findall(text))
+    replaces, widens = _replaces(expression, text)
     # Behind another name, or in a list, the whole of the data can stand where one item seems to.
     hidden = any(name in _HIDING for name in calls) or "[" in text
 
@@ -108,9 +120,26 @@ def cost(expression: str) -> Cost:
         depth=_depth(text),
         bindings=count(_BINDINGS),
         grows=text.count("+") + count(frozenset({"join", "format"})),
-        replaces=count(frozenset({"replace"})),
+        replaces=replaces,
+        widens=widens,
         splits=count(_SPLITS) > 0,
     )
+
+
+def _replaces(expression: str, text: str) -> tuple[int, int]:
+    """How many calls of ``replace`` can put anything in, and how much longer the others can make a text."""
+    unknown, widens = 0, 1
+    for found in _REPLACE.finditer(text):
+        spans = arguments(text, found.end()) or []
+        old, new = (literal(expression[start:end]) for start, end in spans[:2]) if len(spans) > 1 else (None, None)
+        if new is None:
+            unknown += 1
+        elif not old:  # between any two characters
+            widens *= len(new) + 1
+        else:
+            width = 1 if "\\" in old else len(old)
+            widens *= max(1, -(-len(new) // width))
+    return unknown, min(widens, _MOST_WIDE)
 
 
 def _depth(text: str) -> int:

@@ -27,6 +27,10 @@ class InstantiationError(CompileError):
     step = "instantiation"
 
 
+class MisplacedError(CompileError):
+    """The expression could give an optional value to a function which cannot take it."""
+
+
 @cache
 def language() -> dict[str, Any]:
     """What rules are written in, as arguments of ``NewEnv``: CEL with the Kubernetes libraries, made once."""
@@ -98,12 +102,12 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
 
 
 def check_optionals(program: Any, expression: str) -> None:
-    """Raise CompileError for a program that could give an optional value to a function which cannot take it."""
+    """Raise MisplacedError for a program that could give an optional value to a function which cannot take it."""
     tree = read(program.serialize())
     if tree is None:
-        raise CompileError("expression is nested too deeply to be followed")
+        raise MisplacedError("expression is nested too deeply to be followed")
     if (found := misplaced(tree)) is not None:
-        raise CompileError(f"an optional value cannot be given to '{found[1]}'; ask for what is in it with value()")
+        raise MisplacedError(f"an optional value cannot be given to '{found[1]}'; ask for what is in it with value()")
 
 
 def readable(text: str) -> str:

@@ -14,11 +14,11 @@ _PYTHON = frozenset(
     {
         *("isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "slice", "distinct", "reverse", "merged__"),
         *("sets.contains", "sets.equivalent", "sets.intersects"),
-        *("isGreaterThan", "isLessThan", "compareTo", "check"),
+        *("isGreaterThan", "isLessThan", "compareTo", "check", "format__"),
     }
 )
 """Functions in Python that take values of any type, or lists and maps of them."""
-_TAKES = re.compile(rf"\b(?:{'|'.join(sorted(re.escape(name) for name in _PYTHON))}|transformMap(?:Entry)?)\b")
+_TAKES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _PYTHON)))}|format|transformMap(?:Entry)?)\b")
 _SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "null"})
 _MOST = 8
 """Optional values in one another are followed so far."""
@@ -71,7 +71,7 @@ class _Flow:
         depths = [self._depth(part) for part in parts(node)]
         most = max(depths, default=0)
         if node.function in _PYTHON and most and self._found is None:
-            self._found = node.at, node.function
+            self._found = node.at, node.function.removesuffix("__")
         match node.function:
             case "optional.of" | "optional.ofNonZeroValue" | "optional.none" | "first" | "last":
                 return most + 1

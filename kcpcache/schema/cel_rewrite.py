@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 
 from kcpcache.schema.cel_report import report
-from kcpcache.schema.cel_text import code
+from kcpcache.schema.cel_text import arguments, code
 
 MERGE = "merged__"
 """The function that puts maps together when a rule runs."""
+OWN = {name: f"{name}__" for name in ("format", "getMilliseconds", "string")}
+"""Functions that are called by other names when a rule runs, since cel-cpp's answer otherwise."""
 _RUN, _CHECK = f".{MERGE}()", "[0]"
 _MACRO = re.compile(r"(?<=\.)(?P<before>\s*)(?P<name>transformMap(?P<entry>Entry)?)\s*\(")
+_OWN = re.compile(r"(?:(?<=\.)\s*(?P<method>format|getMilliseconds)|(?<![\w.])(?P<function>string))\s*(?=\()")
 _EXISTS_ONE = re.compile(r"(?<=\.)\s*(?P<name>exists_one)\s*\(")
 _UNWRAP = re.compile(r"(?<![\w.])optional\s*\.\s*unwrap\s*\(")
 _UNWRAP_METHOD = re.compile(r"(?<=\.)\s*unwrapOpt\s*\(\s*\)")
@@ -28,7 +31,6 @@ _ERROR = re.compile(r"^ERROR: <input>:(\d+):(\d+): (.*)$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _MACRO_ARGUMENTS, _EXISTS_ARGUMENTS = (3, 4), 3
 _MAP = _UNWRAP_LOOPS.index("map") + 3
-_PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ def checkable(expression: str) -> Rewritten:
 def runnable(expression: str) -> Rewritten:
     """The expression with nothing in it that could not run."""
     blanked = code(expression)
-    return _rewritten(expression, chain(_maps(blanked, _RUN), _unwraps(blanked), _exists(blanked), _optionals(blanked)))
+    return _rewritten(
+        expression, chain(_maps(blanked, _RUN), _unwraps(blanked), _exists(blanked), _own(blanked), _optionals(blanked))
+    )
 
 
 def relocated(text: str, expression: str, rewritten: Rewritten) -> str:
@@ -104,10 +108,10 @@ def _rewritten(expression: str, edits: Iterable[_Edit]) -> Rewritten:
 
 def _maps(blanked: str, tail: str) -> Iterator[_Edit]:
     for found in _MACRO.finditer(blanked):
-        arguments = _arguments(blanked, found.end())
-        if arguments is None or len(arguments) not in _MACRO_ARGUMENTS:
+        spans = arguments(blanked, found.end())
+        if spans is None or len(spans) not in _MACRO_ARGUMENTS:
             continue
-        key, last = blanked[slice(*arguments[0])].strip(), arguments[-1]
+        key, last = blanked[slice(*spans[0])].strip(), spans[-1]
         if _NAME.fullmatch(key) is None:
             continue
         call = found.start()
@@ -121,17 +125,23 @@ def _maps(blanked: str, tail: str) -> Iterator[_Edit]:
 def _exists(blanked: str) -> Iterator[_Edit]:
     """``exists_one(k, v, x)``, which cel-cpp calls ``existsOne``."""
     for found in _EXISTS_ONE.finditer(blanked):
-        arguments = _arguments(blanked, found.end())
-        if arguments is not None and len(arguments) == _EXISTS_ARGUMENTS:
+        spans = arguments(blanked, found.end())
+        if spans is not None and len(spans) == _EXISTS_ARGUMENTS:
             yield _Edit(*found.span("name"), "existsOne", found.start(), opens=True)
+
+
+def _own(blanked: str) -> Iterator[_Edit]:
+    for found in _OWN.finditer(blanked):
+        group = "method" if found["method"] else "function"
+        yield _Edit(*found.span(group), OWN[found[group]], found.start(), opens=True)
 
 
 def _unwraps(blanked: str) -> Iterator[_Edit]:
     for found in _UNWRAP.finditer(blanked):
-        arguments = _arguments(blanked, found.end())
-        if arguments is not None and len(arguments) == 1:
+        spans = arguments(blanked, found.end())
+        if spans is not None and len(spans) == 1:
             yield _Edit(*found.span(), "(", found.start(), opens=True)
-            end = arguments[0][1] + 1
+            end = spans[0][1] + 1
             yield _Edit(end, end, f".{_UNWRAP_LOOPS}", found.start(), opens=False, mark=_MAP + 1)
     for found in _UNWRAP_METHOD.finditer(blanked):
         yield _Edit(*found.span(), _UNWRAP_LOOPS, found.start(), opens=True, mark=_MAP)
@@ -139,26 +149,7 @@ def _unwraps(blanked: str) -> Iterator[_Edit]:
 
 def _optionals(blanked: str) -> Iterator[_Edit]:
     for found in _OPTIONAL.finditer(blanked):
-        arguments = _arguments(blanked, found.end())
-        if arguments is not None:
-            end = arguments[-1][1] + 1
+        spans = arguments(blanked, found.end())
+        if spans is not None:
+            end = spans[-1][1] + 1
             yield _Edit(end, end, ".first()", found.start(), opens=False)
-
-
-def _arguments(blanked: str, start: int) -> list[tuple[int, int]] | None:
-    """The spans between the commas up to the parenthesis that closes; None where there is none."""
-    spans: list[tuple[int, int]] = []
-    open_ones, begin = ["("], start
-    for at in range(start, len(blanked)):
-        character = blanked[at]
-        if character in "([{":
-            open_ones.append(character)
-        elif character in _PAIRS:
-            if open_ones.pop() != _PAIRS[character]:
-                return None
-            if not open_ones:
-                return [*spans, (begin, at)]
-        elif character == "," and len(open_ones) == 1:
-            spans.append((begin, at))
-            begin = at + 1
-    return None

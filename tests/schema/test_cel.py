@@ -255,6 +255,15 @@ def test_bombs_are_refused_before_they_are_evaluated(rule, items):
     assert found(schema, {"a": ["b"] * 3}) in ([], [f'<nil>: Invalid value: "object": failed rule: {rule}'])
 
 
+def test_replacing_by_what_is_written_out_is_not_taken_for_growth():
+    """A chain that strips characters is common, and cannot make a text longer."""
+    chain = "self.a" + "".join(f".replace('{character}', '')" for character in "abcdefgh")
+    schema = fields([f"{chain}.replace('x', 'yy').size() == 2000"], a=STRING)
+    assert found(schema, {"a": "abx" * 1000}) == []
+    widening = "self.a" + ".replace('', 'bbbbbbbbb')" * 9
+    assert "cost budget" in found(fields([f"{widening}.contains('c')"], a=STRING), {"a": "x" * 100})[0]
+
+
 def test_growing_strings_are_bounded():
     rule = "cel.bind(a, self.a + self.a, " * 12 + "a.size() > 0" + ")" * 12
     doubling = rule.replace("self.a + self.a", "a + a").replace("a + a", "self.a + self.a", 1)

@@ -112,7 +112,7 @@ def test_what_cannot_be_answered_is_an_error(rule):
         ("self.?a.orValue([optional.none()]).lastIndexOf(1) == 0", "lastIndexOf"),
         ("[format.named('uuid')].min() == 1", "min"),
         ("[self.l].map(x, [x.first()])[0].max() == 1", "max"),
-        ("self.m.transformMap(k, v, optional.of(v)).size() == 1", "merged__"),
+        ("self.m.transformMap(k, v, optional.of(v)).size() == 1", "merged"),
     ],
 )
 def test_an_optional_value_never_reaches_a_function_that_would_end_the_process(rule, function):

@@ -7,7 +7,18 @@ def extension() -> Any:
     """One CEL extension with all of them; each module here defines the functions of one subject."""
     from cel_expr_python import cel
 
-    from kcpcache.schema.cel_library import lists, network, ordering, quantity, regex, semver, sets, text_formats
+    from kcpcache.schema.cel_library import (
+        lists,
+        network,
+        ordering,
+        quantity,
+        regex,
+        semver,
+        sets,
+        text_formats,
+        texts,
+        urls,
+    )
 
-    modules = (lists, network, ordering, quantity, regex, semver, sets, text_formats)
+    modules = (lists, network, ordering, quantity, regex, semver, sets, text_formats, texts, urls)
     return cel.CelExtension("kubernetes", [declaration for module in modules for declaration in module.functions(cel)])

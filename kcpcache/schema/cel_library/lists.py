@@ -6,6 +6,8 @@ from typing import Any
 from kcpcache.schema.cel_library.compare import ordered, returned, same
 from kcpcache.schema.cel_rewrite import MERGE
 
+_LEAST_INT, _MOST_INT, _MOST_UINT = -(2**63), 2**63 - 1, 2**64 - 1
+
 
 def functions(cel: Any) -> list[Any]:
     """The declarations, for ``CelExtension``."""
@@ -38,7 +40,13 @@ def _is_sorted(items: list[Any]) -> bool:
 def _sum(items: list[Any]) -> Any:
     if any(isinstance(item, bool | str) for item in items):
         raise ValueError("no such overload: sum")
-    return returned(sum(items[1:], items[0])) if items else 0
+    total = sum(items[1:], items[0]) if items else 0
+    # Unsigned numbers arrive as plain ones: only what neither can hold is certain to be too much.
+    if isinstance(total, int) and not _LEAST_INT <= total <= _MOST_UINT:
+        raise ValueError("integer overflow" if total < 0 else "unsigned integer overflow")
+    if isinstance(total, int) and total > _MOST_INT >= max(items):
+        raise ValueError("integer overflow")
+    return returned(total)
 
 
 def _min(items: list[Any]) -> Any:

@@ -1,14 +1,14 @@
-"""``ip``, ``cidr`` and ``url`` with their methods."""
+"""``ip`` and ``cidr`` with their methods."""
 
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from kcpcache.schema.cel_library.messages import cel_type, message
 
-_MAX_URL_LENGTH = 64 * 1024
 _MAX_IP_LENGTH = 64
+_BITS = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,23 +28,13 @@ def _address(text: str) -> _Address:
 
 def _interface(text: str) -> tuple[_Address, _Network]:
     address, slash, bits = text.partition("/")
-    if not slash or not bits.isdecimal() or len(text) > _MAX_IP_LENGTH:
+    if not slash or _BITS.fullmatch(bits) is None or len(text) > _MAX_IP_LENGTH:
         raise ValueError("network address parse error during conversion from string")
     found = _address(address)
     try:
         return found, ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError("network address parse error during conversion from string") from None
-
-
-def _url(text: str) -> SplitResult:
-    if len(text) > _MAX_URL_LENGTH or any(c <= " " or c == "\x7f" for c in text):
-        raise ValueError("URL parse error during conversion from string")
-    parts = urlsplit(text)
-    _ = parts.port
-    if not parts.scheme and not text.startswith("/"):
-        raise ValueError("URL parse error during conversion from string: invalid URI for request")
-    return parts
 
 
 def _succeeds(parse: Callable[[str], Any]) -> Callable[[str], bool]:
@@ -56,18 +46,6 @@ def _succeeds(parse: Callable[[str], Any]) -> Callable[[str], bool]:
         return True
 
     return succeeded
-
-
-def _host(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
-
-
-def _hostname(parts: SplitResult) -> str:
-    """As written, without port and without the brackets of IPv6."""
-    host = _host(parts)
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
 
 
 def _canonical(text: str) -> bool:
@@ -94,7 +72,7 @@ def functions(cel: Any) -> list[Any]:
     """The declarations, for ``CelExtension``."""
     kind = cel.Type
     # cel-cpp tells no two message types apart when it calls: what shares functions shares a type.
-    network, url = cel_type(cel, "Network"), cel_type(cel, "URL")
+    network = cel_type(cel, "Network")
     text = kind.STRING
     names: dict[str, list[Any]] = {}
 
@@ -113,7 +91,6 @@ def functions(cel: Any) -> list[Any]:
     declare("isGlobalUnicast", kind.BOOL, [network], lambda value: _is_global_unicast(_address(value.text)))
     declare("isLinkLocalUnicast", kind.BOOL, [network], lambda value: _address(value.text).is_link_local)
     declare("isLinkLocalMulticast", kind.BOOL, [network], lambda value: _link_local_multicast(_address(value.text)))
-    declare("string", text, [network], lambda value: value.text, member=False)
 
     # Networks
     declare("cidr", network, [text], lambda source: message("Network", _cidr_text(source)), member=False)
@@ -125,21 +102,6 @@ def functions(cel: Any) -> list[Any]:
     declare("containsIP", kind.BOOL, [network, network], lambda outer, inner: _contains_ip(outer, inner.text))
     declare("containsCIDR", kind.BOOL, [network, text], _contains_cidr)
     declare("containsCIDR", kind.BOOL, [network, network], lambda outer, inner: _contains_cidr(outer, inner.text))
-
-    # URLs
-    declare("url", url, [text], lambda source: message("URL", (_url(source), source)[1]), member=False)
-    declare("isURL", kind.BOOL, [text], _succeeds(_url), member=False)
-    declare("getScheme", text, [url], lambda value: _url(value.text).scheme)
-    declare("getHost", text, [url], lambda value: _host(_url(value.text)))
-    declare("getHostname", text, [url], lambda value: _hostname(_url(value.text)))
-    declare("getPort", text, [url], lambda value: str(_url(value.text).port or ""))
-    declare("getEscapedPath", text, [url], lambda value: _url(value.text).path)
-    declare(
-        "getQuery",
-        kind.Map(text, kind.List(text)),
-        [url],
-        lambda value: parse_qs(_url(value.text).query, keep_blank_values=True),
-    )
     return [cel.FunctionDecl(name, overloads) for name, overloads in names.items()]
 
 

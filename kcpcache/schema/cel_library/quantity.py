@@ -12,7 +12,7 @@ from kcpcache.schema.cel_library.messages import cel_type, message
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)", re.ASCII)
 _MAX_LENGTH = 64
-_MAX_EXPONENT = 18
+_MAX_EXPONENT = 400
 _DECIMAL = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _INT64 = range(-(2**63), 2**63)

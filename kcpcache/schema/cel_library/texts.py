@@ -1,0 +1,239 @@
+"""``format`` of strings, ``string`` and ``getMilliseconds``, where cel-cpp's own answer otherwise than cel-go's.
+
+cel-cpp's cannot be replaced under their names: ``cel_rewrite`` gives them others before a rule is compiled to run.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from kcpcache.meta.go_values import go_quoted
+from kcpcache.schema.cel_library.messages import cel_type
+from kcpcache.schema.cel_rewrite import OWN
+
+_CLAUSE = re.compile(r"%(?:(?P<percent>%)|(?:\.(?P<precision>[0-9]+))?(?P<clause>[sdfebxXo]))")
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})
+_LEAST, _MOST = -4, 6
+"""Powers of ten from and below which numbers are shown without an exponent."""
+_MAX_PRECISION = 1_000
+
+
+def functions(cel: Any) -> list[Any]:
+    """The declarations, for ``CelExtension``."""
+    kind = cel.Type
+    text, network = kind.STRING, cel_type(cel, "Network")
+    plain = (kind.BOOL, kind.INT, kind.UINT, kind.DOUBLE, text, kind.TIMESTAMP, kind.DURATION)
+    strings = [
+        *((of, shown) for of in plain),
+        (kind.BYTES, lambda value: bytes(value).decode()),
+        (network, lambda value: value.text),
+    ]
+    return [
+        cel.FunctionDecl(
+            OWN["format"],
+            [cel.Overload("kubernetes_format", text, [text, kind.List(kind.DYN)], True, impl=formatted)],
+        ),
+        cel.FunctionDecl(
+            OWN["string"],
+            [
+                cel.Overload(f"kubernetes_string_{place}", text, [of], False, impl=impl)
+                for place, (of, impl) in enumerate(strings)
+            ],
+        ),
+        cel.FunctionDecl(
+            OWN["getMilliseconds"],
+            [
+                cel.Overload("kubernetes_duration_milliseconds", kind.INT, [kind.DURATION], True, impl=_milliseconds),
+                cel.Overload("kubernetes_timestamp_milliseconds", kind.INT, [kind.TIMESTAMP], True, impl=_of_second),
+                cel.Overload(
+                    "kubernetes_zoned_milliseconds",
+                    kind.INT,
+                    [kind.TIMESTAMP, text],
+                    True,
+                    impl=lambda at, _zone: _of_second(at),
+                ),
+            ],
+        ),
+    ]
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration / timedelta(milliseconds=1))
+
+
+def _of_second(at: datetime) -> int:
+    return at.microsecond // 1000
+
+
+def shown(value: Any) -> str:
+    """A value of a scalar type as ``string`` shows it. Raises ValueError for bytes that are no text."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float():
+            return _double(value)
+        case bytes() | bytearray():
+            return bytes(value).decode()
+        case timedelta():
+            seconds = Decimal(str(value / timedelta(seconds=1)))
+            return f"{seconds.normalize():f}s"
+        case datetime():
+            at = value.astimezone(UTC)
+            fraction = f".{at.microsecond:06}".rstrip("0").rstrip(".")
+            return f"{at.year:04}-{at:%m-%dT%H:%M:%S}{fraction}Z"
+    return str(value)
+
+
+def _double(value: float) -> str:
+    """With as few digits as tell it from others; large and small ones with an exponent of two digits or more."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if value == 0:
+        return "-0" if sign else "0"
+    power = len(digits) - 1 + int(exponent)
+    if _LEAST <= power < _MOST:
+        return f"{Decimal(repr(value)).normalize():f}"
+    mantissa = "".join(map(str, digits))
+    head = f"{mantissa[0]}.{mantissa[1:]}" if len(mantissa) > 1 else mantissa
+    return f"{'-' if sign else ''}{head}e{'-' if power < 0 else '+'}{abs(power):02}"
+
+
+def _literal(value: Any) -> str:
+    """Within lists and maps: as CEL would write it."""
+    match value:
+        case str():
+            return go_quoted(value)
+        case bytes() | bytearray():
+            return f"b{go_quoted(shown(value))}"
+        case float():
+            return f"{value:f}" if math.isfinite(value) else go_quoted(shown(value))
+        case timedelta():
+            return f'duration("{shown(value)}")'
+        case datetime():
+            return f'timestamp("{shown(value)}")'
+    return _any(value)
+
+
+def _any(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        pairs = sorted((_literal(key), _literal(item)) for key, item in value.items())
+        return f"{{{', '.join(f'{key}:{item}' for key, item in pairs)}}}"
+    return _type(value) if hasattr(value, "is_assignable_from") else shown(value)
+
+
+def _type(value: Any) -> str:
+    return str(value.name()).lower()
+
+
+def _name(value: Any) -> str:
+    for types, name in (
+        (bool, "bool"),
+        (int, "int"),
+        (float, "double"),
+        (str, "string"),
+        ((bytes, bytearray), "bytes"),
+        (list, "list"),
+        (dict, "map"),
+        (timedelta, "google.protobuf.Duration"),
+        (datetime, "google.protobuf.Timestamp"),
+        (type(None), "null_type"),
+    ):
+        if isinstance(value, types):
+            return name
+    return "object"
+
+
+def _number(value: Any, why: str) -> float:
+    if isinstance(value, float):
+        return value
+    if isinstance(value, str) and value in _SPECIAL:
+        return float(value)
+    raise ValueError(f"{why} clause can only be used on doubles, was given {_name(value)}")
+
+
+def _infinite(value: float) -> str:
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+
+
+def _fixed(value: Any, precision: int) -> str:
+    number = _number(value, "fixed-point")
+    return f"{number:,.{precision}f}" if math.isfinite(number) else _infinite(number)
+
+
+def _scientific(value: Any, _precision: int) -> str:
+    """Always with six digits, as Kubernetes' version of cel-go does it."""
+    number = _number(value, "scientific")
+    if not math.isfinite(number):
+        return _infinite(number)
+    mantissa, _, exponent = f"{number:.6e}".partition("e")
+    return f"{mantissa}\u00d710{exponent.lstrip('+').translate(_SUPERSCRIPTS)}"
+
+
+def _whole(why: str, form: str) -> Callable[[Any, int], str]:
+    def clause(value: Any, _precision: int) -> str:
+        if isinstance(value, bool) and form == "b":
+            return str(int(value))
+        if isinstance(value, int) and not isinstance(value, bool):
+            return format(value, form)
+        raise ValueError(f"{why}, was given {_name(value)}")
+
+    return clause
+
+
+def _hexadecimal(form: str) -> Callable[[Any, int], str]:
+    number = _whole("only integers, byte buffers, and strings can be formatted as hex", form)
+
+    def clause(value: Any, precision: int) -> str:
+        if isinstance(value, str | bytes | bytearray):
+            digits = (value.encode() if isinstance(value, str) else bytes(value)).hex()
+            return digits.upper() if form == "X" else digits
+        return number(value, precision)
+
+    return clause
+
+
+_CLAUSES: dict[str, Callable[[Any, int], str]] = {
+    "s": lambda value, _: _any(value),
+    "d": _whole("decimal clause can only be used on integers", "d"),
+    "f": _fixed,
+    "e": _scientific,
+    "b": _whole("only integers and bools can be formatted as binary", "b"),
+    "o": _whole("octal clause can only be used on integers", "o"),
+    "x": _hexadecimal("x"),
+    "X": _hexadecimal("X"),
+}
+
+
+def formatted(text: str, values: list[Any]) -> str:
+    """The text with its clauses filled in. Raises ValueError for clauses and values that do not fit."""
+    pieces: list[str] = []
+    at, used = 0, 0
+    while (place := text.find("%", at)) >= 0:
+        pieces.append(text[at:place])
+        found = _CLAUSE.match(text, place)
+        if found is None:
+            raise ValueError(f"could not parse formatting clause: unrecognized formatting clause {text[place:][:8]!r}")
+        at = found.end()
+        if found["percent"]:
+            pieces.append("%")
+            continue
+        if used >= len(values):
+            raise ValueError(f"index {used} out of range")
+        precision = min(int(found["precision"] or 6), _MAX_PRECISION)
+        try:
+            pieces.append(_CLAUSES[found["clause"]](values[used], precision))
+        except ValueError as error:
+            raise ValueError(f"error during formatting: {error}") from None
+        used += 1
+    if used < len(values):
+        raise ValueError(f"too many arguments supplied to string.format (expected {used}, got {len(values)})")
+    return "".join([*pieces, text[at:]])
