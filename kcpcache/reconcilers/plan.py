@@ -73,11 +73,15 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class PutCopy:
-    """Write a copy whose stored form is known already, over the one at ``revision`` (0: where there is none)."""
+    """Write a copy whose stored form is known already, over the one at ``revision`` (0: where there is none).
+
+    ``settled`` is whatever the caches call that it needs no look at any schema (None: it does).
+    """
 
     target: CacheTarget
     value: bytes
     revision: int
+    settled: object = None
 
 
 Change: TypeAlias = Create | Update | UpdateStatus | Delete | PutCopy

@@ -15,6 +15,7 @@ from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.serving import Serving
+from kcpcache.registry.settling import Token
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
 from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
@@ -148,15 +149,18 @@ class Applier:
         resource, store = target.resource, self._caches.store
         prefix = _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
         key = object_key(prefix, target.cluster, target.name, namespace=_namespace(change))
+        value, expected = (b"", 0) if isinstance(change, Delete) else _stored_form(change)
+        settled = self._caches.of(prefix).settled
+        if isinstance(change, PutCopy) and isinstance(change.settled, Token):
+            settled[id(value)] = change.settled
         try:
             if isinstance(change, Delete):
                 revision = await store.delete(key, expected=Revision(int(change.resource_version)))
+            elif expected:
+                revision = await store.update(key, value, expected=Revision(expected))
             else:
-                value, expected = _stored_form(change)
-                if expected:
-                    revision = await store.update(key, value, expected=Revision(expected))
-                else:
-                    revision = await store.create(key, value)
+                revision = await store.create(key, value)
+            await self._caches.reached(revision)
         except KeyExistsError:
             raise already_exists(resource.group, resource.resource, target.name) from None
         except RevisionConflictError as error:
@@ -165,7 +169,8 @@ class Applier:
             raise conflict(resource.group, resource.resource, target.name) from None
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the cache store did not take the write: {error}") from None
-        await self._caches.reached(revision)
+        finally:
+            settled.pop(id(value), None)
 
 
 def _namespace(change: Change) -> str:

@@ -84,6 +84,7 @@ class ClaimedProjectionView(ReadOnlyView):
         fresh = asked in {"", "0"}
         initial = fresh if options.send_initial_events is None else options.send_initial_events
         await self.copies.wait(asked)
+        await self.copies.settle(self.copies.cache.entries(self.copies.scope))
         watch = ClaimedProjectionWatch(self, match, replaying=not initial and not fresh)
         if initial:
             watch.begin(bookmark=options.send_initial_events is True)

@@ -83,6 +83,7 @@ class ReplicationView(ReadOnlyView):
         fresh = options.resource_version in {"", "0"}
         await self._copies.wait(options.resource_version)
         if initial or fresh:
+            await self._copies.settle(self._copies.cache.entries(self._source.provider))
             watch = ReplicationWatch(self, match)
             if initial or (initial is None and fresh):
                 watch.begin(bookmark=initial is True)

@@ -18,6 +18,7 @@ from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry, is_copy_of, original_revision, stored_copy_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
+from kcpcache.registry.settling import Token
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.replication_measures import Operation, Owner, ReplicationMeasures
@@ -233,7 +234,7 @@ class Replication:
         group, version, resource = target.resource
         copies = self._env.lookup.caches.of(_prefix(target.shard, group, version, resource, target.identity_hash))
         copy = copies.get(target.cluster, target.name)
-        plan = plan_by_bytes(target, original, copy, found.source) if found and original else None
+        plan = self._plan_by_bytes(found, target, original, copy) if found and original else None
         if plan is None:
             state = replication.State(
                 target=target,
@@ -249,6 +250,22 @@ class Replication:
         if found is not None and owner is not None and not plan.changes and target.name in found.pending:
             self._passed(owner, found, target)
         return plan
+
+    @staticmethod
+    def _plan_by_bytes(found: Replicated, target: CacheTarget, original: Entry, copy: Entry | None) -> Plan | None:
+        """The original is what the workspace shows. A copy that was made of it as it is stored stays, too.
+
+        Else a schema that gains a default would have every copy written anew, which kcp does not do either: consumers
+        see it all the same, by their own schema, and the copy gets it with the original's next write.
+        """
+        plan = plan_by_bytes(target, original, copy, found.source)
+        if plan is NOTHING or found.reader is None or copy is None:
+            return plan
+        stored = found.reader.cache.get(target.cluster, target.name)
+        if stored is None or stored is original:
+            return plan
+        as_stored = plan_by_bytes(target, stored.as_version(found.reader.api_version), copy, found.source)
+        return NOTHING if as_stored is NOTHING else plan
 
     @staticmethod
     def _original(found: Replicated | None, target: CacheTarget) -> Entry | None:
@@ -292,7 +309,8 @@ def plan_by_bytes(target: CacheTarget, original: Entry, copy: Entry | None, sour
         return None  # somebody else has written it: the two may mean the same
     else:
         revision = copy.revision
-    return Plan((PutCopy(target, stored_copy_of(original, target.shard), revision),))
+    settled = original.memo if type(original.memo) is Token else None
+    return Plan((PutCopy(target, stored_copy_of(original, target.shard), revision, settled),))
 
 
 def _copies_prefix(prefix: str) -> tuple[str, GroupVersionResource, str] | None:
