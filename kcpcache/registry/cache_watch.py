@@ -105,6 +105,15 @@ class CacheWatch:
                 self._ready, self._sent = None, self._ready_until
             if ready:
                 return ready
+        events = await self._drained(timeout_seconds)
+        if self._reader.settles:
+            await self._settle(events)
+        if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
+            return self._batch(events)
+        return list(self._all_seen(events))
+
+    async def _drained(self, timeout_seconds: float | None) -> Events:
+        """What has come; raises what ``next`` raises once nothing comes any more."""
         events = await self._subscription.drain(timeout_seconds)
         if not self._subscription.closed:
             self._sent = self._reader.caches.revision
@@ -114,11 +123,7 @@ class CacheWatch:
             raise ExpiredError("the watch fell behind and was ended: list and watch anew")
         else:
             raise StopAsyncIteration
-        if self._reader.settles:
-            await self._settle(events)
-        if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
-            return self._batch(events)
-        return list(self._all_seen(events))
+        return events
 
     async def _shown(self, ready: list[WatchEvent | Bookmark]) -> list[WatchEvent | Bookmark]:
         """Events with entries as they are in the cache, as this watch sees them."""

@@ -28,6 +28,7 @@ from kcpcache.meta.objects import nested
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
+from kcpcache.registry.converted_match import ConvertedMatch, ConvertedMatchWatch
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -81,6 +82,8 @@ class Reader:
         self.token = UNSETTLED if self._showing is None else self._showing.token
         """That of entries that are shown as they are; no entry's where nothing is settled."""
         self.settles = self._showing is not None
+        self.asks = definition.conversion is not None and type(self) is Reader
+        """Whether objects are converted before they are selected by fields, since a webhook converts them."""
         self.shares = type(self) is Reader
         """Whether another reader of the same scope, seen in the same cluster, shows the same."""
 
@@ -183,13 +186,26 @@ class Reader:
         labels, fields = options.label_selector, options.field_selector
         if not labels and not fields:
             return None
-        known = {"metadata.name", "metadata.namespace", *self.definition.selectable_in(self.version)}
+        known = {"metadata.name", "metadata.namespace", *self._selectable()}
         for requirement in fields.requirements:
             if requirement.path not in known:
                 raise self._unknown_field(requirement.path)
         if not fields:
             return lambda entry: labels.matches(entry.labels)
+        if self.asks and not fields.metadata_only:
+            return ConvertedMatch(self, labels, fields)
         return lambda entry: labels.matches(entry.labels) and fields.matches(self._fields(entry, fields.metadata_only))
+
+    def _selectable(self) -> Mapping[str, str]:
+        return self.version.selectable_fields if self.asks else self.definition.selectable_in(self.version)
+
+    def converted(self, entry: Entry) -> Entry:
+        """An entry that a webhook has converted to this reader's version; ``adapt`` leaves it as it is."""
+        return entry if self._showing is None else self._showing.converted(entry)
+
+    def fields_of(self, entry: Entry) -> Mapping[str, str]:
+        """What field selectors look at, by their names."""
+        return self._fields(entry, metadata_only=False)
 
     def _unknown_field(self, path: str) -> BadRequestError:
         """In kube's two ways: of types that have fields of their own to select by (or could have), and of others."""
@@ -246,6 +262,8 @@ class Reader:
     @staticmethod
     async def _page(entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
         """What matches, ``limit`` at the most, and the index of the first entry that was not looked at."""
+        if isinstance(match, ConvertedMatch):
+            return await match.page(entries, limit)
         if match is None:
             return (entries[:limit], limit) if 0 < limit < len(entries) else (entries, len(entries))
         found: list[Entry] = []
@@ -376,7 +394,11 @@ class Reader:
         if initial is None:
             initial = resource_version in {"", "0"}
         await self.wait(resource_version)
-        watch = CacheWatch(self, match, options.namespace)
+        watch = (
+            ConvertedMatchWatch(self, match, options.namespace)
+            if isinstance(match, ConvertedMatch)
+            else CacheWatch(self, match, options.namespace)
+        )
         if initial:
             watch.begin_with(self._entries(options.namespace, ""), bookmark=options.send_initial_events is True)
         elif resource_version not in {"", "0"}:

@@ -130,7 +130,7 @@ class ResourceDefinition:
     """A resource with all its versions. Immutable, and shared by all workspaces that serve the same.
 
     ``identity_hash`` is part of the storage key of bound resources. ``convert`` None: versions differ in
-    ``apiVersion`` only. With a ``conversion`` caches and readers show the stored form, and views convert.
+    ``apiVersion`` only. With a ``conversion`` caches and readers show the stored form, settled, and views convert.
     """
 
     group: str
@@ -186,7 +186,10 @@ class ResourceDefinition:
         return self._served.get(name)
 
     def selectable_in(self, version: ServedVersion) -> Mapping[str, str]:
-        """The version's own fields to select by; none where a webhook converts to it: what is stored is looked at."""
+        """The version's own fields to select by, where objects are not converted before (see ``Reader.asks``).
+
+        There are none where a webhook converts to it: what is stored would be looked at.
+        """
         converted = self.conversion is not None and version.name != self.storage_version
         return {} if converted else version.selectable_fields
 

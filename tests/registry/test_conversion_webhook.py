@@ -18,9 +18,12 @@ GROUP = "stable.example.com"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def crd(conversion, stored="v1"):
+def crd(conversion, stored="v1", more=None):
+    """``more``: further properties of the spec in v1."""
+
     def version(name, **properties):
         spec = {"type": "object", "properties": {key: {"type": kind} for key, kind in properties.items()}}
+        spec["properties"] |= (more or {}) if name == "v1" else {}
         schema = {"type": "object", "properties": {"spec": spec, "status": {"type": "object"}}}
         return {
             "name": name,
@@ -79,16 +82,30 @@ class World:
             "strategy": "Webhook",
             "webhook": {"clientConfig": server.client_config(), "conversionReviewVersions": ["v1"]},
         }
-        self.stored = "v1"
+        self.stored, self.more = "v1", None
 
     def view(self, version):
-        made = crd(self.conversion, self.stored)
+        made = crd(self.conversion, self.stored, self.more)
         definition = definition_of_crd(made, conversion=conversion_of(made["spec"], self.client))
         return StoredView(self.caches, definition, definition.version(version), "alpha", lambda: NOW)
 
     async def create(self, version, name="a", **spec):
         obj = {"metadata": {"name": name}, "spec": spec}
         return (await self.view(version).create("n", obj, WriteOptions(), NO_ADMISSION)).item.object()
+
+    async def change(self, version, name, **spec):
+        def changed(live):
+            live["spec"] = spec
+            return live
+
+        await self.view(version).update("n", name, changed, WriteOptions(), NO_ADMISSION)
+
+    async def pending(self, watch):
+        """What a watch has to say now, until it has nothing more."""
+        found = []
+        while events := await watch.next(0):
+            found += events
+        return found
 
     async def get(self, version, name="a"):
         return (await self.view(version).get("n", name)).object()
@@ -151,24 +168,114 @@ class TestReading:
         none = await world.view("v2").list(ListOptions(label_selector=parse_label_selector("a=b")))
         assert len(none) == 0
 
-    async def test_fields_are_selected_by_in_the_stored_version_and_refused_in_others(self, world):
-        """What is stored is what would be judged by the fields of another version: ``!=`` would match everything."""
+    async def test_fields_are_selected_by_in_every_version(self, world):
+        """Objects are converted first, and then judged by the fields of the version that is asked for."""
         await world.create("v1", "a", hostPort="h:1")
         await world.create("v1", "b", hostPort="h:2")
         found = await world.view("v1").list(ListOptions(field_selector=parse_field_selector("spec.hostPort=h:2")))
         assert [item.entry.name for item in found.items()] == ["b"]
-        for text in ("spec.host=h", "spec.host!=h"):
-            options = ListOptions(field_selector=parse_field_selector(text))
-            view = world.view("v2")
-            for attempt in (
-                view.list(options),
-                view.watch(options),
-                view.delete_collection(options, DeleteOptions(), NO_ADMISSION),
-            ):
-                with pytest.raises(BadRequestError, match=r"^field label not supported: spec\.host$"):
-                    await attempt
+        assert world.server.reviews == []
+        for text, names in (("spec.port=2", ["b"]), ("spec.host=h", ["a", "b"]), ("spec.port!=2", ["a"])):
+            found = await world.view("v2").list(ListOptions(field_selector=parse_field_selector(text)))
+            assert [item.object()["metadata"]["name"] for item in found.items()] == names
+            assert {item.object()["apiVersion"] for item in found.items()} == {f"{GROUP}/v2"}
+        for text in ("spec.hostPort=h:1", "spec.odd=1"):
+            with pytest.raises(BadRequestError, match=f"^field label not supported: {text.split('=')[0]}$"):
+                await world.view("v2").list(ListOptions(field_selector=parse_field_selector(text)))
         named = await world.view("v2").list(ListOptions(field_selector=parse_field_selector("metadata.name=b")))
         assert [item.object()["spec"]["port"] for item in named.items()] == ["2"]
+
+    async def test_only_objects_with_the_right_labels_are_asked_about(self, world):
+        await world.create("v1", "a", hostPort="h:1")
+        options = ListOptions(
+            field_selector=parse_field_selector("spec.host=h"), label_selector=parse_label_selector("a=b")
+        )
+        assert len(await world.view("v2").list(options)) == 0
+        assert world.server.reviews == []
+
+    async def test_pages_of_a_selection_are_full_and_go_on_where_they_ended(self, world, monkeypatch):
+        monkeypatch.setattr("kcpcache.registry.converted_match._CHUNK", 2)
+        for index in range(7):
+            await world.create("v1", f"n{index}", hostPort=f"h{index % 2}:1")
+        selector, token, pages = parse_field_selector("spec.host=h0"), "", []
+        while True:
+            page = await world.view("v2").list(ListOptions(field_selector=selector, limit=2, continue_token=token))
+            pages.append([item.entry.name for item in page.items()])
+            token = page.continue_token
+            if not token:
+                break
+            await world.create("v1", f"m{len(pages)}", hostPort="h0:1")  # what comes later is on no page
+        assert pages == [["n0", "n2"], ["n4", "n6"]]
+
+    async def test_a_collection_is_deleted_by_the_fields_of_its_version(self, world):
+        for index in range(2):
+            await world.create("v1", f"n{index}", hostPort=f"h{index}:1")
+        options = ListOptions(field_selector=parse_field_selector("spec.host=h0"))
+        gone = await world.view("v2").delete_collection(options, DeleteOptions(), NO_ADMISSION)
+        assert [item.object()["spec"]["host"] for item in gone.items()] == ["h0"]
+        left = await world.view("v2").list(ListOptions())
+        assert [item.entry.name for item in left.items()] == ["n1"]
+
+    async def test_watchers_see_what_begins_and_what_stops_to_match(self, world):
+        await world.create("v1", "a", hostPort="h:1")
+        await world.create("v1", "b", hostPort="other:1")
+        start = str(world.caches.revision)
+        selector = parse_field_selector("spec.host=h")
+        watch = await world.view("v2").watch(ListOptions(field_selector=selector, send_initial_events=True))
+        (added, mark) = await watch.next()
+        assert (added.type, added.item.object()["spec"]) == ("ADDED", {"host": "h", "port": "1"})
+        assert mark.initial
+        for name, host_port in (("b", "h:2"), ("b", "h:3"), ("a", "other:1"), ("a", "other:2")):
+            await world.change("v1", name, hostPort=host_port)
+        await world.view("v1").delete("n", "b", DeleteOptions(), NO_ADMISSION)
+        told = [
+            (event.type, event.item.object()["metadata"]["name"], event.item.object()["spec"]["port"])
+            for event in await world.pending(watch)
+        ]
+        expected = [("ADDED", "b", "2"), ("MODIFIED", "b", "3"), ("DELETED", "a", "1"), ("DELETED", "b", "3")]
+        assert told == expected
+        again = await world.view("v2").watch(ListOptions(field_selector=selector, resource_version=start))
+        assert [(event.type, event.item.entry.name) for event in await world.pending(again)] == [
+            (kind, name) for kind, name, _ in expected
+        ]
+
+    async def test_a_watch_with_a_selector_has_a_bookmark_only_once_its_beginning_is_out(self, world):
+        await world.create("v1", "a", hostPort="h:1")
+        options = ListOptions(field_selector=parse_field_selector("spec.host=h"))
+        watch = await world.view("v2").watch(options)
+        assert watch.bookmark().revision == 0
+        await world.pending(watch)
+        assert watch.bookmark().revision == world.caches.revision
+
+    async def test_what_is_stored_in_a_former_version_is_selected_by_the_fields_of_the_stored_one(self, world):
+        await world.create("v1", "a", hostPort="old:1")
+        world.stored = "v2"
+        found = await world.view("v2").list(ListOptions(field_selector=parse_field_selector("spec.host=old")))
+        assert [item.object()["spec"] for item in found.items()] == [{"host": "old", "port": "1"}]
+        found = await world.view("v1").list(ListOptions(field_selector=parse_field_selector("spec.hostPort=old:1")))
+        assert [item.object()["spec"] for item in found.items()] == [{"hostPort": "old:1"}]
+
+    async def test_the_webhook_is_asked_about_settled_objects_and_its_answer_is_pruned(self, world):
+        await world.create("v1", "a", hostPort="h:1")
+        await world.create("v1", "b", hostPort="h:2")
+        more = {"zone": {"type": "string", "default": "eu"}}
+        asked = []
+
+        def adding(review):
+            asked.extend(copy(review["request"]["objects"]))
+            found = convert(review)
+            for obj in found["response"]["convertedObjects"]:
+                obj["spec"]["odd"] = 1
+            return found
+
+        world.server.answer = adding
+        world.more = more
+        assert (await world.get("v2"))["spec"] == {"host": "h", "port": "1"}
+        assert [obj["spec"] for obj in asked] == [{"hostPort": "h:1", "zone": "eu"}]
+        assert (await world.get("v1"))["spec"] == {"hostPort": "h:1", "zone": "eu"}
+        listing = await world.view("v2").list(ListOptions())
+        assert [item.object()["spec"]["port"] for item in listing.items()] == ["1", "2"]
+        assert [obj["spec"]["zone"] for obj in asked] == ["eu"] * 3
 
     async def test_watchers_see_their_version_only(self, world):
         await world.create("v1", "before", hostPort="old:1")
