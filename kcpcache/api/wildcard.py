@@ -4,14 +4,19 @@ Over all workspaces, what is built in is one resource. Anything else is as many 
 name, so that the identity must say which, unless metadata is all that is asked for (behaviour §2).
 """
 
+from functools import partial
+from typing import Final
+from weakref import WeakKeyDictionary
+
 from kcpcache.api.paths import WILDCARD, RequestInfo
 from kcpcache.api.services import find_in
 from kcpcache.meta.names import GroupResource
+from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.catalog import ProjectedResource, Resource, StoredResource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import CRDS, Serving
-from kcpcache.registry.view import View
+from kcpcache.registry.view import View, Watch
 from kcpcache.registry.virtual_sources import API_EXPORTS, resolve
 from kcpcache.registry.wildcard import AnyIdentity, AnyIdentityView, ResourceCaches
 from kcpcache.virtual.api_export_consumers import Consumers
@@ -19,6 +24,8 @@ from kcpcache.virtual.api_export_resources import ExportsByIdentity, exported_en
 from kcpcache.virtual.continuity import ContinuousView
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
+
+_SCHEMAS: Final = GroupResource("apis.kcp.io", "apiresourceschemas")
 
 
 class Wildcard:
@@ -38,6 +45,9 @@ class Wildcard:
         self._consumers, self._identities = consumers, identities
         self._crds = lookup.caches.of(CRDS)
         self._caches = ResourceCaches(lookup.caches)
+        self._watches: WeakKeyDictionary[Watch, Resource] = WeakKeyDictionary()
+        for key in (API_EXPORTS.group_resource, _SCHEMAS):
+            lookup.cache(key).listeners.append(self._end_watches)
 
     def find(self, cluster: str, info: RequestInfo, metadata_only: bool) -> tuple[Resource, ServedVersion] | None:
         """The resource that a request means, in its version; None where there is none."""
@@ -59,8 +69,10 @@ class Wildcard:
         """The view of what ``find`` has found."""
         if isinstance(resource, AnyIdentity):
             return AnyIdentityView(self._caches, resource.definition, version)
-        if cluster != WILDCARD or not isinstance(resource, ProjectedResource):
+        if cluster != WILDCARD:
             return self._views.view(cluster, resource, version)
+        if not isinstance(resource, ProjectedResource):
+            return self._views.view(cluster, resource, version, guard=partial(self._guard, resource))
         definition = resource.definition
         everywhere = ReplicationView(
             self._lookup.caches,
@@ -71,6 +83,19 @@ class Wildcard:
             wanted=lambda consumer: consumer.export_identity_hash == definition.identity_hash,
         )
         return ContinuousView(everywhere, self._views.sources.of_export(resource.bound, definition.group_resource))
+
+    def _guard(self, resource: Resource, watch: Watch) -> None:
+        """Have the watch end when the APIExport moves on to a schema by which objects are shown in another way."""
+        if resource.definition.identity_hash:
+            self._watches[watch] = resource
+
+    def _end_watches(self, _event: CacheEvent) -> None:
+        for watch, resource in tuple(self._watches.items()):
+            definition = resource.definition
+            now = self._identities.resource(self._serving, definition.identity_hash, definition.group_resource)
+            if now is not None and not now.definition.shows_like(definition):
+                watch.close()
+                self._watches.pop(watch, None)
 
     def _identified(self, key: GroupResource, identity_hash: str) -> Resource | None:
         """By the APIExport with that identity; where it is gone, by any workspace that is still bound."""

@@ -8,7 +8,7 @@ from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.resource import ServedVersion
 from kcpcache.registry.serving import Serving
-from kcpcache.registry.stored_view import StoredView
+from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import View
 from kcpcache.registry.virtual_sources import Resolved, broken, other_reference
 from kcpcache.virtual.continuity import ContinuousView, Sources
@@ -36,9 +36,12 @@ class Views:
         self._endpoints, self._references = endpoints, References(lookup, serving, clock)
         self.sources, self._resolved = Sources(lookup), Resolved(lookup)
 
-    def view(self, cluster: str, resource: Resource, version: ServedVersion) -> View:
-        """The view of ``resource`` in a workspace; its watches end when it is no longer served there."""
-        definition, guard = resource.definition, self._serving.guard(cluster, resource)
+    def view(self, cluster: str, resource: Resource, version: ServedVersion, *, guard: Guard | None = None) -> View:
+        """The view of ``resource`` in a workspace; its watches end when it is no longer served there.
+
+        ``guard``: whoever ends them elsewhere.
+        """
+        definition, guard = resource.definition, guard or self._serving.guard(cluster, resource)
         if not isinstance(resource, ProjectedResource):
             return StoredView(self._lookup.caches, definition, version, cluster, self._clock, guard=guard)
         bound, key = resource.bound, definition.group_resource

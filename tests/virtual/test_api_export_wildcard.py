@@ -2,8 +2,8 @@
 
 import asyncio
 
-from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, place
-from shard_world import CRDS, EXPORTS, FLAVORS, crd_spec
+from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, orders_schema, place
+from shard_world import CRDS, EXPORTS, FLAVORS, SCHEMAS, crd_spec
 
 from kcpcache.meta.objects import Object
 
@@ -140,3 +140,32 @@ async def test_a_watch_of_metadata_hears_of_identities_that_come_later(world: Ex
     assert [len(found) for found in lines] == [2, 1]
     assert '"name":"b"' in lines[0][1]
     assert '"kind":"PartialObjectMetadata"' in lines[1][0]
+
+
+async def test_a_schema_that_an_export_moves_on_to_is_seen_over_all_workspaces_and_ends_watches(
+    world: ExportWorld,
+) -> None:
+    await world.begin()
+    one = await world.consumer("one")
+    await world.order(one, "a")
+    everywhere = [f"/clusters/*/{ORDERS_PATH}:{world.identity}", world.url()]
+    watches = [world.http.watch(path, seconds=3600) for path in everywhere]
+    await asyncio.sleep(1)
+    later = orders_schema("v1")
+    later["versions"][0]["schema"]["properties"]["spec"]["properties"] = {"size": {"type": "string", "default": "m"}}
+    await world.shard.create(world.provider, SCHEMAS, "v2.orders.shop.example.com", spec=later)
+    await asyncio.sleep(1)
+    assert not any(watch.done() for watch in watches)
+    await world.shard.change(
+        world.provider,
+        EXPORTS,
+        EXPORT,
+        lambda obj: obj["spec"]["resources"][0].update(schema="v2.orders.shop.example.com"),
+    )
+    await world.shard.settled()
+    for path, watch in zip(everywhere, watches, strict=True):
+        (event,) = await asyncio.wait_for(watch, 1)
+        assert event["object"]["spec"] == {"item": "tea"}
+        assert [item["spec"] for item in (await world.http.get(path))["items"]] == [{"size": "m"}]
+        (event,) = await world.http.watch(path, seconds=1)
+        assert event["object"]["spec"] == {"size": "m"}
