@@ -277,6 +277,14 @@ class TestReading:
         assert [item.object()["spec"]["port"] for item in listing.items()] == ["1", "2"]
         assert [obj["spec"]["zone"] for obj in asked] == ["eu"] * 3
 
+    async def test_objects_are_settled_before_they_are_converted_to_be_selected(self, world):
+        await world.create("v1", "a", hostPort="h:1")
+        world.more = {"zone": {"type": "string", "default": "eu"}}
+        await world.view("v2").list(ListOptions(field_selector=parse_field_selector("spec.host=h")))
+        assert [obj["spec"]["zone"] for review in world.server.reviews for obj in review["request"]["objects"]] == [
+            "eu"
+        ]
+
     async def test_watchers_see_their_version_only(self, world):
         await world.create("v1", "before", hostPort="old:1")
         watch = await world.view("v2").watch(ListOptions(send_initial_events=True))

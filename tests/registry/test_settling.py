@@ -13,6 +13,8 @@ from kcpcache.meta.selectors import parse_field_selector
 from kcpcache.registry import pauses, reading
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.entry import Entry, encode
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import ListOptions, WatchEvent, WriteOptions
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
@@ -180,6 +182,9 @@ class TestVersions:
         assert specs(await view.list(ListOptions())) == {"a": shown}
         again = (await view.get("", "a")).object()
         assert again == found
+        reader = Reader(world.caches, world.cache(two), two, two.version("v2"), scope=CLUSTER)
+        once = reader.adapt(world.cache(two).get(CLUSTER, "a"))
+        assert reader.adapt(once) is once
 
     async def test_what_is_written_in_another_version_is_stored_as_the_stored_ones_schema_lets_it(self, world):
         two = defined(v1={"size": INTEGER, "shape": ROUND}, v2={"size": INTEGER, "only": STRING | {"default": "y"}})
@@ -210,7 +215,8 @@ class TestWhatItCosts:
     async def test_what_was_written_under_the_schema_is_never_looked_at_again(self, world, decoded):
         watch = await world.watch(LATER)
         for name in ("a", "b"):
-            await world.create(thing(name, size=1), LATER)
+            await world.view(LATER).create("", thing(name, size=1), WriteOptions(), FREE)
+        assert decoded == []
         await world.patch("a", lambda live: live["spec"].update(size=2), LATER)
         decoded.clear()
         view = world.view(LATER)
@@ -238,6 +244,17 @@ class TestWhatItCosts:
         for name in ("a", "b"):
             await world.patch(name, lambda _live: None, LATER)
         assert [segment.block is not None for segment in (await world.list(LATER)).segments] == [True]
+
+    async def test_of_a_block_that_has_changed_it_is_found_out_anew(self, world):
+        for definition, name in ((LATER, "a"), (BEFORE, "b")):
+            await world.create(thing(name, size=1), definition)
+        one, other = world.cache().entries(CLUSTER)
+        token = LATER.showing(LATER.storage).token
+        block = Block([one])
+        assert block.all_settled(token)
+        block.entries.append(other)
+        block.forget()
+        assert not block.all_settled(token)
 
     async def test_others_are_served_while_many_are_looked_at(self, world, monkeypatch):
         for number in range(200):
