@@ -27,13 +27,14 @@ from kcpcache.meta.patch.json_patch import apply_json_patch
 from kcpcache.registry.conversion_webhook import object_in
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.scale import set_replicas
+from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.webhook_client import WebhookCallError, WebhookClient
 
 log = structlog.get_logger(__name__)
 
 _KEPT: Final = (
     "name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp",
-    "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
 )  # fmt: skip
 """Metadata that a webhook cannot change."""
 _MUTATION: Final = "mutation.webhook.admission.k8s.io/"
@@ -122,6 +123,9 @@ class MutatingWebhooks:
         if request.operation == "CREATE":
             subject.namespace()  # nobody is asked about what cannot be
         _default(subject)
+        options = request.options
+        if isinstance(options, WriteOptions) and options.own is not None and request.new is not None:
+            await options.own(request.old, request.new, options, request.attributes.subresource)
         first = _Round(0)
         await self._round(webhooks, subject, first)
         if not first.changed:

@@ -135,6 +135,9 @@ class WriteOptions:
     creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge,
     with the labels that mirror it. ``weight`` is how much the client sent, in bytes: what is computed from much is
     computed beside the event loop (``registry/beside.py``).
+
+    ``own(old, new, options, subresource)`` notes in the object who owns what the client wrote. Whoever lets others
+    change the object calls it first: what they change is nobody's. ``owned``: the managed fields that it noted.
     """
 
     dry_run: bool = False
@@ -144,6 +147,8 @@ class WriteOptions:
     field_validation: Literal["Ignore", "Warn", "Strict"] = "Ignore"
     warnings: list[str] = field(default_factory=list)
     weight: int = 0
+    own: "Callable[[Object | None, Object, WriteOptions, str], Awaitable[None]] | None" = None
+    owned: list[Object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

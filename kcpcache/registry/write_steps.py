@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from kcpcache.meta import object_meta
+from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import BadRequestError, FieldError, conflict
 from kcpcache.meta.large_json import loads
 from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
@@ -32,6 +32,10 @@ SERVER_FIELDS = (
 """Of the metadata: what only the server writes."""
 _BARE_FINALIZERS_ALLOWED = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 """Built-in groups whose finalizers need no domain."""
+_INVALID_OWNERS = (
+    ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating "
+    "admission controller; please fix your requests: "
+)
 _timestamp = lru_cache(maxsize=16)(timestamp)
 
 
@@ -152,6 +156,24 @@ def count_generation(definition: ResourceDefinition, version: ServedVersion, new
     wanted = {key: value for key, value in new.items() if key not in ignored}
     if wanted != {key: value for key, value in old.items() if key not in ignored}:
         new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+
+
+def check_owned(meta: Object, owned: list[Object], options: WriteOptions) -> None:
+    """Put the managed fields back that admission has made invalid, with a warning."""
+    found = meta.get("managedFields")
+    if not found or found == owned:
+        return
+    try:
+        meta["managedFields"] = managed_fields.parse_entries(found)
+    except managed_fields.FieldsError as error:
+        meta["managedFields"] = owned
+        warn(options, [f"{_INVALID_OWNERS}{error}"])
+
+
+def forget_owners(meta: Object, options: WriteOptions) -> None:
+    """Take off what an attempt to write noted, for the next one; what was noted before admission stays."""
+    if options.owned is None:
+        meta.pop("managedFields", None)
 
 
 def check_preconditions(definition: ResourceDefinition, entry: Entry, options: DeleteOptions) -> None:

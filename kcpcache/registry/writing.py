@@ -32,10 +32,12 @@ from kcpcache.registry.write_checks import check_envelope, raise_invalid, raise_
 from kcpcache.registry.write_steps import (
     SERVER_FIELDS,
     WRITTEN_BY,
+    check_owned,
     check_preconditions,
     count_generation,
     drop_unknown,
     encoded,
+    forget_owners,
     generated_name,
     kept_by_server,
     metadata_errors,
@@ -114,6 +116,7 @@ class Writer:
             self._prune(obj, options)
         else:
             await computed(options.weight, self._prune, obj, options)
+        options.own, options.owned = self._own, None
         await admission.mutate("CREATE", obj, None)
         if light:
             self._default(obj)
@@ -128,7 +131,7 @@ class Writer:
                 if not generated or obj["metadata"]["name"] != generated:
                     raise
             generated = obj["metadata"]["name"] = generated_name(obj["metadata"])
-            obj["metadata"].pop("managedFields", None)
+            forget_owners(obj["metadata"], options)
         why = "already exists, the server was not able to generate a unique name for the object"
         kind = self.definition.group_resource
         raise AlreadyExistsError(
@@ -239,6 +242,7 @@ class Writer:
             new, old, pinned = self._changed(live, change, options, subresource)
         else:
             new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
+        options.own, options.owned = self._own, None
         await admission.mutate("UPDATE", new, old)
         if light:
             new = self._completed(new, old, options, subresource)
@@ -408,7 +412,15 @@ class Writer:
         own = options.weight == 0  # no client sent it
         return self.version.schema.validate(obj, old, rules=not options.trusted, walk=own)
 
+    async def _own(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
+        """See ``view.WriteOptions``."""
+        await computed(options.weight, self._track, old, new, options, subresource)
+        options.owned = new["metadata"].get("managedFields") or []
+
     def _track(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
+        if options.owned is not None:
+            check_owned(new["metadata"], options.owned, options)
+            return
         if options.applied:
             return
         if self.version.has_status and not subresource:

@@ -5,6 +5,7 @@ from admission_world import World, allow, crd, deny, patch, running_world, webho
 from webhook_server import WebhookServer
 
 from kcpcache.meta.errors import ForbiddenError, InternalError, NotFoundError, StatusError
+from kcpcache.registry import write_steps
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.webhook_client import WebhookClient
 
@@ -536,6 +537,77 @@ class TestMutating:
         assert not {meta[key] for key in changes} & set(changes.values())
         assert meta["labels"] == {"kept": "yes"}
         assert "status" not in made
+
+    async def test_what_a_webhook_changes_is_nobodys(self, world, server):
+        """As in Kubernetes: managed fields are noted before admission, which sees them."""
+        server.answer = lambda review: patch(review, set_data("sidecar", "yes"), set_data("mine", "changed"))
+        await configure(world, MUTATING, webhook(server))
+        made = await world.create("configmaps", config_map(data={"mine": "1"}))
+        assert made["data"] == {"mine": "changed", "sidecar": "yes"}
+        (entry,) = made["metadata"]["managedFields"]
+        assert (entry["manager"], entry["operation"]) == ("test", "Update")
+        assert entry["fieldsV1"] == {"f:data": {".": {}, "f:mine": {}}}
+        assert server.reviews[0]["request"]["object"]["metadata"]["managedFields"] == [entry]
+
+        server.answer = lambda review: patch(review, set_data("later", "yes"))
+        made["data"]["more"] = "2"
+        updated = await world.update("configmaps", made)
+        assert updated["data"] == {"mine": "changed", "sidecar": "yes", "more": "2", "later": "yes"}
+        (entry,) = updated["metadata"]["managedFields"]
+        assert entry["fieldsV1"] == {"f:data": {".": {}, "f:mine": {}, "f:more": {}}}
+
+    async def test_defaults_that_a_webhook_sees_are_the_writers(self, world, server):
+        spec = {"type": "object", "properties": {"size": {"type": "integer", "default": 3}, "hook": {"type": "string"}}}
+        await world.given(
+            "customresourcedefinitions.v1.apiextensions.k8s.io", crd(type="object", properties={"spec": spec})
+        )
+        rule = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["crontabs"]}
+        await configure(world, MUTATING, webhook(server, rules=[rule]))
+        server.answer = lambda review: patch(review, {"op": "add", "path": "/spec/hook", "value": "x"})
+        made = await world.create("crontabs.v1.stable.example.com", {"metadata": {"name": "a"}, "spec": {}})
+        assert made["spec"] == {"size": 3, "hook": "x"}
+        assert made["metadata"]["managedFields"][0]["fieldsV1"] == {"f:spec": {".": {}, "f:size": {}}}
+
+    async def test_generated_names_that_are_taken_leave_the_owners_as_they_are(self, world, server, monkeypatch):
+        names = iter(["taken", "taken", "free"])
+        monkeypatch.setattr(write_steps, "random_suffix", lambda: next(names))
+        server.answer = lambda review: patch(review, set_data("sidecar", "yes"))
+        await configure(world, MUTATING, webhook(server))
+        generated = {"metadata": {"generateName": "a-"}, "data": {"mine": "1"}}
+        await world.create("configmaps", generated)
+        made = await world.create("configmaps", generated)
+        assert made["metadata"]["name"] == "a-free"
+        (entry,) = made["metadata"]["managedFields"]
+        assert entry["fieldsV1"]["f:data"] == {".": {}, "f:mine": {}}
+
+    @pytest.mark.parametrize(
+        ("sent", "kept", "warned"),
+        [
+            ([{"manager": "m", "operation": "Nope"}], "test", "operation must be `Apply` or `Update`"),
+            ([{}], "test", "operation must be `Apply` or `Update`"),
+            (None, None, None),
+            ([], None, None),
+            ("hook", "hook", None),
+        ],
+    )
+    async def test_a_webhook_may_set_managed_fields_that_are_valid(self, world, server, sent, kept, warned):
+        def answer(review):
+            entries = sent
+            if sent == "hook":
+                entries = [review["request"]["object"]["metadata"]["managedFields"][0] | {"manager": "hook"}]
+            return patch(review, {"op": "replace", "path": "/metadata/managedFields", "value": entries})
+
+        server.answer = answer
+        await configure(world, MUTATING, webhook(server))
+        options = WriteOptions(field_manager="test")
+        made = await world.create("configmaps", config_map(data={"mine": "1"}), options=options)
+        entries = made["metadata"].get("managedFields") or []
+        assert [entry["manager"] for entry in entries] == ([kept] if kept else [])
+        warning = (
+            ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated "
+            f"mutating admission controller; please fix your requests: {warned}"
+        )
+        assert [text for text in options.warnings if "managedFields" in text] == ([warning] if warned else [])
 
     async def test_a_scale_is_shown_and_patched_as_one(self, world, server):
         made = crd()
