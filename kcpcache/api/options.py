@@ -92,6 +92,8 @@ def list_options(info: RequestInfo) -> ListOptions:
         _refuse(_LIST_OPTIONS, _list_errors(match, version, token, initial=initial is not None))
     if token and version not in {"", "0"}:
         raise BadRequestError("specifying resource version is not allowed when using continue")
+    if info.verb == "list" and version == "0" and not token:
+        limit = 0  # kube-apiserver answers from its watch cache then, which has no pages
     return ListOptions(
         namespace=info.namespace,
         label_selector=parse_label_selector(info.value("labelSelector")),

@@ -56,14 +56,17 @@ _ITEMS: Mapping[str, tuple[type, str]] = {
 }
 _TIMES = frozenset({"creationTimestamp", "deletionTimestamp"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_OWNER_TYPES: Mapping[str, tuple[type, str]] = {
-    "apiVersion": (str, "string"),
-    "kind": (str, "string"),
-    "name": (str, "string"),
-    "uid": (str, "string"),
-    "controller": (bool, "boolean"),
-    "blockOwnerDeletion": (bool, "boolean"),
+_PART_TYPES: Mapping[str, Mapping[str, tuple[type, str]]] = {
+    "ownerReferences": {
+        **dict.fromkeys(("apiVersion", "kind", "name", "uid"), (str, "string")),
+        **dict.fromkeys(("controller", "blockOwnerDeletion"), (bool, "boolean")),
+    },
+    "managedFields": dict.fromkeys(
+        ("manager", "operation", "apiVersion", "time", "fieldsType", "subresource"), (str, "string")
+    ),
 }
+"""Of what is in the lists of objects; what an entry of ``managedFields`` says of fields is judged elsewhere."""
+_OWNER_TYPES = _PART_TYPES["ownerReferences"]
 
 _KINDS: Mapping[str, type] = {key: kind for key, (kind, _) in _TYPES.items()}
 _ITEM_KINDS: Mapping[str, set[type]] = {key: {kind} for key, (kind, _) in _ITEMS.items()}
@@ -90,10 +93,10 @@ def type_errors(metadata: Mapping[str, Any]) -> list[FieldError]:
             errors += [
                 field_type_invalid(f"metadata.{key}[{index}]", v, f"must be of type {text}")
                 for index, v in enumerate(value)
-                if not isinstance(v, item)
+                if not isinstance(v, item) and not (v is None and item is dict)
             ]
-            if key == "ownerReferences" and not errors:
-                errors += _owner_type_errors(value)
+            if not errors and item is dict:
+                errors += _part_type_errors(key, value)
     return errors
 
 
@@ -101,26 +104,33 @@ def _is_int64(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-def _owner_type_errors(owners: list[Object]) -> list[FieldError]:
-    return [
-        field_type_invalid(f"metadata.ownerReferences[{index}].{key}", value, f"must be of type {text}")
-        for index, owner in enumerate(owners)
-        for key, value in owner.items()
-        for kind, text in [_OWNER_TYPES.get(key, _ANY)]
-        if value is not None and not isinstance(value, kind)
-    ]
+def _part_type_errors(name: str, items: list[Object | None]) -> list[FieldError]:
+    types = _PART_TYPES[name]
+    errors: list[FieldError] = []
+    for index, item in enumerate(items):
+        for key, value in (item or {}).items():
+            kind, text = types.get(key, _ANY)
+            if value is not None and not isinstance(value, kind):
+                errors.append(field_type_invalid(f"metadata.{name}[{index}].{key}", value, f"must be of type {text}"))
+            elif key == "time" and isinstance(value, str) and value and not _TIME.fullmatch(value):
+                errors.append(field_type_invalid(f"metadata.{name}[{index}].{key}", value, "must be of type date-time"))
+    return errors
 
 
 def drop_unknown(metadata: Object) -> list[str]:
     """Remove what ObjectMeta does not have, and what is empty, in place; the paths of the unknown ones.
 
-    Labels and annotations that are null become empty strings.
+    Labels and annotations that are null become empty strings, parts of lists that are null empty objects.
     Empty ``managedFields`` stay: they say that all ownership is to be forgotten.
     """
     for key in ("labels", "annotations"):
         values = metadata.get(key)
         if values and None in values.values():
             metadata[key] = {name: "" if value is None else value for name, value in values.items()}
+    for key in _PART_TYPES:
+        parts = metadata.get(key)
+        if parts and None in parts:
+            metadata[key] = [{} if part is None else part for part in parts]
     unknown = [key for key in metadata if key not in _TYPES]
     paths = [f"metadata.{key}" for key in unknown]
     for index, owner in enumerate(metadata.get("ownerReferences") or ()):

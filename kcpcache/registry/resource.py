@@ -147,6 +147,8 @@ class ResourceDefinition:
     rules: Rules = field(default_factory=NoRules)
     identity_hash: str = ""
     tracks_generation: bool = True
+    status_writes_metadata: bool = False
+    """Whether its labels and the like are written along with its status."""
     origin: Literal["builtin", "system", "crd", "bound", "virtual"] = "builtin"
     convert: Convert | None = None
     conversion: Conversion | None = None

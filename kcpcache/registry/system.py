@@ -36,6 +36,8 @@ BOOTSTRAP_EXPORTS: Mapping[str, tuple[GroupResource, ...]] = {
 }
 """The APIExports of ``root`` and what they export. Of these only cache.kcp.io is served without being bound."""
 _BOUND_EXPORTS = ("tenancy.kcp.io", "topology.kcp.io", "shards.core.kcp.io")
+_METADATA_TOO = frozenset({"certificatesigningrequests", "namespaces", "resourcequotas"})
+"""Built-in types whose status strategy in Kubernetes keeps the spec only."""
 _GENERATION = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 
 
@@ -96,6 +98,7 @@ def _builtin(found: BuiltinResource) -> ResourceDefinition:
         verbs=found.verbs,
         rules=CRD_RULES.get(own) or RULES.get(own) or NoRules(),
         tracks_generation=found.group in _GENERATION,
+        status_writes_metadata=found.plural in _METADATA_TOO,
         origin="builtin",
         stored_as=None if found.stored_as == own else found.stored_as,
         convert=None if found.stored_as == own else _convert_event,

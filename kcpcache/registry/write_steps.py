@@ -97,20 +97,25 @@ def put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
         obj[last] = value
 
 
-def with_part_of(new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
+def with_part_of(definition: ResourceDefinition, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
     """``old`` with the part of ``new`` that a subresource writes; shares with both all but its metadata's top."""
     path = WRITTEN_BY[subresource]
     kept = {**old, "metadata": {**old["metadata"]}}
     put_nested(kept, path, nested(new, *path))
+    if definition.status_writes_metadata and path[0] == "status":
+        kept["metadata"] = {**new["metadata"]}
+        return kept
     taken = ("managedFields", "labels") if labels else ("managedFields",)
     kept["metadata"] |= {key: new["metadata"][key] for key in taken if key in new["metadata"]}
     return kept
 
 
-def kept_by_server(version: ServedVersion, new: Object, old: Object, subresource: str, *, labels: bool) -> Object:
+def kept_by_server(
+    definition: ResourceDefinition, version: ServedVersion, new: Object, old: Object, subresource: str, *, labels: bool
+) -> Object:
     """``new`` with what this way of writing may not change put back from ``old``, with which it shares nothing."""
     if subresource in WRITTEN_BY:
-        new = with_part_of(new, copy(old), subresource, labels=labels)
+        new = with_part_of(definition, new, copy(old), subresource, labels=labels)
     elif version.has_status:
         put_nested(new, ("status",), copy(old.get("status")))
     meta = new["metadata"]

@@ -281,7 +281,7 @@ class Writer:
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)
-        new = kept_by_server(self.version, new, old, subresource, labels=options.trusted)
+        new = kept_by_server(self.definition, self.version, new, old, subresource, labels=options.trusted)
         if not subresource:
             self.definition.rules.prepare_update(new, old)
         return new, old, pinned
@@ -290,7 +290,7 @@ class Writer:
         """The object as it is to be stored, but for its managed fields. Raises InvalidError."""
         self._default(new)
         if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
-            new = with_part_of(new, old, subresource, labels=options.trusted)
+            new = with_part_of(self.definition, new, old, subresource, labels=options.trusted)
         self._validate_update(new, old, options)
         return new
 
@@ -423,6 +423,8 @@ class Writer:
             return
         if options.applied:
             return
+        if new["metadata"].get("managedFields") == [] and self.definition.origin != "builtin":
+            del new["metadata"]["managedFields"]  # unstructured objects cannot tell it from none
         if self.version.has_status and not subresource:
             # What the server puts into the status, for example of a new object, is nobody's: writers had no say in it.
             old = old and {key: value for key, value in old.items() if key != "status"}

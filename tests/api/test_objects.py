@@ -137,6 +137,27 @@ async def test_deletecollection_deletes_what_the_selector_matches_and_lists_it(w
     assert [item["metadata"]["name"] for item in (await world.client.get(CM)).json()["items"]] == ["b"]
 
 
+@pytest.mark.parametrize("match", ["", "&resourceVersionMatch=NotOlderThan"])
+async def test_a_list_of_any_version_has_no_pages(world, match):
+    """kube-apiserver answers ``resourceVersion=0`` from its watch cache, and takes no notice of a limit there."""
+    for name in ("a", "b", "c"):
+        labelled = {"metadata": {"name": name, "labels": {"odd": str(name != "b")}}}
+        assert (await world.client.post(CM, json=labelled)).status_code == 201
+    listed = (await world.client.get(f"{CM}?limit=2&resourceVersion=0{match}")).json()
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["a", "b", "c"]
+    assert {"continue", "remainingItemCount"}.isdisjoint(listed["metadata"])
+    selected = (await world.client.get(f"{CM}?limit=1&resourceVersion=0{match}&labelSelector=odd=True")).json()
+    assert len(selected["items"]) == 2
+    page = (await world.client.get(f"{CM}?limit=2")).json()
+    token = page["metadata"]["continue"]
+    rest = (await world.client.get(f"{CM}?limit=1&resourceVersion=0&continue={token}")).json()
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["c"]
+    newer = page["metadata"]["resourceVersion"]
+    paged = (await world.client.get(f"{CM}?limit=1&resourceVersion={newer}&resourceVersionMatch=NotOlderThan")).json()
+    assert len(paged["items"]) == 1
+    assert paged["metadata"]["remainingItemCount"] == 2
+
+
 async def test_a_list_has_its_kind_its_revision_and_pages_that_fit_together(world):
     for name in "abc":
         await world.create(name)

@@ -30,6 +30,7 @@ from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.store import StoreUnavailableError
 
 NAMESPACES = builtin_definitions()["", "namespaces"]
+QUOTAS = builtin_definitions()["", "resourcequotas"]
 CLUSTER_ROLES = builtin_definitions()["rbac.authorization.k8s.io", "clusterroles"]
 
 
@@ -124,6 +125,84 @@ async def test_a_status_takes_labels_along_only_where_the_server_reports_it(worl
         written = await world.view().update("", name, mirrored, options, FREE, subresource="status")
         assert written.item.object()["status"] == {"phase": "Big"}
         assert written.item.object()["metadata"].get("labels") == labels
+
+
+@pytest.mark.parametrize(
+    ("definition", "subresource"),
+    [(NAMESPACES, "status"), (QUOTAS, "status")],
+)
+async def test_a_status_of_some_built_in_types_takes_the_metadata_along(world, definition, subresource):
+    """As in Kubernetes, whose strategies for them put back the spec and nothing else."""
+    namespace = "n" if definition.namespaced else ""
+    made = {"metadata": {"name": "a", "namespace": namespace, "labels": {"old": "1"}}, "spec": {}}
+    options = WriteOptions(trusted=True)
+    view = world.view(definition)
+    created = (await view.create(namespace, made, options, FREE)).item.object()
+
+    def label(live):
+        live["metadata"]["labels"] = {"new": "1"}
+        live["metadata"]["annotations"] = {"a": "b"}
+        live["metadata"]["uid"] = created["metadata"]["uid"]
+        live["metadata"]["creationTimestamp"] = "2001-01-01T00:00:00Z"
+        return live
+
+    options = WriteOptions(field_manager="me")
+    written = (await view.update(namespace, "a", label, options, FREE, subresource=subresource)).item.object()
+    meta = written["metadata"]
+    assert meta["labels"].get("new") == "1"
+    assert "old" not in meta["labels"]
+    assert meta["annotations"]["a"] == "b"
+    assert meta["creationTimestamp"] == created["metadata"]["creationTimestamp"]
+    assert written["spec"] == created["spec"]
+    (own,) = [entry for entry in meta["managedFields"] if entry["manager"] == "me"]
+    assert own["subresource"] == subresource
+    assert own["fieldsV1"]["f:metadata"]["f:labels"]["f:new"] == {}
+
+
+async def test_a_status_of_other_types_takes_no_metadata_along(world):
+    known = builtin_definitions().items()
+    takes = {plural for (_, plural), definition in known if definition.status_writes_metadata}
+    assert takes == {"namespaces", "resourcequotas", "certificatesigningrequests"}
+    await world.create(thing(size=1))
+    labelled = {"metadata": {"name": "a", "labels": {"new": "1"}}, "status": {"phase": "Up"}}
+    assert "labels" not in (await world.update(labelled, subresource="status"))["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"manager": 3}, "managedFields[0].manager: Invalid value: 3: must be of type string"),
+        ({"time": "x"}, 'managedFields[0].time: Invalid value: "x": must be of type date-time'),
+        ({"operation": ["Update"]}, "managedFields[0].operation: Invalid value: "),
+    ],
+)
+async def test_managed_fields_of_other_types_are_refused(world, entry, why):
+    with pytest.raises((InvalidError, UndecodableError)) as refused:
+        await world.create({"metadata": {"name": "a", "managedFields": [entry]}})
+    said = str(refused.value)
+    assert why in said or "Go struct field ManagedFieldsEntry.managedFields." in said or "parsing time" in said
+
+
+async def test_a_null_among_managed_fields_is_an_empty_entry(world):
+    """Alone it forgets all ownership, beside others they all make no sense, as in Kubernetes."""
+    created = await world.create(thing(size=1), field_manager="me")
+    owners = created["metadata"]["managedFields"]
+    entry = owners[0] | {"manager": "you"}
+    kept = await world.update(thing(size=1) | {"metadata": {"name": "a", "managedFields": [entry, None]}})
+    assert kept["metadata"]["managedFields"] == owners
+    forgotten = await world.update(thing(size=1) | {"metadata": {"name": "a", "managedFields": [None]}})
+    assert "managedFields" not in forgotten["metadata"]
+
+
+async def test_an_empty_list_of_managed_fields_forgets_those_of_built_in_types_only(world):
+    """Kubernetes cannot tell it from none where the type is a custom one."""
+    created = await world.create(thing(size=1), field_manager="me")
+    kept = await world.update(thing(size=1) | {"metadata": {"name": "a", "managedFields": []}})
+    assert kept["metadata"]["managedFields"] == created["metadata"]["managedFields"]
+    await world.create(config_map(data={"k": "v"}), CONFIG_MAPS)
+    bare = config_map(data={"k": "v"})
+    bare["metadata"]["managedFields"] = []
+    assert "managedFields" not in (await world.update(bare, CONFIG_MAPS))["metadata"]
 
 
 async def test_status_is_kept_where_it_is_no_subresource(world):
