@@ -4,13 +4,10 @@ The rules of resourceVersion, resourceVersionMatch, limit and continue follow th
 """
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
-
-import orjson
 
 from kcpcache.meta.errors import (
     BadRequestError,
@@ -28,6 +25,7 @@ from kcpcache.meta.objects import nested
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
+from kcpcache.registry.continue_tokens import FOREIGN_KEY, decode_continue, encode_continue
 from kcpcache.registry.converted_match import ConvertedMatch, ConvertedMatchWatch
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.registry.pauses import Slices
@@ -46,8 +44,6 @@ _TOO_OLD = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
-
-_FOREIGN_KEY = "continue key is not valid: it is not a token that this server gave out for this resource"
 
 
 @lru_cache(maxsize=4096)
@@ -86,6 +82,10 @@ class Reader:
         """Whether objects are converted before they are selected by fields, since a webhook converts them."""
         self.shares = type(self) is Reader
         """Whether another reader of the same scope, seen in the same cluster, shows the same."""
+
+    def show_as_stored(self) -> None:
+        """Settle nothing, whatever the definition says: for readers that adapt in a way of their own."""
+        self._showing, self.token, self.settles = None, UNSETTLED, False
 
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version, settled; in its own version where only a webhook could convert it.
@@ -177,7 +177,7 @@ class Reader:
         revision, start = decode_continue(token, str(self.definition.group_resource))
         await self.caches.fresh()
         if revision > self.caches.revision:
-            raise BadRequestError(_FOREIGN_KEY)
+            raise BadRequestError(FOREIGN_KEY)
         # The token of an expired list goes on with the newest state.
         return (self.caches.revision if revision < 0 else revision), start
 
@@ -472,22 +472,3 @@ def _exact(options: ListOptions) -> bool:
     if options.resource_version_match:
         return options.resource_version_match == "Exact"
     return options.limit > 0 and options.resource_version not in {"", "0"}
-
-
-def encode_continue(revision: int, start: str, resource: str = "") -> str:
-    """A token for the page that begins at key ``start`` of the snapshot at ``revision`` (-1: of the newest)."""
-    token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start, "of": resource})
-    return base64.urlsafe_b64encode(token).decode().rstrip("=")
-
-
-def decode_continue(token: str, resource: str = "") -> tuple[int, str]:
-    """The inverse of ``encode_continue`` for the same resource. Raises BadRequestError."""
-    try:
-        found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        version, revision, start, of = found["v"], found["rv"], found["start"], found["of"]
-    except (ValueError, TypeError, KeyError):
-        raise BadRequestError(_FOREIGN_KEY) from None
-    known = version == "meta.k8s.io/v1" and of == resource and type(revision) is int and isinstance(start, str)
-    if not known or (revision <= 0 and revision != -1):
-        raise BadRequestError(_FOREIGN_KEY)
-    return revision, start

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from msgspec.structs import force_setattr
 
 from kcpcache.meta import object_meta
+from kcpcache.meta.large_json import loads
 from kcpcache.meta.objects import Object
 from kcpcache.registry.entry import Entry, encode, entry_of
 from kcpcache.schema.compiled import CompiledSchema
@@ -73,7 +74,7 @@ class Settling:
             for schema in self._schemas:
                 schema.compile_for_reading()
             self._compiled = True
-        obj = entry.object()
+        obj = loads(entry.wire())
         changed = self._source is not None and _settle(obj, self._source)
         if self._api_version is not None:
             obj["apiVersion"] = self._api_version

@@ -60,10 +60,11 @@ class AnyIdentityReader(Reader):
         self.parts = index.of(definition.group_resource)
         first = self.parts[0] if self.parts else ResourceCache("", index.caches.revision)
         super().__init__(index.caches, first, definition, version, scope=WILDCARD)
+        self.show_as_stored()
         self._index = index
 
     def adapt(self, entry: Entry) -> Entry:
-        """See ``Reader.adapt``: a version cannot be chosen for objects of unlike types."""
+        """See ``Reader.adapt``: neither a version nor a schema can be chosen for objects of unlike types."""
         return entry
 
     async def list(self, options: ListOptions) -> Listing:
@@ -129,6 +130,7 @@ class _Part(Reader):
 
     def __init__(self, whole: AnyIdentityReader, cache: ResourceCache) -> None:
         super().__init__(whole.caches, cache, whole.definition, whole.version, scope=WILDCARD)
+        self.show_as_stored()
 
     def adapt(self, entry: Entry) -> Entry:
         """As it is stored."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
 from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, Caches, Subscription
+from kcpcache.registry.continue_tokens import decode_continue, encode_continue
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.read_only import ReadOnlyView
-from kcpcache.registry.reading import Reader, decode_continue, encode_continue
+from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
 from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent

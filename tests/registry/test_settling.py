@@ -14,8 +14,10 @@ from kcpcache.registry import pauses, reading
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.reading import Reader
+from kcpcache.registry.settling import Settling
 from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import ListOptions, WatchEvent, WriteOptions
+from kcpcache.registry.wildcard import AnyIdentityView, ResourceCaches
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 ROUND = STRING | {"default": "round"}
@@ -42,15 +44,20 @@ async def world():
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """The names of the entries that were decoded, in order."""
+    """The names of the entries that were decoded or looked at, in order."""
     found = []
-    read = Entry.object
+    read, made = Entry.object, Settling.made
 
     def reading(entry, cluster=None):
         found.append(entry.name)
         return read(entry, cluster)
 
+    def looking(settling, entry):
+        found.append(entry.name)
+        return made(settling, entry)
+
     monkeypatch.setattr(Entry, "object", reading)
+    monkeypatch.setattr(Settling, "made", looking)
     return found
 
 
@@ -255,6 +262,15 @@ class TestWhatItCosts:
         block.entries.append(other)
         block.forget()
         assert not block.all_settled(token)
+
+    async def test_over_all_identities_nothing_is_looked_at(self, world, decoded):
+        await world.create(thing(size=1, color="red"), BEFORE)
+        decoded.clear()
+        view = AnyIdentityView(ResourceCaches(world.caches), LATER, LATER.storage)
+        listing = await view.list(ListOptions())
+        (event,) = await pending(await view.watch(ListOptions()))
+        assert decoded == []
+        assert event.item.entry is next(iter(listing.items())).entry is world.cache().get(CLUSTER, "a")
 
     async def test_others_are_served_while_many_are_looked_at(self, world, monkeypatch):
         for number in range(200):
