@@ -235,7 +235,7 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
-        live = await self._seen(entry)
+        live = entry if entry.memo is self.reader.token else await self._seen(entry)
         weight = options.weight + len(live.tail) + self.version.schema.uncompiled
         light = weight <= LIGHT_BYTES
         if light:
@@ -469,6 +469,8 @@ class Writer:
         found = self.cache.get(self.cluster, name, namespace)
         if found is None or found.revision != revision:
             found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        if found.memo is self.reader.token:
+            return found
         return self.reader.adapt(found) if self.definition.conversion is None else await self._seen(found)
 
     async def _seen(self, entry: Entry) -> Entry:
