@@ -1,7 +1,8 @@
 """Carries out plans: each change on the resourceVersion it was decided on, through the views that clients use."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
@@ -19,7 +20,14 @@ from kcpcache.registry.settling import Token
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
 from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
-from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
+from kcpcache.storage.store import (
+    KeyExistsError,
+    Put,
+    Revision,
+    RevisionConflictError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 FIELD_MANAGER = "kcpcache"
 _DELETES_AT_ONCE = 20
@@ -70,7 +78,7 @@ class Applier:
     async def _change(self, change: Change) -> None:
         target = change.target
         if isinstance(target, CacheTarget):
-            await self._apply_to_cache(change, target)
+            await self._apply_to_cache(change)
         elif not isinstance(change, PutCopy):
             await self._apply(change, target)
 
@@ -145,32 +153,78 @@ class Applier:
             if error.reason != "NotFound":
                 raise
 
-    async def _apply_to_cache(self, change: Change, target: CacheTarget) -> None:
-        resource, store = target.resource, self._caches.store
-        prefix = _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
-        key = object_key(prefix, target.cluster, target.name, namespace=_namespace(change))
-        value, expected = (b"", 0) if isinstance(change, Delete) else _stored_form(change)
-        settled = self._caches.of(prefix).settled
-        if isinstance(change, PutCopy) and isinstance(change.settled, Token):
-            settled[id(value)] = change.settled
+    async def apply_each(self, plans: Sequence[Plan]) -> list[Exception | None]:
+        """Apply plans that change one thing in the cache store each, all in one go.
+
+        Why each failed, None if it did not. Raises ServiceUnavailableError for all of them.
+        """
+        changes = [plan.changes[0] for plan in plans]
+        puts = list(map(_put_of, changes))
+        with self._known_to_be_settled(changes):
+            try:
+                outcomes = await self._caches.store.write_each(puts)
+            except StoreUnavailableError as error:
+                raise _not_taken(error) from None
+            newest = max((outcome for outcome in outcomes if isinstance(outcome, int)), default=0)
+            if newest:
+                await self._caches.reached(newest)
+        return [
+            None if isinstance(outcome, int) else _failure(change, outcome)
+            for change, outcome in zip(changes, outcomes, strict=True)
+        ]
+
+    @contextlib.contextmanager
+    def _known_to_be_settled(self, changes: Iterable[Change]) -> Iterator[None]:
+        """While the copies are written, their cache may know of them what their originals' caches know."""
+        told: list[tuple[dict[int, Token], int]] = []
+        for change in changes:
+            if isinstance(change, PutCopy) and isinstance(change.settled, Token):
+                settled = self._caches.of(_prefix_of(change.target)).settled
+                settled[id(change.value)] = change.settled
+                told.append((settled, id(change.value)))
         try:
-            if isinstance(change, Delete):
-                revision = await store.delete(key, expected=Revision(int(change.resource_version)))
-            elif expected:
-                revision = await store.update(key, value, expected=Revision(expected))
-            else:
-                revision = await store.create(key, value)
-            await self._caches.reached(revision)
-        except KeyExistsError:
-            raise already_exists(resource.group, resource.resource, target.name) from None
-        except RevisionConflictError as error:
-            if isinstance(change, Delete) and error.current is None:
-                return
-            raise conflict(resource.group, resource.resource, target.name) from None
-        except StoreUnavailableError as error:
-            raise ServiceUnavailableError(f"the cache store did not take the write: {error}") from None
+            yield
         finally:
-            settled.pop(id(value), None)
+            for settled, value in told:
+                settled.pop(value, None)
+
+    async def _apply_to_cache(self, change: Change) -> None:
+        (failure,) = await self.apply_each((Plan((change,)),))
+        if failure is not None:
+            raise failure
+
+
+def _prefix_of(target: CacheTarget) -> str:
+    resource = target.resource
+    return _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
+
+
+def _put_of(change: Change) -> Put:
+    """What a change of the cache store writes there."""
+    target = change.target
+    assert isinstance(target, CacheTarget), "it changes the cache store"  # noqa: S101 -- tells the type checker
+    key = object_key(_prefix_of(target), target.cluster, target.name, namespace=_namespace(change))
+    if isinstance(change, Delete):
+        return Put(key, None, Revision(int(change.resource_version)))
+    value, expected = _stored_form(change)
+    return Put(key, value, Revision(expected) if expected else None)
+
+
+def _failure(change: Change, error: StoreError) -> Exception | None:
+    """What is raised of a write to the cache store that failed; None where there is nothing left to do."""
+    resource, name = change.target.resource, change.target.name
+    if isinstance(error, KeyExistsError):
+        return already_exists(resource.group, resource.resource, name)
+    if isinstance(error, RevisionConflictError):
+        gone = isinstance(change, Delete) and error.current is None
+        return None if gone else conflict(resource.group, resource.resource, name)
+    if isinstance(error, StoreUnavailableError):
+        return _not_taken(error)
+    return error
+
+
+def _not_taken(error: StoreUnavailableError) -> ServiceUnavailableError:
+    return ServiceUnavailableError(f"the cache store did not take the write: {error}")
 
 
 def _namespace(change: Change) -> str:

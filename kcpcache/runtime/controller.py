@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -25,6 +25,10 @@ class Apply(Protocol):
     async def __call__(self, plan: Plan) -> None:
         """Apply the plan's changes in order."""
         ...
+
+
+ApplyEach: TypeAlias = Callable[[Sequence[Plan]], Awaitable[list[Exception | None]]]
+"""Carries out several plans; why each failed, None of those that did not. What it raises is why all failed."""
 
 
 @dataclass(slots=True)
@@ -52,7 +56,8 @@ class Controller(Generic[Key]):
     """``plan_for(key)`` reads the state and decides, without waiting; ``apply`` carries the plan out.
 
     ``run`` is awaited by whoever owns the controller and ends only by cancellation. ``add`` may be called by any
-    code on the event loop.
+    code on the event loop. ``apply_each``, where there is one, is given plans of one change each, many at once: a task
+    for all of them, and one answer to wait for.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Controller(Generic[Key]):
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     counts: Counts = field(default_factory=Counts)
     observe: Callable[[Outcome], None] | None = None
+    apply_each: ApplyEach | None = None
 
     def add(self, key: Key) -> None:
         """Have ``key`` looked at."""
@@ -73,18 +79,31 @@ class Controller(Generic[Key]):
             async with asyncio.TaskGroup() as tasks:
                 while True:
                     await self.queue.wait()
-                    for _ in range(_KEYS_PER_TURN):
-                        key = self.queue.take()
-                        if key is None:
-                            break
-                        plan = self._decide(key)
-                        if plan is None or not plan.changes:
-                            continue
-                        await slots.acquire()
-                        tasks.create_task(self._carry_out(key, plan, slots))
+                    await self._turn(tasks, slots)
                     await asyncio.sleep(0)
         finally:
             self.queue.close()
+
+    async def _turn(self, tasks: asyncio.TaskGroup, slots: asyncio.Semaphore) -> None:
+        """Decide on some keys, and begin to apply what was decided."""
+        together: list[tuple[Key, Plan]] = []
+        for _ in range(_KEYS_PER_TURN):
+            key = self.queue.take()
+            if key is None:
+                break
+            plan = self._decide(key)
+            if plan is None or not plan.changes:
+                continue
+            if together and slots.locked():  # one would wait for the others, which nobody has begun
+                tasks.create_task(self._carry_out_each(together, slots))
+                together = []
+            await slots.acquire()
+            if self.apply_each is not None and len(plan.changes) == 1:
+                together.append((key, plan))
+            else:
+                tasks.create_task(self._carry_out(key, plan, slots))
+        if together:
+            tasks.create_task(self._carry_out_each(together, slots))
 
     def _decide(self, key: Key) -> Plan | None:
         """The plan; None where deciding failed. A key without changes is done here."""
@@ -109,30 +128,49 @@ class Controller(Generic[Key]):
 
     async def _carry_out(self, key: Key, plan: Plan, slots: asyncio.Semaphore) -> None:
         began = time.perf_counter()
-        result: Literal["changed", "conflict", "failed"] = "failed"
         try:
             await self.apply(plan)
-        except StatusError as error:
-            if error.reason in {"Conflict", "AlreadyExists", "NotFound"}:
-                self.counts.conflicts += 1
-                result = "conflict"
-                log.debug("plan discarded", controller=self.name, key=str(key), why=error.message)
-            else:
-                self.counts.failures += 1
-                log.warning("plan failed", controller=self.name, key=str(key), why=error.message)
-            self.queue.retry(key)
-            self.queue.done(key)
-        except Exception:
-            self.counts.failures += 1
-            log.exception("plan failed", controller=self.name, key=str(key))
-            self.queue.retry(key)
-            self.queue.done(key)
+        except Exception as error:  # noqa: BLE001 -- it is told of
+            self._conclude(key, plan, error, began)
         else:
+            self._conclude(key, plan, None, began)
+        finally:
+            slots.release()
+
+    async def _carry_out_each(self, plans: Sequence[tuple[Key, Plan]], slots: asyncio.Semaphore) -> None:
+        assert self.apply_each is not None, "only then are they gathered"  # noqa: S101 -- tells the type checker
+        began = time.perf_counter()
+        try:
+            failures = await self.apply_each([plan for _, plan in plans])
+        except Exception as error:  # noqa: BLE001 -- it is told of
+            for key, plan in plans:
+                self._conclude(key, plan, error, began)
+        else:
+            for (key, plan), failure in zip(plans, failures, strict=True):
+                self._conclude(key, plan, failure, began)
+        finally:
+            for _ in plans:
+                slots.release()
+
+    def _conclude(self, key: Key, plan: Plan, failure: Exception | None, began: float) -> None:
+        result: Literal["changed", "conflict", "failed"] = "failed"
+        if failure is None:
             self.counts.changes += len(plan.changes)
             result = "changed"
             self._finish(key, plan)
-        finally:
-            slots.release()
-            if self.observe is not None:
-                seconds = time.perf_counter() - began
-                self.observe(Outcome(self.name, key, result, len(plan.changes), seconds))
+        else:
+            if isinstance(failure, StatusError) and failure.reason in {"Conflict", "AlreadyExists", "NotFound"}:
+                self.counts.conflicts += 1
+                result = "conflict"
+                log.debug("plan discarded", controller=self.name, key=str(key), why=failure.message)
+            elif isinstance(failure, StatusError):
+                self.counts.failures += 1
+                log.warning("plan failed", controller=self.name, key=str(key), why=failure.message)
+            else:
+                self.counts.failures += 1
+                log.error("plan failed", controller=self.name, key=str(key), exc_info=failure)
+            self.queue.retry(key)
+            self.queue.done(key)
+        if self.observe is not None:
+            seconds = time.perf_counter() - began
+            self.observe(Outcome(self.name, key, result, len(plan.changes), seconds))

@@ -1,6 +1,6 @@
 """A store that keeps some values as ciphertext: a transformer between the storage contract and whoever uses it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import msgspec
@@ -11,13 +11,16 @@ from kcpcache.storage.store import (
     EncryptionKeyError,
     Event,
     KeyExistsError,
+    Outcomes,
     Page,
     Progress,
+    Put,
     Read,
     Revision,
     RevisionConflictError,
     Store,
     StoredEntry,
+    StoreError,
 )
 
 SECRETS: Final = registry_prefix("", "secrets")
@@ -73,6 +76,20 @@ class EncryptedStore:
             return await self._store.delete(key, expected=expected)
         except RevisionConflictError as error:
             raise self._conflict(key, expected, error) from None
+
+    async def write_each(self, puts: Sequence[Put]) -> Outcomes:
+        """See ``Store``."""
+        stored = [
+            put if put.value is None else Put(put.key, self._stored(put.key, put.value), put.expected) for put in puts
+        ]
+        return [self._told(outcome) for outcome in await self._store.write_each(stored)]
+
+    def _told(self, outcome: Revision | StoreError) -> Revision | StoreError:
+        if isinstance(outcome, KeyExistsError):
+            return KeyExistsError(self._plain(outcome.current))
+        if isinstance(outcome, RevisionConflictError):
+            return self._conflict(outcome.key, outcome.expected, outcome)
+        return outcome
 
     async def watch(self, prefix: str, *, after: Revision) -> AsyncGenerator[Event | Progress, None]:
         """See ``Store``."""

@@ -1,7 +1,7 @@
 """The store as a plain model: what every other store is compared with."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from kcpcache.storage.broadcast import WATCH_QUEUE_EVENTS, Broadcast, History
 from kcpcache.storage.commit_times import CommitTimes
@@ -10,12 +10,15 @@ from kcpcache.storage.store import (
     Event,
     FutureRevisionError,
     KeyExistsError,
+    Outcomes,
     Page,
     Progress,
+    Put,
     Read,
     Revision,
     RevisionConflictError,
     StoredEntry,
+    StoreError,
     StoreUnavailableError,
 )
 
@@ -77,6 +80,23 @@ class MemoryStore:
         """Remove the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
         self._check_open()
         return self._write(key, None, self._expect(key, expected))
+
+    async def write_each(self, puts: Sequence[Put]) -> Outcomes:
+        """One after the other. Raises ValueError, StoreUnavailableError."""
+        self._check_open()
+        for put in puts:
+            put.key.encode()
+        return [await self._outcome(put) for put in puts]
+
+    async def _outcome(self, put: Put) -> Revision | StoreError:
+        try:
+            if put.value is None:
+                return await self.delete(put.key, expected=put.expected or Revision(0))
+            if put.expected is None:
+                return await self.create(put.key, put.value)
+            return await self.update(put.key, put.value, expected=put.expected)
+        except StoreError as error:
+            return error
 
     def watch(self, prefix: str, *, after: Revision) -> AsyncGenerator[Event | Progress, None]:
         """Every event above ``after``. Raises CompactedError, WatcherTooSlowError."""

@@ -16,8 +16,8 @@ from kcpcache.storage.commit_times import CommitTimes
 from kcpcache.storage.sqlite_compaction import Compaction
 from kcpcache.storage.sqlite_file import SqliteFile, Synchronous, store_errors
 from kcpcache.storage.sqlite_rows import read_history, read_key, read_page
-from kcpcache.storage.sqlite_writer import Order, Write, Writer
-from kcpcache.storage.store import Event, Page, Progress, Read, Revision, StoreUnavailableError
+from kcpcache.storage.sqlite_writer import OneOf, Order, Together, Write, Writer
+from kcpcache.storage.store import Event, Outcomes, Page, Progress, Put, Read, Revision, StoreUnavailableError
 
 HISTORY_SECONDS = 600.0
 """How much history is kept for watches to resume in, unless the store is told otherwise."""
@@ -167,6 +167,28 @@ class SqliteStore:
     async def delete(self, key: str, *, expected: Revision) -> Revision:
         """Remove the entry at ``expected``. Raises RevisionConflictError, StoreUnavailableError."""
         return await self._write("delete", key, None, expected)
+
+    async def write_each(self, puts: Sequence[Put]) -> Outcomes:
+        """As many as the queue takes in one commit. Raises ValueError, StoreUnavailableError."""
+        self._check_open()
+        began = time.perf_counter()
+        for put in puts:
+            put.key.encode()
+        together = Together(len(puts), self._loop.create_future())
+        for index, put in enumerate(puts):
+            await self._room.acquire()
+            if self._closing is None:
+                self._writer.put(Write(put.key, put.value, put.expected, OneOf(together, index)))
+            else:
+                self._room.release()
+                together.answer(index, StoreUnavailableError("the store is closed"))
+        if puts:
+            await together.all_answered
+        seconds = time.perf_counter() - began
+        for put in puts:
+            verb = "delete" if put.value is None else "create" if put.expected is None else "update"
+            self.durations[verb].observe(seconds)
+        return together.outcomes
 
     def watch(self, prefix: str, *, after: Revision) -> AsyncGenerator[Event | Progress, None]:
         """Every event above ``after``. Raises CompactedError, WatcherTooSlowError, StoreUnavailableError."""

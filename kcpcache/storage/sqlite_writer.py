@@ -64,6 +64,42 @@ class Write:
         self.outcome: Revision | Exception | None = None
 
 
+class Together:
+    """What came of several writes, ``outcomes``; ``all_answered`` (a future) is done when all have come. Loop only."""
+
+    __slots__ = ("_left", "all_answered", "outcomes")
+
+    def __init__(self, count: int, all_answered: Any) -> None:
+        self._left, self.all_answered = count, all_answered
+        self.outcomes: list[Any] = [None] * count
+
+    def answer(self, index: int, outcome: object) -> None:
+        """One more is answered."""
+        self.outcomes[index] = outcome
+        self._left -= 1
+        if not self._left and not self.all_answered.done():
+            self.all_answered.set_result(None)
+
+
+class OneOf:
+    """Stands for the reply (a future) of one of the writes that were sent together."""
+
+    __slots__ = ("_index", "_together")
+
+    def __init__(self, together: Together, index: int) -> None:
+        self._together, self._index = together, index
+
+    def done(self) -> bool:
+        """No: whoever sent them may be gone, but not one of the answers."""
+        return False
+
+    def set_result(self, outcome: object) -> None:
+        """What came of it: a revision or an error."""
+        self._together.answer(self._index, outcome)
+
+    set_exception = set_result
+
+
 class Order:
     """Something other than a write, done between transactions: ``compact``, ``bump``, ``probe`` or ``stop``."""
 

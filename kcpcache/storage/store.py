@@ -6,9 +6,9 @@ passes ``tests/storage/contract.py``. All methods are called from the event loop
 What exists in great numbers is a ``msgspec.Struct(gc=False)``: quick to make, and no work for the collector.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NewType, Protocol, TypeAlias
 
 import msgspec
 
@@ -44,6 +44,14 @@ class Page:
     revision: Revision
     next_start: str | None = None
     remaining: int = 0
+
+
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """A write as ``Store.write_each`` takes it: ``value`` None deletes what is at ``expected``, else None creates."""
+
+    key: str
+    value: bytes | None
+    expected: Revision | None = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -101,7 +109,7 @@ class RevisionConflictError(StoreError):
     def __init__(self, key: str, expected: Revision, current: StoredEntry | None) -> None:
         found = "none" if current is None else str(current.revision)
         super().__init__(f"{key}: expected revision {expected}, found {found}")
-        self.current = current
+        self.key, self.expected, self.current = key, expected, current
 
 
 class CompactedError(StoreError):
@@ -138,6 +146,10 @@ class StoreBrokenError(StoreError):
 
 class EncryptionKeyError(StoreError):
     """The encryption keys cannot be used, or one that stored values need is not there. Nothing was overwritten."""
+
+
+Outcomes: TypeAlias = list[Revision | StoreError]
+"""What came of each of several writes."""
 
 
 class Store(Protocol):
@@ -177,6 +189,14 @@ class Store(Protocol):
         """Remove the entry whose revision is ``expected``; the tombstone gets a revision.
 
         Raises RevisionConflictError.
+        """
+        ...
+
+    async def write_each(self, puts: Sequence[Put]) -> Outcomes:
+        """Many writes sent together: no transaction, each succeeds or fails by itself, in whatever order.
+
+        What came of each, in the order of ``puts``: its revision, or what ``create``, ``update`` or ``delete`` would
+        have raised. Raises ValueError, and writes nothing, where a key is none.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -214,3 +214,70 @@ async def test_cancellation_ends_plans_under_way_and_leaves_no_task_and_no_timer
     await asyncio.sleep(100)
     assert len(bench.passes) == passes
     assert "later" not in bench.controller.queue._dirty
+
+
+async def test_plans_of_one_change_are_applied_together_and_each_has_its_own_end(bench: Bench) -> None:
+    calls: list[int] = []
+
+    async def apply_each(plans: Sequence[Plan]) -> list[Exception | None]:
+        calls.append(len(plans))
+        names = [plan.changes[0].target.name for plan in plans]
+        await asyncio.gather(*map(bench._apply, plans))
+        why = conflict("", "configmaps", "k3")
+        return [why if name == "k3" and bench.times("k3") == 1 else None for name in names]
+
+    bench.controller.apply_each = apply_each
+    async with bench.started():
+        for index in range(20):
+            bench.controller.add(f"k{index}")
+        await asyncio.sleep(5)
+    assert calls == [20, 1]
+    counts = bench.controller.counts
+    assert (counts.reconciled, counts.changes, counts.conflicts, counts.failures) == (21, 20, 1, 0)
+    assert bench.controller.queue.idle
+
+
+async def test_together_no_more_are_in_flight_and_nothing_waits_for_what_nobody_began(bench: Bench) -> None:
+    async def apply_each(plans: Sequence[Plan]) -> list[Exception | None]:
+        await asyncio.gather(*map(bench._apply, plans))
+        return [None] * len(plans)
+
+    bench.controller.apply_each = apply_each
+    async with bench.started():
+        for index in range(3 * _IN_FLIGHT):
+            bench.controller.add(f"k{index}")
+        await asyncio.sleep(10)
+    assert bench.most_running == _IN_FLIGHT
+    assert len(bench.applied) == 3 * _IN_FLIGHT
+
+
+async def test_what_keeps_all_of_them_from_being_applied_is_a_failure_of_each(bench: Bench) -> None:
+    async def apply_each(plans: Sequence[Plan]) -> list[Exception | None]:
+        if len(bench.passes) == 2:
+            raise ServiceUnavailableError("not now")
+        await asyncio.gather(*map(bench._apply, plans))
+        return [None] * len(plans)
+
+    bench.controller.apply_each = apply_each
+    async with bench.started():
+        bench.controller.add("a")
+        bench.controller.add("b")
+        await asyncio.sleep(5)
+    assert sorted(bench.applied) == ["a", "b"]
+    assert (bench.controller.counts.failures, bench.controller.counts.changes) == (2, 2)
+
+
+async def test_a_plan_of_several_changes_is_applied_by_itself(bench: Bench) -> None:
+    together: list[str] = []
+
+    async def apply_each(plans: Sequence[Plan]) -> list[Exception | None]:
+        together.extend(plan.changes[0].target.name for plan in plans)
+        return [None] * len(plans)
+
+    bench.controller.apply_each = apply_each
+    bench.decide = lambda key: Plan(plan_of(key).changes * (2 if key == "two" else 1))
+    async with bench.started():
+        bench.controller.add("one")
+        bench.controller.add("two")
+        await asyncio.sleep(5)
+    assert (together, bench.applied) == (["one"], ["two"])

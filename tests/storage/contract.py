@@ -14,6 +14,7 @@ from kcpcache.storage.store import (
     FutureRevisionError,
     KeyExistsError,
     Progress,
+    Put,
     RevisionConflictError,
     StoredEntry,
     StoreUnavailableError,
@@ -140,6 +141,46 @@ class ReadsAndWrites:
         )
         assert [results[0], results[2]] == [1, 2]
         assert isinstance(results[1], ValueError)
+
+    async def test_of_writes_sent_together_each_succeeds_or_fails_by_itself(self, store):
+        there = await store.create("/there", b"0")
+        gone = await store.create("/gone", b"0")
+        puts = [
+            Put("/new", b"1"),
+            Put("/there", b"2"),
+            Put("/there", b"3", there),
+            Put("/missing", b"4", 7),
+            Put("/gone", None, gone),
+            Put("/missing", None, 7),
+        ]
+        outcomes = await store.write_each(puts)
+        assert [type(outcome) for outcome in outcomes] == [
+            *(int, KeyExistsError, int, RevisionConflictError, int, RevisionConflictError)
+        ]
+        assert outcomes[1].current.key == "/there"
+        assert (outcomes[3].key, outcomes[3].expected, outcomes[3].current) == ("/missing", 7, None)
+        assert sorted(outcome for outcome in outcomes if isinstance(outcome, int)) == [3, 4, 5]
+        assert await store.revision() == 5
+        found = {entry.key: (entry.value, entry.revision) for entry in (await store.list("/")).entries}
+        assert found == {"/new": (b"1", outcomes[0]), "/there": (b"3", outcomes[2])}
+
+    async def test_of_writes_sent_together_to_one_key_one_wins(self, store):
+        outcomes = await store.write_each([Put("/a", b"%d" % number) for number in range(5)])
+        (winner,) = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, int)]
+        assert [type(outcome) for outcome in outcomes].count(KeyExistsError) == 4
+        assert (await store.get("/a")).entry == StoredEntry("/a", b"%d" % winner, 1)
+
+    async def test_many_writes_sent_together_are_in_the_watch_when_they_are_answered(self, store):
+        assert await store.write_each([]) == []
+        outcomes = await store.write_each([Put(f"/k/{number:05}", b"%d" % number) for number in range(5_000)])
+        assert sorted(outcomes) == list(range(1, 5_001))
+        events = {event.key: (event.value, event.revision) for event in await replay(store, "/k/", 0)}
+        assert events == {f"/k/{number:05}": (b"%d" % number, outcomes[number]) for number in range(5_000)}
+
+    async def test_of_writes_sent_together_none_is_made_where_a_key_is_without_utf8(self, store):
+        with pytest.raises(UnicodeEncodeError):
+            await store.write_each([Put("/a", b""), Put("/\ud800", b"")])
+        assert await store.create("/b", b"") == 1
 
     async def test_a_cancelled_write_leaves_the_store_usable(self, store):
         tasks = [asyncio.create_task(store.create(f"/{index}", b"")) for index in range(20)]
@@ -526,6 +567,7 @@ class Ends:
             store.create("/b", b""),
             store.update("/a", b"", expected=1),
             store.delete("/a", expected=1),
+            store.write_each([Put("/b", b"")]),
             store.compact(1),
             store.bump(9),
         ):
@@ -537,6 +579,16 @@ class Ends:
         await asyncio.sleep(0)
         await store.close()
         assert sorted(await asyncio.gather(*writes)) == list(range(1, 101))
+
+    async def test_close_answers_all_writes_that_were_sent_together(self, store):
+        sent = asyncio.create_task(store.write_each([Put(f"/{number}", b"") for number in range(6_000)]))
+        await asyncio.sleep(0)
+        await store.close()
+        outcomes = await sent
+        made = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        assert sorted(made) == list(range(1, len(made) + 1))
+        others = {repr(outcome) for outcome in outcomes if not isinstance(outcome, int | StoreUnavailableError)}
+        assert others == set()
 
     async def test_close_can_be_repeated_and_at_the_same_time(self, store):
         await asyncio.gather(store.close(), store.close())

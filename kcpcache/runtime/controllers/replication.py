@@ -48,7 +48,9 @@ class Replication:
         self._replicated: dict[Owner, Replicated] = {}
         self._by_resource: dict[tuple[str, GroupResource], dict[Owner, Replicated]] = {}
         self._watched: set[str] = set()
-        self.controller: Controller[CacheTarget] = Controller("replication", self._plan, env.apply)
+        self.controller: Controller[CacheTarget] = Controller(
+            "replication", self._plan, env.apply, apply_each=env.apply.apply_each
+        )
         self.measures = ReplicationMeasures()
         self.all_local = self.all_copies = 0
         """Over all CachedResources: what ``local`` says of each, and the copies, whoever they belong to."""
