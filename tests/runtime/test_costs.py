@@ -226,3 +226,55 @@ async def test_a_copy_that_is_as_it_should_be_is_not_decoded(shard: Shard, monke
     await shard.settled()
     assert replication.counts.reconciled == before + 1
     assert not decoded
+
+
+async def test_a_first_pass_sends_copies_many_at_a_time_and_decides_once_on_each(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+):
+    cluster = await shard.workspace("provider")
+    await shard.create(cluster, CRDS, "flavors.cloud.example.com", spec=crd_spec())
+    await shard.settled()
+    for number in range(500):
+        await shard.flavor(cluster, f"f{number:03}")
+    sent: list[int] = []
+    write_each = shard.store.write_each
+
+    async def counting(puts: Any) -> Any:
+        sent.append(len(puts))
+        return await write_each(puts)
+
+    monkeypatch.setattr(shard.store, "write_each", counting)
+    counts = shard.cache_side.replication.controller.counts
+    before = counts.reconciled
+    await shard.cache_flavors(cluster)
+    await shard.settled()
+    assert len(await shard.copies(cluster)) == 500
+    assert sum(sent) == 500
+    assert len(sent) == 10
+    assert counts.reconciled - before == 500
+    before = counts.reconciled
+    await shard.flavor(cluster, "late")
+    await shard.settled()
+    assert counts.reconciled - before == 1
+
+
+async def test_what_goes_with_a_cached_resource_is_queued_one_by_one(shard: Shard, monkeypatch: pytest.MonkeyPatch):
+    provider = await shard.provider()
+    for number in range(100):
+        await shard.flavor(provider, f"f{number:02}")
+    await shard.settled()
+    replication = shard.cache_side.replication
+    queued: list[tuple[int, int]] = []
+    forget = replication._forget
+
+    def counting(*args: Any) -> None:
+        before = replication.controller.queue.measures.adds
+        forget(*args)
+        queued.append((replication.controller.queue.measures.adds - before, len(replication.controller.queue)))
+
+    monkeypatch.setattr(replication, "_forget", counting)
+    await shard.delete(provider, CACHED_RESOURCES, "flavors")
+    await shard.settled()
+    assert queued[0] == (0, 100)
+    assert {adds for adds, _ in queued} == {0}
+    assert not await shard.copies(provider)

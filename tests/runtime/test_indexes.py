@@ -63,7 +63,7 @@ async def test_a_changed_object_makes_only_its_own_copy_be_looked_at(shard: Shar
     effort = Effort(shard)
     await shard.label(provider, FLAVORS, "small", tier="gold")
     await shard.settled()
-    assert effort.spent() == {"replication": 2}
+    assert effort.spent() == {"replication": 1}
 
 
 async def test_a_hundred_new_objects_write_the_counts_a_few_times_and_wake_no_consumer(shard: Shard) -> None:

@@ -125,10 +125,14 @@ class Replication:
         del remaining[owner]
         if not remaining:
             del self._by_resource[key]
-        targets = [self._target(old.source, name) for name in self._copy_names(owner[0], old.source)]
-        self.measures.removing(targets)
-        for target in targets:
-            self.controller.add(target)
+        source, names = old.source, self._copy_names(owner[0], old.source)
+        place = (owner, source.identity_hash, source.resource)
+        self.controller.queue.add_all(place, names, partial(self._removal, source))
+
+    def _removal(self, source: replication.Source, name: str) -> CacheTarget:
+        target = self._target(source, name)
+        self.measures.removing((target,))
+        return target
 
     def _start_pass(self, owner: Owner, new: Replicated) -> None:
         selector = new.source.selector
@@ -197,10 +201,11 @@ class Replication:
             target = CacheTarget(shard, resource, identity_hash, event.cluster, either(event).name)
             operation: Operation = "delete" if event.entry is None else "create" if event.previous is None else "update"
             shown = original_revision(event.entry) if event.entry is not None else 0
-            owner = self._owner_of(event.cluster, resource)[0]
+            owner, found = self._owner_of(event.cluster, resource)
             self.measures.copy_changed(owner, target, operation, shown, self._committed_at(event), time.monotonic())
             self.all_copies += (event.entry is not None) - (event.previous is not None)
-            self.controller.add(target)
+            if not self._settles(owner, found, target, event.entry):
+                self.controller.add(target)
             if event.entry is None or event.previous is None:
                 for owner in self._by_resource.get((event.cluster, resource.group_resource), {}):
                     self._on_counts(owner)
@@ -248,9 +253,7 @@ class Replication:
         if plan.changes:
             self.measures.planned(target, expected=found is not None and target.name in found.pending)
         else:
-            self.measures.settled(target)
-        if found is not None and owner is not None and not plan.changes and target.name in found.pending:
-            self._passed(owner, found, target)
+            self._settled(owner, found, target)
         return plan
 
     @staticmethod
@@ -275,6 +278,22 @@ class Replication:
             return None
         original = found.reader.cache.get(target.cluster, target.name)
         return None if original is None else found.reader.adapt(original)
+
+    def _settles(self, owner: Owner | None, found: Replicated | None, target: CacheTarget, copy: Entry | None) -> bool:
+        """Whether a copy has become as it should be: seen here, the key needs no second turn in the queue."""
+        original = self._original(found, target)
+        if copy is None or original is None or found is None:
+            settled = copy is None and original is None
+        else:
+            settled = plan_by_bytes(target, original, copy, found.source) is NOTHING
+        if settled:
+            self._settled(owner, found, target)
+        return settled
+
+    def _settled(self, owner: Owner | None, found: Replicated | None, target: CacheTarget) -> None:
+        self.measures.settled(target)
+        if found is not None and owner is not None and target.name in found.pending:
+            self._passed(owner, found, target)
 
     def _passed(self, owner: Owner, found: Replicated, target: CacheTarget) -> None:
         """The copy is what it should be. Copies under another identity say nothing of those of this one."""
