@@ -1,14 +1,17 @@
 """P4, P6: informers whose connections break at random hold in the end what the server holds; nothing missed or doubled.
 
-``KCPCACHE_INFORMER_OBJECTS`` is 2,000 here; the long form has 10,000.
+With 10,000 objects; ``KCPCACHE_INFORMER_OBJECTS`` says how many if it should be others.
 """
 
 import contextlib
 import os
 import random
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPSConnection
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,8 @@ from fragile_port import FragilePort, fragile_port
 from raw_informer import Informer
 from real_server import Server, eventually
 
-OBJECTS = int(os.environ.get("KCPCACHE_INFORMER_OBJECTS", "2000"))
-WRITERS, SECONDS = 4, 5.0
+OBJECTS = int(os.environ.get("KCPCACHE_INFORMER_OBJECTS", "10000"))
+WRITERS, FILLERS, SECONDS = 4, 32, 5.0
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -34,10 +37,9 @@ class Writer:
         self._made = 0
         self.writes = 0
 
-    def fill(self, count: int) -> None:
-        """Create so many objects."""
-        for _ in range(count):
-            self._create()
+    def owns(self, count: int) -> list[str]:
+        """Names of so many objects, which are taken to be there."""
+        return [self._named() for _ in range(count)]
 
     def write(self, stop: threading.Event) -> None:
         """Write until then."""
@@ -57,19 +59,34 @@ class Writer:
             self.writes += 1
 
     def _create(self, name: str = "") -> None:
-        name = name or f"of-{self._number}-{self._made}"
-        self._made += 1
+        name = self._named(name)
         response = self._http.post(self._path, json={"metadata": {"name": name}, "data": {"a": "0"}})
         assert response.is_success, response.text
+
+    def _named(self, name: str = "") -> str:
+        name = name or f"of-{self._number}-{self._made}"
+        self._made += 1
         self._names.append(name)
+        return name
 
 
 def in_threads(*work: Any) -> list[threading.Thread]:
-    """Start each of these (function, argument) pairs."""
-    threads = [threading.Thread(target=function, args=(argument,)) for function, argument in work]
+    """Start each of these tuples of a function and its arguments."""
+    threads = [threading.Thread(target=function, args=arguments) for function, *arguments in work]
     for thread in threads:
         thread.start()
     return threads
+
+
+def fill(connection: HTTPSConnection, path: str, names: list[str]) -> None:
+    """Create these objects one after another; many do so at once, so that the server commits many at a time."""
+    for name in names:
+        body = f'{{"metadata": {{"name": "{name}"}}, "data": {{"a": "0"}}}}'
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == httpx.codes.CREATED, answer.read()
+        answer.read()
+    connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +96,14 @@ def crowd(server: Server, workspace: Workspace) -> Iterator[list[Writer]]:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(server.client()) for _ in range(WRITERS)]
         writers = [Writer(http, path, number) for number, http in enumerate(clients)]
-        for thread in in_threads(*((writer.fill, OBJECTS // WRITERS) for writer in writers)):
+        names = [name for writer in writers for name in writer.owns(OBJECTS // WRITERS)]
+        context = ssl.create_default_context(cadata=server.authority())
+        context.load_cert_chain(server.user_pem("kcp-admin"))
+        connections = [HTTPSConnection("127.0.0.1", server.port, context=context) for _ in range(FILLERS)]
+        shares = [names[place::FILLERS] for place in range(FILLERS)]
+        for thread in in_threads(*((fill, *share) for share in zip(connections, repeat(path), shares, strict=False))):
             thread.join()
+        assert len(listed(clients[0], path)[0]) == len(names)
         yield writers
 
 
