@@ -73,7 +73,7 @@ class CrdRules(NoRules):
         """Names that follow from the kind, strategy ``None``, and the webhook's port."""
         spec = section(obj, "spec")
         default_names(spec)
-        if spec and not isinstance(spec.get("conversion"), dict):
+        if spec and spec.get("conversion") is None:  # what is of another type is refused with the rest
             spec["conversion"] = {"strategy": "None"}
         service = section(spec, "conversion", "webhook", "clientConfig", "service")
         if service and service.get("port") is None:
@@ -137,8 +137,9 @@ def default_names(spec: Object) -> None:
     names = section(spec, "names")
     kind = text(names, "kind")
     if kind:
-        names["singular"] = text(names, "singular") or kind.lower()
-        names["listKind"] = text(names, "listKind") or f"{kind}List"
+        for name, default in (("singular", kind.lower()), ("listKind", f"{kind}List")):
+            if names.get(name) is None or names[name] == "":
+                names[name] = default
 
 
 def _note_storage_version(crd: Object) -> None:

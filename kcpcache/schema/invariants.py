@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
-from kcpcache.meta.names import kind_errors
-from kcpcache.meta.object_meta import annotation_errors, drop_invalid, drop_unknown, label_errors, type_errors
+from kcpcache.meta.names import kind_errors, path_segment_errors
+from kcpcache.meta.object_meta import drop_invalid, drop_unknown, type_errors
+from kcpcache.meta.object_meta import errors as object_meta_errors
 from kcpcache.meta.objects import Object
-from kcpcache.schema.values import as_go_reads, canonical, map_key
+from kcpcache.schema.values import ABSENT, as_go_reads, canonical, map_key
 
 Check: TypeAlias = Callable[[Any, str], Iterator[FieldError]]
 """Yields what is wrong with a value at a path."""
@@ -120,22 +121,34 @@ def _embedded(schema: Object) -> Check | None:
 def _embedded_check(value: Any, path: str) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         return
-    api_version, kind = (_text(value.get(name)) for name in ("apiVersion", "kind"))
-    for name, given in (("apiVersion", api_version), ("kind", kind)):
-        if not given:
+    for name in ("apiVersion", "kind"):
+        given = value.get(name, ABSENT)
+        if given is ABSENT:
             yield field_required(f"{path}.{name}", "must not be empty")
-    if api_version.count("/") > 1:
-        yield field_invalid(f"{path}.apiVersion", api_version, f"unexpected GroupVersion string: {api_version}")
-    if kind:
-        yield from (field_invalid(f"{path}.kind", kind, error) for error in kind_errors(kind))
-    meta = value.get("metadata", {})
+        elif not isinstance(given, str):
+            yield field_invalid(f"{path}.{name}", given, "must be a string")
+        elif not given:
+            yield field_invalid(f"{path}.{name}", given, "must not be empty")
+        elif name == "kind":
+            yield from (field_invalid(f"{path}.kind", given, error) for error in kind_errors(given))
+        elif given.count("/") > 1:
+            yield field_invalid(f"{path}.apiVersion", given, f"unexpected GroupVersion string: {given}")
+    yield from _embedded_metadata_check(value.get("metadata"), path)
+
+
+def _embedded_metadata_check(meta: Any, path: str) -> Iterator[FieldError]:
+    """As of any object, which may have no name."""
+    if meta is None:
+        return
     if not isinstance(meta, dict):
         yield field_invalid(f"{path}.metadata", meta, "must be an object")
-    elif errors := type_errors(meta):
-        yield from (FieldError(error.reason, f"{path}.{error.path}", error.body) for error in errors)
-    else:
-        yield from label_errors(meta.get("labels") or {}, f"{path}.metadata.labels")
-        yield from annotation_errors(meta.get("annotations") or {}, f"{path}.metadata.annotations")
+        return
+    found = type_errors(meta)
+    if not found:
+        named = {name: item for name, item in meta.items() if item is not None}
+        named["name"] = named.get("name") or "unnamed"
+        found = object_meta_errors(named, namespaced=bool(named.get("namespace")), check_name=path_segment_errors)
+    yield from (FieldError(error.reason, f"{path}.{error.path}", error.body) for error in found)
 
 
 def _repaired(schema: Object) -> Check | None:
@@ -151,7 +164,3 @@ def _repair(value: Any, _path: str) -> Iterator[FieldError]:
             drop_invalid(value["metadata"])
             drop_unknown(value["metadata"])
     yield from ()
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

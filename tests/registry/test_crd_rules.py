@@ -667,3 +667,17 @@ def test_the_servers_own_definitions_keep_the_rules(manifest):
     own = deepcopy(manifest)
     CRDS.default(own)
     assert messages(own) == []
+
+
+@pytest.mark.parametrize("given", [{}, [], 1, False, "x"])
+def test_defaults_hide_nothing_that_is_of_a_wrong_type(given):
+    """Kubernetes' decoder refuses it; a default in its place would have let the definition pass."""
+    obj = crd()
+    names = obj["spec"]["names"]
+    names["singular"], names["listKind"], obj["spec"]["conversion"] = given, given, given
+    CRDS.default(obj)
+    assert (names["singular"], names["listKind"], obj["spec"]["conversion"]) == (given, given, given)
+    for name in ("singular", "listKind"):
+        names[name] = None
+    CRDS.default(obj)
+    assert (names["singular"], names["listKind"]) == ("widget", "WidgetList")

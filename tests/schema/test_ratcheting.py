@@ -124,3 +124,25 @@ def test_embedded_resources_say_what_they_are_on_every_update():
     assert blamed(fields(a=embedded, b=STRING), {"a": {"kind": "X"}, "b": "2"}, {"a": {"kind": "X"}, "b": "1"}) == [
         ".a.apiVersion"
     ]
+
+
+@pytest.mark.parametrize(
+    ("resource", "errors"),
+    [
+        ({"apiVersion": "", "kind": ""}, ['apiVersion: Invalid value: "": must not be empty']),
+        ({"apiVersion": "v1", "kind": "X", "metadata": None}, []),
+        ({"apiVersion": "v1", "kind": "X", "metadata": {}}, []),
+        ({"apiVersion": "v1", "kind": "X", "metadata": {"name": "A"}}, []),
+        ({"apiVersion": "v1", "kind": "X", "metadata": {"name": "a/b"}}, ['metadata.name: Invalid value: "a/b"']),
+        ({"apiVersion": "v1", "kind": "X", "metadata": {"namespace": "A"}}, ['metadata.namespace: Invalid value: "A"']),
+        ({"apiVersion": "v1", "kind": "X", "metadata": {"finalizers": ["a b"]}}, ["metadata.finalizers"]),
+        ({"kind": "X"}, ["apiVersion: Required value: must not be empty"]),
+        ({"apiVersion": 1, "kind": "X"}, ["apiVersion: Invalid value: 1: must be a string"]),
+    ],
+)
+def test_embedded_resources_are_judged_as_objects_are(resource, errors):
+    """After apiextensions-apiserver: an empty type is invalid, a missing one required, no metadata is no fault."""
+    embedded = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    found = [error.message for error in compile_schema(fields(a=embedded)).validate({"a": resource})]
+    assert len([text for text in found if any(text.startswith(f"a.{error}") for error in errors)]) == len(errors)
+    assert bool(found) == bool(errors)
