@@ -21,6 +21,7 @@ class Lookup:
     def __init__(self, caches: Caches, clusters: LogicalClusters, system: SystemTypes) -> None:
         self.caches, self.clusters, self.system = caches, clusters, system
         self._caches: dict[GroupResource, ResourceCache] = {}
+        self._caches_by_version: dict[GroupVersionResource, ResourceCache] = {}
         self._readers: dict[GroupVersionResource, Reader] = {}
         self._decoded: dict[Entry, dict[str, Object]] = {}  # by the version that it is shown in
 
@@ -35,6 +36,12 @@ class Lookup:
             found.listeners.append(self._forget)
         return found
 
+    def _cache(self, resource: GroupVersionResource) -> ResourceCache:
+        found = self._caches_by_version.get(resource)
+        if found is None:
+            found = self._caches_by_version[resource] = self.cache(resource.group_resource)
+        return found
+
     def entry(self, resource: GroupVersionResource, cluster: str, name: str, namespace: str = "") -> Entry | None:
         """The entry in that version, or None."""
         found = self.cache(resource.group_resource).get(cluster, name, namespace)
@@ -42,12 +49,12 @@ class Lookup:
 
     def get(self, resource: GroupVersionResource, cluster: str, name: str, namespace: str = "") -> Object | None:
         """The object, as a client of its workspace sees it, or None."""
-        found = self.cache(resource.group_resource).get(cluster, name, namespace)
+        found = self._cache(resource).get(cluster, name, namespace)
         return None if found is None else self._object(resource, found)
 
     def list(self, resource: GroupVersionResource, cluster: str, namespace: str = "") -> tuple[Object, ...]:
         """All objects of one logical cluster."""
-        entries = self.cache(resource.group_resource).entries(cluster, namespace)
+        entries = self._cache(resource).entries(cluster, namespace)
         return tuple(self._object(resource, entry) for entry in entries)
 
     def decode(self, entry: Entry) -> Object:

@@ -19,7 +19,11 @@ Name = tuple[str, str]
 
 
 class BindingIndex:
-    """APIBindings by the APIExport that they refer to. ``on_change`` is told of an export whose bindings changed."""
+    """APIBindings by the APIExport that they refer to.
+
+    ``on_change`` is told of an export that got its first bound binding, or lost its last: on each of those in between,
+    which may be thousands, nothing depends.
+    """
 
     def __init__(self, env: Environment, on_change: Callable[[Name], None]) -> None:
         self._env, self._on_change = env, on_change
@@ -45,14 +49,22 @@ class BindingIndex:
     def _changed(self, event: CacheEvent) -> None:
         key = (event.cluster, either(event).name)
         before = self._bound_to.get(key)
+        others = self._others(before, key)
         self._drop(key)
         if event.entry is not None:
             self._put(event.entry)
         after = self._bound_to.get(key)
-        if before != after:
-            for export in {before, after} - {None}:
-                if export is not None:
-                    self._on_change(export)
+        if before == after:
+            return
+        if before is not None and not others:
+            self._on_change(before)
+        if after is not None and not self._others(after, key):
+            self._on_change(after)
+
+    def _others(self, export: Name | None, binding: Name) -> bool:
+        """Whether more than this binding is bound to the export."""
+        found = self._bound.get(export, ()) if export is not None else ()
+        return len(found) > (binding in found)
 
     def _put(self, entry: Entry) -> None:
         key = (entry.cluster, entry.name)

@@ -39,6 +39,8 @@ def batch(caches: Iterable[ResourceCache], cluster: str, namespace: str = "") ->
     alive: list[Remnant] = []
     held: list[Remnant] = []
     for cache in caches:
+        if cluster not in cache.shelves:  # of most there is nothing
+            continue
         for entry in cache.entries(cluster, namespace):
             if namespace and not entry.namespace:
                 continue

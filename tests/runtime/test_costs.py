@@ -278,3 +278,14 @@ async def test_what_goes_with_a_cached_resource_is_queued_one_by_one(shard: Shar
     assert queued[0] == (0, 100)
     assert {adds for adds, _ in queued} == {0}
     assert not await shard.copies(provider)
+
+
+async def test_a_workspace_among_others_wakes_neither_endpoint_slices_nor_the_garbage_collector(shard: Shard):
+    spared = [one for one in shard.controllers if one.name in {"api-export-endpoint-slice", "garbage"}]
+    await shard.workspace("first")
+    before = [(controller.name, controller.counts.reconciled) for controller in spared]
+    await shard.workspace("one")
+    await shard.delete("root", WORKSPACES, "one")
+    await shard.settled()
+    assert [(controller.name, controller.counts.reconciled) for controller in spared] == before
+    assert len(before) == 2

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from kcpcache.meta.names import split_api_version
 from kcpcache.meta.objects import metadata, nested
 from kcpcache.reconcilers import garbage, namespace
@@ -15,6 +17,8 @@ from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.indexes import Name
 from kcpcache.runtime.remnants import BATCH, batch, stored_caches, target_of
 from kcpcache.storage.keys import REGISTRY
+
+_FOREGROUND, _ORPHAN = (orjson.dumps(finalizer) for finalizer in (FOREGROUND, ORPHAN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class LifecycleControllers:
 
         def changed(event: CacheEvent) -> None:
             one = either(event)
-            if one.owners or one.deleting or (event.previous is not None and event.previous.owners):
+            if one.owners or _propagates(one) or (event.previous is not None and event.previous.owners):
                 self._index(cache, event)
             if event.entry is None or one.deleting:
                 for place in self._dependents.get((event.cluster, one.uid), ()):
@@ -77,7 +81,7 @@ class LifecycleControllers:
 
         cache.listeners.append(changed)
         for entry in cache.all_entries():
-            if entry.owners or entry.deleting:
+            if entry.owners or _propagates(entry):
                 self._index(cache, CacheEvent(entry.revision, entry.cluster, entry, None))
 
     def _index(self, cache: ResourceCache, event: CacheEvent) -> None:
@@ -101,7 +105,7 @@ class LifecycleControllers:
     def _collect(self, place: Place) -> Plan:
         cache = self._env.lookup.caches.of(place.prefix)
         entry = cache.get(place.cluster, place.name, place.namespace)
-        if entry is None or not (entry.owners or entry.deleting):
+        if entry is None or not (entry.owners or _propagates(entry)):
             return NOTHING
         obj = entry.object()
         owners = tuple(self._owner_status(entry, owner) for owner in entry.owners)
@@ -142,3 +146,8 @@ class LifecycleControllers:
                 found.append((not blocks, Dependent(target_of(cache, dependent), dependent.object())))
         found.sort(key=lambda pair: pair[0])
         return tuple(dependent for _, dependent in found[:BATCH])
+
+
+def _propagates(entry: Entry) -> bool:
+    """Whether it is being deleted and may wait for what is to become of its dependents; seen without decoding it."""
+    return entry.deleting and (_FOREGROUND in entry.tail or _ORPHAN in entry.tail)

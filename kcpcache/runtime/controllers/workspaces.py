@@ -30,13 +30,19 @@ NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 SHARDS = GroupVersionResource("core.kcp.io", "v1alpha1", "shards")
 CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LETTERS = _ALPHABET[10:]
 _CLUSTER_NAME_LENGTH = 16
+_CLUSTER_NAMES = len(_LETTERS) * len(_ALPHABET) ** (_CLUSTER_NAME_LENGTH - 1)
 
 
 def fresh_cluster_name() -> str:
     """A random logical cluster name: base36, beginning with a letter."""
-    first = secrets.choice(_ALPHABET[10:])
-    return first + "".join(secrets.choice(_ALPHABET) for _ in range(_CLUSTER_NAME_LENGTH - 1))
+    number, letter = divmod(secrets.randbelow(_CLUSTER_NAMES), len(_LETTERS))
+    digits = []
+    for _ in range(_CLUSTER_NAME_LENGTH - 1):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return _LETTERS[letter] + "".join(digits)
 
 
 class WorkspaceControllers:
@@ -130,9 +136,10 @@ class WorkspaceControllers:
         found = self._env.lookup.clusters.get(event.cluster)
         if found is None or not found.deleting:
             return
-        own = self._env.lookup.clusters.cache
-        if not any(cache.count(event.cluster) for cache in stored_caches(self._env.lookup.caches) if cache is not own):
-            self._clusters.add(event.cluster)
+        own, cluster = self._env.lookup.clusters.cache, event.cluster
+        caches = stored_caches(self._env.lookup.caches)
+        if not any(cluster in cache.shelves and cache is not own for cache in caches):
+            self._clusters.add(cluster)
 
     # -- what each decides on
 
@@ -218,7 +225,7 @@ class WorkspaceControllers:
         waiting = workspace_types.API_BINDINGS_INITIALIZER in (nested(obj, "status", "initializers") or ())
         defaults: tuple[default_api_bindings.DefaultBinding, ...] | None = ()
         maintained: tuple[default_api_bindings.DefaultBinding, ...] = ()
-        if obj is not None:
+        if obj is not None and "deletionTimestamp" not in obj["metadata"]:
             reference = workspace_types.parse_reference(annotations_of(obj).get(workspace.TYPE_ANNOTATION, ""))
             types = workspace_types.chain(lookup, reference)
             if waiting:
