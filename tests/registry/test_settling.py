@@ -272,7 +272,8 @@ class TestWhatItCosts:
         assert decoded == []
         assert event.item.entry is next(iter(listing.items())).entry is world.cache().get(CLUSTER, "a")
 
-    async def test_others_are_served_while_many_are_looked_at(self, world, monkeypatch):
+    @pytest.mark.parametrize("past", [False, True])
+    async def test_others_are_served_while_many_are_looked_at(self, world, monkeypatch, past):
         for number in range(200):
             await put(world, {**thing(f"n{number:03}", color="red"), "metadata": {"name": f"n{number:03}", "uid": "u"}})
         monkeypatch.setattr(pauses, "SLICE_SECONDS", 0.0)
@@ -282,7 +283,10 @@ class TestWhatItCosts:
             paused.append(1)
 
         monkeypatch.setattr(pauses, "pause", pause)
-        assert len(await world.list(LATER)) == 200
+        then = str(world.caches.revision)
+        await world.create(thing("z", size=1), LATER)
+        how = {"resource_version": then, "resource_version_match": "Exact"} if past else {}
+        assert len(await world.list(LATER, **how)) == (200 if past else 201)
         assert len(paused) >= 200
 
     async def test_large_objects_are_looked_at_beside_the_event_loop(self, world, monkeypatch):

@@ -9,6 +9,8 @@ from shard_http import Http
 from shard_world import CRDS, EXPORTS, FLAVORS, SCHEMAS, Shard, crd_spec, schema_spec
 
 from kcpcache.meta.objects import Object
+from kcpcache.registry.entry import Entry
+from kcpcache.registry.settling import Settling
 
 CRD = "flavors.cloud.example.com"
 PATH = "/clusters/{}/apis/cloud.example.com/v1/flavors"
@@ -163,6 +165,31 @@ class TestConsumersOfACachedResource:
         assert (await http.get(f"{path}/a"))["spec"] == shown
         assert [obj["spec"] for obj in (await http.get(path))["items"]] == [shown]
         assert [event["object"]["spec"] for event in await http.watch(path, seconds=1)] == [shown]
+
+    async def test_a_copy_needs_no_look_where_its_consumer_is_told_the_same_schema(
+        self, http: Http, shard: Shard, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        provider, consumer = places
+        await moved_on(shard, provider, LATER)
+        looked: list[str] = []
+        made = Settling.made
+
+        def looking(settling: Settling, entry: Entry) -> Entry:
+            looked.append(entry.name)
+            return made(settling, entry)
+
+        monkeypatch.setattr(Settling, "made", looking)
+        watch = http.watch(PATH.format(consumer), seconds=200)
+        await asyncio.sleep(1)
+        assert set(looked) == {"a"}  # it is older
+        await shard.create(provider, FLAVORS, "b", spec={"cpu": 1})
+        await shard.settled()
+        assert [obj["spec"] for obj in (await http.get(PATH.format(consumer)))["items"]] == [
+            {"cpu": 2, "tier": "basic"},
+            {"cpu": 1, "tier": "basic"},
+        ]
+        assert [event["object"]["metadata"]["name"] for event in await watch] == ["a", "b"]
+        assert set(looked) == {"a"}
 
     async def test_a_schema_that_moves_on_writes_no_copy_anew(self, shard: Shard, places: tuple[str, str]) -> None:
         provider = places[0]
