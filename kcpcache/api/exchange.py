@@ -13,7 +13,7 @@ from kcpcache.api.paths import RequestInfo
 from kcpcache.api.protocol import PLAIN_HEADS, REPLY
 from kcpcache.audit.trail import Trail
 from kcpcache.meta.errors import StatusError
-from kcpcache.registry.beside import computed
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.pauses import Slices, pause
 from kcpcache.registry.resource import ResourceDefinition
 
@@ -25,7 +25,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 GZIP_ABOVE_BYTES: Final = 128 * 1024
 _GZIP: Final = zlib.MAX_WBITS | 16
 _FASTEST: Final = 1
-_PIECE_BYTES: Final = 256 * 1024
+_PIECE_BYTES: Final = 64 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 _NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 _MOST_WARNING_BYTES: Final = 4096
@@ -79,7 +79,10 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The request's body. Raises what ``read_body`` raises."""
-        return await read_body(self._receive, self.headers)
+        found = await read_body(self._receive, self.headers)
+        if len(found) > LIGHT_BYTES:  # to copy it together has taken as long as a slice of anything else
+            await pause()
+        return found
 
     async def disconnected(self) -> None:
         """Return when the client has gone away. Only after the body has been read, or where there is none."""
@@ -103,11 +106,13 @@ class Exchange:
         length = (b"content-length", b"%d" % len(body))
         await self.start(status, (content_type, length, *more, *headers))
         self.sent_bytes = len(body)
-        while len(body) > _PIECE_BYTES:  # to encrypt all of a large one keeps others waiting
-            await self._send({"type": "http.response.body", "body": body[:_PIECE_BYTES], "more_body": True})
-            body = body[_PIECE_BYTES:]
+        at, last = 0, len(body) - _PIECE_BYTES
+        while at < last:  # to encrypt all of a large one keeps others waiting
+            piece = body[at : at + _PIECE_BYTES]
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            at += _PIECE_BYTES
             await pause()
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._send({"type": "http.response.body", "body": body[at:] if at else body, "more_body": False})
 
     async def respond_json(self, status: int, value: Any, *, headers: Iterable[Header] = ()) -> None:
         """Send ``value`` as JSON."""

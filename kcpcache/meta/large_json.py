@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from kcpcache.meta.gate import GATE
+
 PIECE_BYTES: Final = 12 * 1024
 """What is decoded in one call: 0.1 ms at the most."""
 LARGE_BYTES: Final = 32 * 1024
@@ -32,6 +34,8 @@ def loads(data: bytes) -> Any:
 
 
 def _value(data: bytes, levels: int) -> Any:
+    if GATE.closed:
+        GATE.wait()
     opening = data[:1]
     if len(data) <= PIECE_BYTES or not levels or opening not in {b"{", b"["}:
         return orjson.loads(data)
@@ -45,6 +49,8 @@ def _value(data: bytes, levels: int) -> Any:
             return found
         add(part)
         start = end
+        if GATE.closed:
+            GATE.wait()
     last = orjson.loads(opening + data[start:])
     if not last and start > 1:
         raise ValueError  # it ends with a comma

@@ -7,12 +7,14 @@ only the event loop may touch may be used by what is computed: no cache, no view
 
 import asyncio
 import contextvars
+import gc
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
+from kcpcache.meta.gate import GATE
 from kcpcache.registry.pauses import pausing
 
 LIGHT_BYTES: Final = 8 * 1024
@@ -38,6 +40,14 @@ async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *
     if thread is None:
         thread = _threads[loop] = _Thread()
     return await thread.run(work, *arguments)
+
+
+async def let_go(values: list[Any]) -> None:
+    """Empty the list beside the event loop: to take apart what was made of much JSON is work, too.
+
+    Nobody else may hold what is in it, else it is for whoever lets go last.
+    """
+    await asyncio.get_running_loop().run_in_executor(None, values.clear)
 
 
 async def computed_once(
@@ -72,7 +82,7 @@ class _Thread:
         await self._turn(pausing.get().tenant)
         context = contextvars.copy_context()
         try:
-            job = asyncio.get_running_loop().run_in_executor(None, context.run, work, *arguments)
+            job = asyncio.get_running_loop().run_in_executor(None, context.run, _uncollected(work), *arguments)
         except BaseException:
             self._next()
             raise
@@ -82,6 +92,7 @@ class _Thread:
     async def _turn(self, tenant: object) -> None:
         if not self._busy:
             self._busy, self._usual = True, sys.getswitchinterval()
+            GATE.computing = True
             sys.setswitchinterval(SWITCH_SECONDS)
             return
         ticket = asyncio.get_running_loop().create_future()
@@ -107,8 +118,23 @@ class _Thread:
             if not ticket.done():
                 ticket.set_result(None)
                 return
-        self._busy = False
+        self._busy = GATE.computing = False
         sys.setswitchinterval(self._usual)
+
+
+def _uncollected(work: Callable[[*_Arguments], _T]) -> Callable[[*_Arguments], _T]:
+    """``work`` without a look for garbage in the middle of it: it would find thousands of values in use."""
+
+    def compute(*arguments: *_Arguments) -> _T:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return work(*arguments)
+        finally:
+            if collects:
+                gc.enable()
+
+    return compute
 
 
 _threads: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Thread]" = WeakKeyDictionary()

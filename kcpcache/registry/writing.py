@@ -7,6 +7,8 @@ only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
 from collections.abc import Callable
 from datetime import datetime
 
+import orjson
+
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import (
     AlreadyExistsError,
@@ -17,10 +19,10 @@ from kcpcache.meta.errors import (
     already_exists,
     conflict,
 )
-from kcpcache.meta.large_json import loads
+from kcpcache.meta.large_json import LARGE_BYTES, loads
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, copy, metadata, new_uid
-from kcpcache.registry.beside import LIGHT_BYTES, computed
+from kcpcache.registry.beside import LIGHT_BYTES, computed, let_go
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
@@ -263,6 +265,10 @@ class Writer:
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._entry(new, entry.namespace, entry.revision)))
+        if not light:
+            used = [new, old, meta]
+            del new, old, meta
+            await let_go(used)
         self._settled[id(value)] = self.reader.token
         try:
             revision = await self._put(entry, value, pinned=pinned)
@@ -276,8 +282,9 @@ class Writer:
         self, live: Entry, change: Change, options: WriteOptions, subresource: str
     ) -> tuple[Object, Object, bool]:
         """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
-        old = loads(live.wire())
-        new = change(loads(live.wire()))
+        read = orjson.loads if len(live.tail) <= LARGE_BYTES else loads
+        old = read(live.wire())
+        new = change(read(live.wire()))
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)
