@@ -21,7 +21,7 @@ from uvicorn.config import Config
 
 from kcpcache.admission.plugins import default_chain
 from kcpcache.api.api_export import ApiExportHandler
-from kcpcache.api.app import create_app
+from kcpcache.api.app import Application, create_app
 from kcpcache.api.cache_server import CacheServerHandler
 from kcpcache.api.fairness import Limits
 from kcpcache.api.home_workspaces import HomeWorkspaces
@@ -294,7 +294,9 @@ class Server:
     async def _serve_http(
         self, services: Services, certificates: Certificates, trusted: TrustedFiles, caches: Caches
     ) -> None:
-        http = _Uvicorn(self._uvicorn_config(services, trusted.context))
+        application = create_app(services)
+        caches.company = application.kubernetes.fairness
+        http = _Uvicorn(self._uvicorn_config(application, trusted.context))
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(http.serve(sockets=[self.socket]), name="http")
             ready = tasks.create_task(self._announce(services, certificates), name="ready")
@@ -422,8 +424,7 @@ class Server:
             log.warning("fewer connections than wanted", max_connections=wanted, possible=most, open_files=soft)
         return most
 
-    def _uvicorn_config(self, services: Services, context: ssl.SSLContext) -> Config:
-        application = create_app(services)
+    def _uvicorn_config(self, application: Application, context: ssl.SSLContext) -> Config:
         application.fixed.include_router(dashboard.router())
         config = Config(
             application,

@@ -167,7 +167,8 @@ class Fairness:
         self._rotation: deque[_Share] = deque()  # the workspaces in which somebody waits
         self._running = 0
         self._turn = 0
-        self._together = 0
+        self.together = 0
+        """For how many turns from now on it counts that several users have been served; 0 while one is alone."""
         self._turn_is_called = False
         self._last: _Share | None = None
 
@@ -198,23 +199,23 @@ class Fairness:
         return _Taken(self, mine, place)
 
     async def _pause(self, mine: _Share, place: _Share) -> None:
-        if self._together or self._rotation:
+        if self.together or self._rotation:
             await self._stand((asyncio.get_running_loop().create_future(), False), mine, place)
         else:
             await asyncio.sleep(0)
 
     async def _go_on(self, mine: _Share, place: _Share) -> None:
-        if (self._together or self._rotation) and not self._has_turn(mine, place):
+        if (self.together or self._rotation) and not self._has_turn(mine, place):
             await self._stand((asyncio.get_running_loop().create_future(), False), mine, place)
 
     def _has_turn(self, mine: _Share, place: _Share) -> bool:
         """Whether it may begin something in this turn; then it has."""
         if mine is not self._last:
-            self._together = 0 if self._last is None else _TURNS_TOGETHER
+            self.together = 0 if self._last is None else _TURNS_TOGETHER
             self._last = mine
         if mine.queued:
             return False
-        if self._together:
+        if self.together:
             if self._turn in (mine.turn, place.turn):
                 return False
             mine.turn = place.turn = self._turn
@@ -267,7 +268,7 @@ class Fairness:
     def _next_turn(self) -> None:
         self._turn_is_called = False
         self._turn += 1
-        self._together = max(0, self._together - 1)
+        self.together = max(0, self.together - 1)
         called = False
         for _ in range(len(self._rotation)):
             place = self._rotation.popleft()

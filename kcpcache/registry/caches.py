@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from itertools import count
 from time import perf_counter
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -32,10 +33,11 @@ RING_BYTES = 8 * 1024 * 1024
 SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
 _RELOAD_PAUSE_SECONDS = 1.0
-_SLICE_SECONDS = 0.0005
+_SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.0005, 0.0002
 """How long events are taken in at a time: whoever waited for them goes on in the same round.
 
-Shorter, what was committed together is taken apart so far that its next writes no longer share a commit."""
+Shorter, what was committed together is taken apart so far that its next writes no longer share a commit: that is worth
+it only where another tenant waits."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -274,6 +276,18 @@ def split_key(key: str) -> tuple[str, str]:
     return (key[: at + 1], key[at + 1 :]) if steps else ("", "")
 
 
+class Company(Protocol):
+    """Tells by ``together``, which is 0 where nobody else is there, whether several tenants are being served."""
+
+    together: int
+
+
+class _Alone:
+    """See ``Company``."""
+
+    together = 0
+
+
 class Caches:
     """The caches of one store. ``start`` loads everything, ``close`` ends all subscriptions."""
 
@@ -282,6 +296,8 @@ class Caches:
         self.revision = 0
         self.kept = Kept()
         """What lists have joined, and may use again."""
+        self.company: Company = _Alone()
+        """Who is served: where there are several, each shall wait less for what others have written."""
         self.write_turns = WriteTurns()
         """Of large updates, by storage key."""
         self._caches: dict[str, ResourceCache] = {}
@@ -410,7 +426,7 @@ class Caches:
             began = perf_counter()
             self._take(event)
             spent += perf_counter() - began
-            if spent > _SLICE_SECONDS:
+            if spent > _SLICE_SECONDS or (spent > _SLICE_IN_COMPANY_SECONDS and self.company.together):
                 spent = 0.0
                 await asyncio.sleep(0)
 

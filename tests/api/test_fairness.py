@@ -39,6 +39,13 @@ def waiting(served: Fairness, user: User, place: str, log: list[str]) -> asyncio
     return asyncio.create_task(wait())
 
 
+async def test_it_tells_whether_several_are_served():
+    assert together().together
+    served = Fairness(Limits())
+    assert all(served.enter(ALICE, "a") for _ in range(3))
+    assert not served.together
+
+
 async def test_who_is_alone_waits_for_no_turn():
     served = Fairness(Limits(in_flight=100, per_user=100, per_workspace=100))
     assert all(served.enter(ALICE, "a") for _ in range(100))
