@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
 from kcpcache.meta.names import kind_errors, path_segment_errors
-from kcpcache.meta.object_meta import drop_invalid, drop_unknown, type_errors
+from kcpcache.meta.object_meta import drop_invalid, type_errors
 from kcpcache.meta.object_meta import errors as object_meta_errors
 from kcpcache.meta.objects import Object
 from kcpcache.schema.values import ABSENT, as_go_reads, canonical, map_key
@@ -147,6 +147,8 @@ def _embedded_metadata_check(meta: Any, path: str) -> Iterator[FieldError]:
     if not found:
         named = {name: item for name, item in meta.items() if item is not None}
         named["name"] = named.get("name") or "unnamed"
+        for key in ("labels", "annotations"):  # Go reads a null for a text as an empty one
+            named[key] = {name: "" if item is None else item for name, item in named.get(key, {}).items()}
         found = object_meta_errors(named, namespaced=bool(named.get("namespace")), check_name=path_segment_errors)
     yield from (FieldError(error.reason, f"{path}.{error.path}", error.body) for error in found)
 
@@ -157,10 +159,12 @@ def _repaired(schema: Object) -> Check | None:
 
 def _repair(value: Any, _path: str) -> Iterator[FieldError]:
     if isinstance(value, dict):
-        for name, kind in (("apiVersion", str), ("kind", str), ("metadata", dict)):
-            if not isinstance(value.get(name, kind()), kind):
+        for name in ("apiVersion", "kind"):
+            if not isinstance(value.get(name, ""), str):
                 del value[name]
-        if "metadata" in value:
-            drop_invalid(value["metadata"])
-            drop_unknown(value["metadata"])
+        meta = value.get("metadata")
+        if isinstance(meta, dict):
+            drop_invalid(meta)
+        elif meta is not None:  # null and what is empty may be written, and stays
+            del value["metadata"]
     yield from ()

@@ -174,6 +174,19 @@ class TestWhatIsShown:
         assert specs(await after.list(LATER)) == {"a": {"size": 1, "shape": "round"}, "b": {"size": 2, "shape": "flat"}}
         await after.caches.close()
 
+    @pytest.mark.parametrize(
+        "meta", [None, {}, {"labels": {}, "annotations": {"a": None}}, {"name": "b", "labels": None}]
+    )
+    async def test_an_embedded_resource_is_shown_as_it_was_written_after_a_start_too(self, world, meta):
+        template = {"type": "object", "x-kubernetes-embedded-resource": True}
+        definition = defined(v1={"template": template})
+        written = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+        made = await world.create(thing(template=written), definition)
+        after = World(world.store)
+        await after.caches.start()
+        assert await after.get("a", definition) == made
+        await after.caches.close()
+
 
 class TestVersions:
     async def test_the_stored_versions_schema_settles_and_the_shown_ones_prunes(self, world):
