@@ -43,6 +43,7 @@ from kcpcache.registry.write_steps import (
     generated_name,
     kept_by_server,
     metadata_errors,
+    note_propagation,
     only_choices,
     same_object,
     strict_decoding_error,
@@ -61,7 +62,6 @@ _REPEATED_OWNERS = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
     "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
 )
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 class Writer:
@@ -340,13 +340,7 @@ class Writer:
     async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
         obj = (await self._seen(entry)).object()
         meta = obj["metadata"]
-        finalizers = [name for name in meta.get("finalizers") or () if name not in {FOREGROUND, ORPHAN}]
-        wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(options.propagation_policy, [])
-        if not options.propagation_policy:
-            wanted = [name for name in meta.get("finalizers") or () if name in {FOREGROUND, ORPHAN}]
-        meta["finalizers"] = [*finalizers, *wanted]
-        if not meta["finalizers"]:
-            del meta["finalizers"]
+        note_propagation(meta, options)
         if self._may_vanish(obj):
             return await self._remove(entry, options.dry_run, pinned=bool(options.resource_version))
         if not meta.get("deletionTimestamp"):
