@@ -10,6 +10,7 @@ from kcpcache.meta.objects import Object, name_of
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.collection import delete_each
 from kcpcache.registry.conversion_webhook import ConvertedWatch, entries_in, listing_in
+from kcpcache.registry.deleting import Deleter
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import (
@@ -54,6 +55,10 @@ class StoredView:
     @cached_property
     def _writer(self) -> Writer:
         return Writer(self._caches, self._reader, self._clock)
+
+    @cached_property
+    def _deleter(self) -> Deleter:
+        return Deleter(self._caches, self._reader, self._clock)
 
     def at_once(self, namespace: str, name: str) -> Item | None:
         """See ``view.PromptView``."""
@@ -116,13 +121,13 @@ class StoredView:
     async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
         """See ``view.View``."""
         self._require("delete", concrete=True)
-        return await self._writer.delete(namespace, name, options, admission)
+        return await self._deleter.delete(namespace, name, options, admission)
 
     async def delete_collection(self, selection: ListOptions, options: DeleteOptions, admission: Admission) -> Listing:
         """See ``view.View`` and ``collection.delete_each``."""
         self._require("deletecollection", concrete=True)
         listing = await self._reader.list(selection)
-        delete = self._writer.delete
+        delete = self._deleter.delete
         return await delete_each(listing, lambda entry: delete(entry.namespace, entry.name, options, admission))
 
     async def _converted(self, item: Item) -> Item:

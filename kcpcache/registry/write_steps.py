@@ -15,8 +15,6 @@ from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import DeleteOptions, WriteOptions
 
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-
 
 class UndecodableError(BadRequestError):
     """An object whose JSON does not fit its type; ``why`` is the decoder's text. Of a patch it makes a 422."""
@@ -26,6 +24,8 @@ class UndecodableError(BadRequestError):
         self.why = why
 
 
+ATTEMPTS = 100
+"""Of a write that names no resourceVersion: each lost one means that another writer won."""
 WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
 """The only part that a subresource writes."""
 SERVER_FIELDS = (
@@ -182,17 +182,6 @@ def forget_owners(meta: Object, options: WriteOptions) -> None:
     """Take off what an attempt to write noted, for the next one; what was noted before admission stays."""
     if options.owned is None:
         meta.pop("managedFields", None)
-
-
-def note_propagation(meta: Object, options: DeleteOptions) -> None:
-    """Have the finalizers of what is to be deleted, in place, say what becomes of its dependents."""
-    given = meta.get("finalizers") or ()
-    wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(options.propagation_policy, [])
-    if not options.propagation_policy:
-        wanted = [name for name in given if name in {FOREGROUND, ORPHAN}]
-    meta["finalizers"] = [*(name for name in given if name not in {FOREGROUND, ORPHAN}), *wanted]
-    if not meta["finalizers"]:
-        del meta["finalizers"]
 
 
 def check_preconditions(definition: ResourceDefinition, entry: Entry, options: DeleteOptions) -> None:

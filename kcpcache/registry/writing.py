@@ -1,4 +1,4 @@
-"""Create, update and delete of one resource in one logical cluster: what Kubernetes' generic registry promises.
+"""Create and update of one resource in one logical cluster: what Kubernetes' generic registry promises.
 
 The order of a write: types and names, field validation, admission that may change, defaults, rules, admission that may
 only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
@@ -21,21 +21,19 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.large_json import LARGE_BYTES, loads
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import Object, copy, metadata, new_uid
+from kcpcache.meta.objects import Object, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed, let_go
 from kcpcache.registry.caches import Caches
-from kcpcache.registry.conversion_webhook import entries_in, object_to_store
-from kcpcache.registry.entry import Entry, entry_of
-from kcpcache.registry.pauses import turn
+from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Reader
-from kcpcache.registry.settling import fit
-from kcpcache.registry.view import Admission, Change, DeleteOptions, Item, WriteOptions, Written
+from kcpcache.registry.stored_objects import StoredObjects
+from kcpcache.registry.view import Admission, Change, Item, WriteOptions, Written
 from kcpcache.registry.write_checks import check_envelope, raise_invalid, raise_undecodable
 from kcpcache.registry.write_steps import (
+    ATTEMPTS,
     SERVER_FIELDS,
     WRITTEN_BY,
     check_owned,
-    check_preconditions,
     count_generation,
     drop_unknown,
     encoded,
@@ -43,7 +41,6 @@ from kcpcache.registry.write_steps import (
     generated_name,
     kept_by_server,
     metadata_errors,
-    note_propagation,
     only_choices,
     same_object,
     strict_decoding_error,
@@ -52,10 +49,8 @@ from kcpcache.registry.write_steps import (
     warn_of_finalizers,
     with_part_of,
 )
-from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
+from kcpcache.storage.store import KeyExistsError, StoreUnavailableError
 
-_ATTEMPTS = 100
-"""Of a write that names no resourceVersion: each lost one means that another writer won."""
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
 _REPEATED_OWNERS = (
@@ -73,8 +68,7 @@ class Writer:
         self.definition, self.version = reader.definition, reader.version
         self._api_version = api_version(self.definition.group, self.version.name)
         self._stored_as_it_is = self._api_version == self.definition.storage_api_version
-        self._settled = self.cache.settled if self._stored_as_it_is and reader.settles else {}
-        """Where to note what is written under the schema that it is stored by: it is settled."""
+        self._objects = StoredObjects(caches, reader)
 
     # -- create
 
@@ -156,23 +150,23 @@ class Writer:
             await computed(options.weight, self._track, None, sent, options, "")
         warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
-        stored = obj if self._stored_as_it_is else await self._to_storage(obj)
+        stored = obj if self._stored_as_it_is else await self._objects.to_storage(obj)
         value = encoded(stored) if light else await computed(options.weight, encoded, stored)
         if options.dry_run:
             await self.caches.fresh()
             if self.cache.get(self.cluster, name, namespace) is not None:
                 raise already_exists(self.definition.group, self.definition.plural, name)
-            return Written(Item(self._entry(obj, namespace, 0)), created=True)
-        self._settled[id(value)] = self.reader.token
+            return Written(Item(self._objects.entry(obj, namespace, 0)), created=True)
+        self._objects.settled[id(value)] = self.reader.token
         try:
-            revision = await self.caches.store.create(self._key(namespace, name), value)
-            return Written(Item(await self._stored(value, namespace, name, revision)), created=True)
+            revision = await self.caches.store.create(self._objects.key(namespace, name), value)
+            return Written(Item(await self._objects.committed(value, namespace, name, revision)), created=True)
         except KeyExistsError:
             raise already_exists(self.definition.group, self.definition.plural, name) from None
         except StoreUnavailableError as error:
             raise ServiceUnavailableError(f"the object was not stored: {error}") from None
         finally:
-            del self._settled[id(value)]
+            del self._objects.settled[id(value)]
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         errors = metadata_errors(self.definition, obj["metadata"])
@@ -195,7 +189,7 @@ class Writer:
         create_if_missing: bool = False,
     ) -> Written:
         """See ``view.View.update``."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             await self.caches.fresh()
             entry = self.cache.get(self.cluster, name, namespace)
             if entry is None:
@@ -228,7 +222,7 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """As ``_update_once``, of the object as it is when the large updates before this one are done."""
-        async with self.caches.write_turns.turn(self._key(entry.namespace, entry.name)):
+        async with self.caches.write_turns.turn(self._objects.key(entry.namespace, entry.name)):
             await self.caches.fresh()
             live = self.cache.get(self.cluster, entry.name, entry.namespace)
             return None if live is None else await self._update_once(live, change, options, admission, subresource)
@@ -237,7 +231,7 @@ class Writer:
         self, entry: Entry, change: Change, options: WriteOptions, admission: Admission, subresource: str
     ) -> Written | None:
         """One attempt; None where another writer was faster and the caller did not name a resourceVersion."""
-        live = entry if entry.memo is self.reader.token else await self._seen(entry)
+        live = entry if entry.memo is self.reader.token else await self._objects.seen(entry)
         weight = options.weight + len(live.tail) + self.version.schema.uncompiled
         light = weight <= LIGHT_BYTES
         if light:
@@ -257,26 +251,26 @@ class Writer:
             await computed(weight, self._track, old, new, options, subresource)
         count_generation(self.definition, self.version, new, old)
         meta = new["metadata"]
-        if meta.get("deletionTimestamp") and self._may_vanish(new):
-            return await self._remove(entry, options.dry_run, pinned=pinned, shown=new)
+        if meta.get("deletionTimestamp") and self._objects.may_vanish(new):
+            return await self._objects.remove(entry, options.dry_run, pinned=pinned, shown=new)
         warn_of_finalizers(meta, old["metadata"], options)
-        value = await computed(weight, encoded, await self._to_storage(new))
+        value = await computed(weight, encoded, await self._objects.to_storage(new))
         if await computed(weight, same_object, value, entry.stored()):
             return Written(Item(live))
         if options.dry_run:
-            return Written(Item(self._entry(new, entry.namespace, entry.revision)))
+            return Written(Item(self._objects.entry(new, entry.namespace, entry.revision)))
         if not light:
             used = [new, old, meta]
             del new, old, meta
             await let_go(used)
-        self._settled[id(value)] = self.reader.token
+        self._objects.settled[id(value)] = self.reader.token
         try:
-            revision = await self._put(entry, value, pinned=pinned)
+            revision = await self._objects.put(entry, value, pinned=pinned)
             if revision is None:
                 return None
-            return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
+            return Written(Item(await self._objects.committed(value, entry.namespace, entry.name, revision)))
         finally:
-            del self._settled[id(value)]
+            del self._objects.settled[id(value)]
 
     def _changed(
         self, live: Entry, change: Change, options: WriteOptions, subresource: str
@@ -318,78 +312,6 @@ class Writer:
             rules_of_type.accept_stored(old)
             errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
         raise_invalid(self.definition, self.version, new, errors)
-
-    # -- delete
-
-    async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:
-        """See ``view.View.delete``."""
-        for _ in range(_ATTEMPTS):
-            await self.caches.fresh()
-            entry = self.cache.get(self.cluster, name, namespace)
-            if entry is None:
-                raise self.reader.missing(namespace, name)
-            check_preconditions(self.definition, entry, options)
-            old = (await self._seen(entry)).object()
-            await admission.mutate("DELETE", None, old)
-            await admission.validate("DELETE", None, old)
-            written = await self._delete_once(entry, options)
-            if written is not None:
-                return written
-        raise conflict(self.definition.group, self.definition.plural, name)
-
-    async def _delete_once(self, entry: Entry, options: DeleteOptions) -> Written | None:
-        obj = (await self._seen(entry)).object()
-        meta = obj["metadata"]
-        note_propagation(meta, options)
-        if self._may_vanish(obj):
-            return await self._remove(entry, options.dry_run, pinned=bool(options.resource_version))
-        if not meta.get("deletionTimestamp"):
-            meta["deletionTimestamp"] = timestamp_of(self.clock())
-            meta["deletionGracePeriodSeconds"] = 0
-            if meta.get("generation"):
-                meta["generation"] += 1
-            self.definition.rules.prepare_delete(obj)
-        if options.dry_run:
-            return Written(Item(self._entry(obj, entry.namespace, entry.revision)))
-        value = encoded(await self._to_storage(obj))
-        if same_object(value, entry.stored()):
-            return Written(Item(await self._seen(entry)))
-        self._settled[id(value)] = self.reader.token
-        try:
-            revision = await self._put(entry, value, pinned=bool(options.resource_version))
-            if revision is None:
-                return None
-            return Written(Item(await self._stored(value, entry.namespace, entry.name, revision)))
-        finally:
-            del self._settled[id(value)]
-
-    def _may_vanish(self, obj: Object) -> bool:
-        """Whether nothing holds a deleted object any more. Namespaces have finalizers in their spec too."""
-        held_by_spec = (self.definition.group, self.definition.plural) == ("", "namespaces") and bool(
-            (obj.get("spec") or {}).get("finalizers")
-        )
-        return not obj["metadata"].get("finalizers") and not held_by_spec
-
-    async def _remove(
-        self, entry: Entry, dry_run: bool, *, pinned: bool = False, shown: Object | None = None
-    ) -> Written | None:
-        """Remove the object. The answer is ``shown`` (None: what was stored); None where another writer was faster."""
-        revision = entry.revision
-        if not dry_run:
-            try:
-                revision = await self.caches.store.delete(
-                    self._key(entry.namespace, entry.name), expected=Revision(entry.revision)
-                )
-            except RevisionConflictError:
-                self._lost(entry, pinned=pinned)
-                return None
-            except StoreUnavailableError as error:
-                raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
-            await self.caches.reached(revision)
-            await turn()
-        if shown is not None:
-            return Written(Item(self._entry(shown, entry.namespace, revision)), deleted=True)
-        return Written(Item(await self._seen(entry.at(revision))), deleted=True)
 
     # -- shared steps
 
@@ -440,61 +362,3 @@ class Writer:
             subresource=subresource,
             always=self.definition.always,
         )
-
-    async def _to_storage(self, obj: Object) -> Object:
-        stored = self.definition.storage_api_version
-        if self._api_version == stored:
-            return obj
-        if self.definition.conversion is not None:
-            return await object_to_store(self.definition, obj)
-        if self.definition.convert is not None:
-            return self.definition.convert(copy(obj), stored)
-        if not self.definition.settles:
-            return {**obj, "apiVersion": stored}
-        made: Object = {**copy(obj), "apiVersion": stored}
-        fit(made, self.definition.storage.schema)
-        return made
-
-    def _key(self, namespace: str, name: str) -> str:
-        middle = f"{namespace}/" if namespace else ""
-        return f"{self.cache.prefix}{self.cluster}/{middle}{name}"
-
-    def _entry(self, obj: Object, namespace: str, revision: int) -> Entry:
-        name = str(obj["metadata"]["name"])
-        return entry_of(encoded(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-
-    async def _stored(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
-        if self.caches.revision < revision:
-            await self.caches.reached(revision)
-        await turn()
-        found = self.cache.get(self.cluster, name, namespace)
-        if found is None or found.revision != revision:
-            found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-        if found.memo is self.reader.token:
-            return found
-        return self.reader.adapt(found) if self.definition.conversion is None else await self._seen(found)
-
-    async def _seen(self, entry: Entry) -> Entry:
-        """The entry in the version that is written."""
-        if self.reader.settles and entry.memo is not self.reader.token:
-            await self.reader.settle((entry,))
-        entry = self.reader.adapt(entry)
-        if self.definition.conversion is None:
-            return entry
-        return (await entries_in(self.definition, [entry], self._api_version))[0]
-
-    async def _put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:
-        """The new revision; None where another writer was faster. Raises ConflictError where ``pinned``."""
-        try:
-            return await self.caches.store.update(
-                self._key(entry.namespace, entry.name), value, expected=Revision(entry.revision)
-            )
-        except RevisionConflictError:
-            self._lost(entry, pinned=pinned)
-            return None
-        except StoreUnavailableError as error:
-            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
-
-    def _lost(self, entry: Entry, *, pinned: bool) -> None:
-        if pinned:
-            raise conflict(self.definition.group, self.definition.plural, entry.name)

@@ -1,0 +1,117 @@
+"""The objects of one resource in one logical cluster, as whoever writes them has them: stored, and in one version."""
+
+from kcpcache.meta.errors import ServiceUnavailableError, conflict
+from kcpcache.meta.objects import Object, copy
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.conversion_webhook import entries_in, object_to_store
+from kcpcache.registry.entry import Entry, entry_of
+from kcpcache.registry.pauses import turn
+from kcpcache.registry.reading import Reader
+from kcpcache.registry.settling import fit
+from kcpcache.registry.view import Item, Written
+from kcpcache.registry.write_steps import encoded
+from kcpcache.storage.store import Revision, RevisionConflictError, StoreUnavailableError
+
+
+class StoredObjects:
+    """What creating, updating and deleting have in common. ``reader`` has the version that is written.
+
+    ``settled``: where to note, while it is written, what is stored as it is written: it is settled under the schema.
+    """
+
+    def __init__(self, caches: Caches, reader: Reader) -> None:
+        self.caches, self.reader = caches, reader
+        self.cache, self.cluster, self.definition = reader.cache, reader.scope, reader.definition
+        self._api_version = reader.api_version
+        as_it_is = self._api_version == self.definition.storage_api_version
+        self.settled = self.cache.settled if as_it_is and reader.settles else {}
+
+    async def to_storage(self, obj: Object) -> Object:
+        """The object in the version that is stored. Raises ConversionError, BadRequestError."""
+        stored = self.definition.storage_api_version
+        if self._api_version == stored:
+            return obj
+        if self.definition.conversion is not None:
+            return await object_to_store(self.definition, obj)
+        if self.definition.convert is not None:
+            return self.definition.convert(copy(obj), stored)
+        if not self.definition.settles:
+            return {**obj, "apiVersion": stored}
+        made: Object = {**copy(obj), "apiVersion": stored}
+        fit(made, self.definition.storage.schema)
+        return made
+
+    def key(self, namespace: str, name: str) -> str:
+        """Where an object lies in the store."""
+        middle = f"{namespace}/" if namespace else ""
+        return f"{self.cache.prefix}{self.cluster}/{middle}{name}"
+
+    def entry(self, obj: Object, namespace: str, revision: int) -> Entry:
+        """An object that is not stored like this, as an entry: what a dry run or a deletion answers."""
+        name = str(obj["metadata"]["name"])
+        return entry_of(encoded(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+
+    async def committed(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
+        """The entry of what has been stored, once the caches show it, in the version that is written."""
+        if self.caches.revision < revision:
+            await self.caches.reached(revision)
+        await turn()
+        found = self.cache.get(self.cluster, name, namespace)
+        if found is None or found.revision != revision:
+            found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
+        if found.memo is self.reader.token:
+            return found
+        return self.reader.adapt(found) if self.definition.conversion is None else await self.seen(found)
+
+    async def seen(self, entry: Entry) -> Entry:
+        """The entry in the version that is written."""
+        if self.reader.settles and entry.memo is not self.reader.token:
+            await self.reader.settle((entry,))
+        entry = self.reader.adapt(entry)
+        if self.definition.conversion is None:
+            return entry
+        return (await entries_in(self.definition, [entry], self._api_version))[0]
+
+    async def put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:
+        """The new revision; None where another writer was faster. Raises ConflictError where ``pinned``."""
+        try:
+            return await self.caches.store.update(
+                self.key(entry.namespace, entry.name), value, expected=Revision(entry.revision)
+            )
+        except RevisionConflictError:
+            self._lost(entry, pinned=pinned)
+            return None
+        except StoreUnavailableError as error:
+            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
+
+    def may_vanish(self, obj: Object) -> bool:
+        """Whether nothing holds a deleted object any more. Namespaces have finalizers in their spec too."""
+        held_by_spec = (self.definition.group, self.definition.plural) == ("", "namespaces") and bool(
+            (obj.get("spec") or {}).get("finalizers")
+        )
+        return not obj["metadata"].get("finalizers") and not held_by_spec
+
+    async def remove(
+        self, entry: Entry, dry_run: bool, *, pinned: bool = False, shown: Object | None = None
+    ) -> Written | None:
+        """Remove the object. The answer is ``shown`` (None: what was stored); None where another writer was faster."""
+        revision = entry.revision
+        if not dry_run:
+            try:
+                revision = await self.caches.store.delete(
+                    self.key(entry.namespace, entry.name), expected=Revision(entry.revision)
+                )
+            except RevisionConflictError:
+                self._lost(entry, pinned=pinned)
+                return None
+            except StoreUnavailableError as error:
+                raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
+            await self.caches.reached(revision)
+            await turn()
+        if shown is not None:
+            return Written(Item(self.entry(shown, entry.namespace, revision)), deleted=True)
+        return Written(Item(await self.seen(entry.at(revision))), deleted=True)
+
+    def _lost(self, entry: Entry, *, pinned: bool) -> None:
+        if pinned:
+            raise conflict(self.definition.group, self.definition.plural, entry.name)
