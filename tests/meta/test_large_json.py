@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kcpcache.api.json_body import decode_json
 from kcpcache.meta import large_json
+from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.large_json import PIECE_BYTES, loads
 
 TEXT = st.text(st.sampled_from('a,"\\{}[]:é\n'), max_size=12)
@@ -49,7 +51,9 @@ def test_damage_is_told_as_by_one_call(value, draw):
     data = orjson.dumps(value)
     at = draw.draw(st.integers(0, len(data)))
     damaged = (
-        data[:at] + draw.draw(st.sampled_from([b"", b",", b'"', b"}", b"]", b"\xff", b"\x01", b"{"])) + data[at + 1 :]
+        data[:at]
+        + draw.draw(st.sampled_from([b"", b",", b'"', b"}", b"]", b"\xff", b"\x01", b"{", b"\x0b", b"\x0c", b" " * 20]))
+        + data[at + 1 :]
     )
     assert with_small_pieces(damaged) == outcome(orjson.loads, damaged)
 
@@ -62,6 +66,12 @@ def test_damage_is_told_as_by_one_call(value, draw):
         b'{"a":1,"b":2,,"c":3333333}',
         b'{"a":1,"b":2,"c":3333333,}',
         b"[1,2,3,4,5,6,7,8,]",
+        b"[1,2,3,4,5,6,7,8," + b" " * 20 + b"]",
+        b'{"a":1,"b":2,"c":3,' + b" " * 20 + b"}",
+        b'\x0b{"a":"' + b"x" * 20 + b'"}',
+        b'{"a":"' + b"x" * 20 + b'"}\x0c',
+        b'["' + b"x" * 20 + b'",0,1,2,3,4,5,6,7,8,9]',
+        b'{"a":"' + b"x" * 20 + b'","b":[],"c":"ccccccccccccccccccc","d":4,"e":{"f":[1,2,3,4,5,6,7]}}',
         b'{"a":"' + b"x" * 20 + b'"} {}',
         b'{"\\ud800":"' + b"x" * 20 + b'","b":1}',
         b"[" * 500 + b"1" + b"]" * 500,
@@ -96,3 +106,29 @@ def test_no_call_decodes_much(data, monkeypatch: pytest.MonkeyPatch):
     assert loads(data) == OBJECT
     assert max(sizes) <= PIECE_BYTES + 2
     assert len(sizes) < 6 * len(data) / PIECE_BYTES, "not many more calls than pieces"
+
+
+def test_many_small_members_beside_a_large_one_are_not_decoded_one_by_one(monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+    whole = orjson.loads
+
+    def counted(part: bytes):
+        calls.append(len(part))
+        return whole(part)
+
+    monkeypatch.setattr(large_json.orjson, "loads", counted)
+    large = "x" * (PIECE_BYTES + 1)
+    assert loads(orjson.dumps([large, *range(100_000)])) == [large, *range(100_000)]
+    records = {f"n{number}": {"a": [number], "b": {}, "c": "-", "d": 1} for number in range(5_000)}
+    data = orjson.dumps({"large": large, **records})
+    assert loads(data) == {"large": large, **records}
+    assert len(calls) < 6 * (len(data) + 700_000) / PIECE_BYTES
+
+
+@pytest.mark.parametrize("space", [b"\x0b", b"\x0c", b"\x00", b"\xc2\xa0"])
+def test_what_is_no_whitespace_of_json_is_none_before_a_large_body(space):
+    body = b'{"n":1234567890123456789,"a":"' + b"x" * large_json.LARGE_BYTES + b'"}'
+    with pytest.raises(BadRequestError):
+        decode_json(space + body)
+    with pytest.raises(BadRequestError):
+        decode_json(body + space)
