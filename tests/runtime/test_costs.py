@@ -264,20 +264,35 @@ async def test_what_goes_with_a_cached_resource_is_queued_one_by_one(shard: Shar
         await shard.flavor(provider, f"f{number:02}")
     await shard.settled()
     replication = shard.cache_side.replication
+    queue, counts = replication.controller.queue, replication.controller.counts
     queued: list[tuple[int, int]] = []
-    forget = replication._forget
+    follow, reconciled = replication._follow, counts.reconciled
 
     def counting(*args: Any) -> None:
-        before = replication.controller.queue.measures.adds
-        forget(*args)
-        queued.append((replication.controller.queue.measures.adds - before, len(replication.controller.queue)))
+        before = queue.measures.adds
+        follow(*args)
+        queued.append((queue.measures.adds - before, len(queue)))
 
-    monkeypatch.setattr(replication, "_forget", counting)
+    monkeypatch.setattr(replication, "_follow", counting)
     await shard.delete(provider, CACHED_RESOURCES, "flavors")
     await shard.settled()
     assert queued[0] == (0, 100)
     assert {adds for adds, _ in queued} == {0}
     assert not await shard.copies(provider)
+    assert counts.reconciled - reconciled == 100, "each is decided on once"
+
+
+async def test_what_a_cached_resource_says_anew_is_decided_on_once_for_each_object(shard: Shard):
+    provider = await shard.provider()
+    for number in range(100):
+        await shard.flavor(provider, f"f{number:02}")
+    await shard.settled()
+    counts = shard.cache_side.replication.controller.counts
+    reconciled, changes = counts.reconciled, counts.changes
+    selector = {"matchExpressions": [{"key": "hidden", "operator": "DoesNotExist"}]}
+    await shard.change(provider, CACHED_RESOURCES, "flavors", lambda obj: obj["spec"].update(labelSelector=selector))
+    await shard.settled()
+    assert (counts.reconciled - reconciled, counts.changes - changes) == (100, 0)
 
 
 async def test_a_workspace_among_others_wakes_neither_endpoint_slices_nor_the_garbage_collector(shard: Shard):

@@ -102,19 +102,23 @@ class Replication:
         if obj is None:
             if old is not None:
                 self._forget(owner, old)
+                self._leave(owner, old.source)
                 self.measures.forget(owner)
             return
         source = replication.source_of(obj)
         definition = self._definition(owner[0], source.resource)
         if old is not None and old.source == source and old.definition is definition:
             return
+        again = old is not None and _copies_lie_together(old.source, source)
         if old is not None:
             self._forget(owner, old)
+            if not again:
+                self._leave(owner, old.source)
         self.measures.follow(owner, source.resource.group_resource)
         new = Replicated(source, definition, self._reader(owner[0], source.resource, definition))
         self._replicated[owner] = new
         self._by_resource.setdefault((owner[0], source.resource.group_resource), {})[owner] = new
-        self._start_pass(owner, new)
+        self._start_pass(owner, new, again=again)
 
     def _forget(self, owner: Owner, old: Replicated) -> None:
         del self._replicated[owner]
@@ -125,16 +129,19 @@ class Replication:
         del remaining[owner]
         if not remaining:
             del self._by_resource[key]
-        source, names = old.source, self._copy_names(owner[0], old.source)
-        place = (owner, source.identity_hash, source.resource)
-        self.controller.queue.add_all(place, names, partial(self._removal, source))
 
-    def _removal(self, source: replication.Source, name: str) -> CacheTarget:
+    def _leave(self, owner: Owner, source: replication.Source) -> None:
+        """Have copies looked at that are no longer of this CachedResource."""
+        place = (owner, source.identity_hash, source.resource)
+        self.controller.queue.add_all(place, self._copy_names(owner[0], source), partial(self._once_more, source))
+
+    def _once_more(self, source: replication.Source, name: str) -> CacheTarget:
         target = self._target(source, name)
         self.measures.removing((target,))
         return target
 
-    def _start_pass(self, owner: Owner, new: Replicated) -> None:
+    def _start_pass(self, owner: Owner, new: Replicated, *, again: bool) -> None:
+        """Look at everything that is to be copied, and at every copy. ``again``: those were of this CachedResource."""
         selector = new.source.selector
         entries = new.reader.cache.entries(owner[0]) if new.reader else ()
         found = [entry.name for entry in entries if not selector or selector.matches(entry.labels)]
@@ -144,7 +151,7 @@ class Replication:
             return
         # In the order of their keys: what is written side by side is stored side by side, with the least work.
         names = dict.fromkeys([*found, *self._copy_names(owner[0], new.source)])
-        self.controller.queue.add_all(owner, names, partial(self._target, new.source))
+        self.controller.queue.add_all(owner, names, partial(self._once_more if again else self._target, new.source))
         self._on_counts(owner)
 
     def _definition(self, cluster: str, resource: GroupVersionResource) -> ResourceDefinition | None:
@@ -281,11 +288,15 @@ class Replication:
 
     def _settles(self, owner: Owner | None, found: Replicated | None, target: CacheTarget, copy: Entry | None) -> bool:
         """Whether a copy has become as it should be: seen here, the key needs no second turn in the queue."""
-        original = self._original(found, target)
-        if copy is None or original is None or found is None:
-            settled = copy is None and original is None
-        else:
-            settled = plan_by_bytes(target, original, copy, found.source) is NOTHING
+        reader = found.reader if found is not None else None
+        original = None if reader is None else reader.cache.get(target.cluster, target.name)
+        if found is None or reader is None or original is None:
+            settled = copy is None
+        elif copy is None:
+            settled = not replication.wanted(target, original.labels, found.source)
+        else:  # how the original is shown is not found out here, where the caches wait
+            known = original.memo is reader.token
+            settled = known and plan_by_bytes(target, original, copy, found.source) is NOTHING
         if settled:
             self._settled(owner, found, target)
         return settled
@@ -311,6 +322,11 @@ class Replication:
                     return owner, found
                 first = (owner, found) if first[0] is None else first
         return first
+
+
+def _copies_lie_together(one: replication.Source, other: replication.Source) -> bool:
+    """Whether the copies of both have the same keys."""
+    return (one.cluster, one.resource, one.identity_hash) == (other.cluster, other.resource, other.identity_hash)
 
 
 def plan_by_bytes(target: CacheTarget, original: Entry, copy: Entry | None, source: replication.Source) -> Plan | None:
