@@ -190,9 +190,9 @@ def drop_repeated_owners(metadata: Object) -> list[str]:
     owners: dict[Any, Object] = {}
     repeated: list[str] = []
     for owner in metadata.get("ownerReferences") or ():
-        uid = owner.get("uid")
+        uid = (owner or {}).get("uid")  # null is an owner without anything, here too
         if uid in owners:
-            repeated.append(str(uid))
+            repeated.append(str(uid or ""))
         else:
             owners[uid] = owner
     if repeated:
@@ -284,7 +284,8 @@ def _owner_errors(owners: list[Object]) -> list[FieldError]:
     found: list[FieldError] = []
     controllers: list[str] = []
     path = "metadata.ownerReferences"
-    for owner in owners:
+    for given in owners:
+        owner = given or {}
         version = owner.get("apiVersion")
         if not isinstance(version, str) or version.count("/") > 1 or not split_api_version(version)[1]:
             found.append(field_invalid(f"{path}.apiVersion", version or "", "version must not be empty"))

@@ -373,6 +373,16 @@ async def test_an_owner_named_twice_is_kept_once_with_a_warning(world):
     assert warning.endswith("duplicate UID(s) observed: u1")
 
 
+@pytest.mark.parametrize("owners", [[None], [None, None], [{}, None]])
+async def test_an_owner_that_is_null_is_one_without_anything_and_refused(world, owners):
+    obj = thing()
+    obj["metadata"]["ownerReferences"] = owners
+    with pytest.raises(InvalidError) as refused:
+        await world.create(obj)
+    fields = {error.path for error in refused.value.errors}
+    assert fields >= {f"metadata.ownerReferences.{key}" for key in ("apiVersion", "kind", "name", "uid")}
+
+
 async def test_a_warning_is_given_once_however_many_attempts_a_write_takes(world):
     await world.create(thing())
     options, attempts = WriteOptions(field_validation="Warn"), count(1)
