@@ -85,7 +85,7 @@ class MemoryStore:
         """One after the other. Raises ValueError, StoreUnavailableError."""
         self._check_open()
         for put in puts:
-            put.key.encode()
+            put.check()
         return [await self._outcome(put) for put in puts]
 
     async def _outcome(self, put: Put) -> Revision | StoreError:

@@ -173,7 +173,7 @@ class SqliteStore:
         self._check_open()
         began = time.perf_counter()
         for put in puts:
-            put.key.encode()
+            put.check()
         together = Together(len(puts), self._loop.create_future())
         for index, put in enumerate(puts):
             await self._room.acquire()

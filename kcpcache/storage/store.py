@@ -47,11 +47,17 @@ class Page:
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
-    """A write as ``Store.write_each`` takes it: ``value`` None deletes what is at ``expected``, else None creates."""
+    """A write as ``Store.write_each`` takes it: ``expected`` None creates, ``value`` None deletes what is at it."""
 
     key: str
     value: bytes | None
     expected: Revision | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for a key that is no UTF-8 (UnicodeEncodeError), and for a deletion without a revision."""
+        self.key.encode()
+        if self.value is None and self.expected is None:
+            raise ValueError(f"{self.key}: a deletion names the revision that it is of")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -196,7 +202,7 @@ class Store(Protocol):
         """Many writes sent together: no transaction, each succeeds or fails by itself, in whatever order.
 
         What came of each, in the order of ``puts``: its revision, or what ``create``, ``update`` or ``delete`` would
-        have raised. Raises ValueError, and writes nothing, where a key is none.
+        have raised. Raises ValueError, and writes nothing, where a key is none, or a deletion names no revision.
         """
         ...
 

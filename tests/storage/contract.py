@@ -182,6 +182,12 @@ class ReadsAndWrites:
             await store.write_each([Put("/a", b""), Put("/\ud800", b"")])
         assert await store.create("/b", b"") == 1
 
+    async def test_nothing_is_deleted_that_no_revision_is_named_of(self, store):
+        await store.create("/there", b"")
+        with pytest.raises(ValueError, match="revision"):
+            await store.write_each([Put("/a", b""), Put("/there", None)])
+        assert await store.revision() == 1
+
     async def test_a_cancelled_write_leaves_the_store_usable(self, store):
         tasks = [asyncio.create_task(store.create(f"/{index}", b"")) for index in range(20)]
         await asyncio.sleep(0)
