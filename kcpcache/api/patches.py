@@ -25,7 +25,7 @@ from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
-from kcpcache.registry.beside import LIGHT_BYTES, computed, let_go
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.write_steps import UndecodableError, warn
@@ -83,10 +83,6 @@ async def patch(call: Call) -> None:
         )
     except UndecodableError as error:
         raise _rejected_patch(call, data.decode(errors="replace"), error.why) from error
-    if len(data) > LIGHT_BYTES:
-        used = [change]
-        del change
-        await let_go(used)
     await respond_written(call, written)
 
 

@@ -19,7 +19,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from kcpcache.auth.client_certificates import CertificateChain
 from kcpcache.meta.errors import BadRequestError, RequestHeaderFieldsTooLargeError, RequestTimeoutError, StatusError
-from kcpcache.meta.gate import GATE
 
 log = structlog.get_logger(__name__)
 
@@ -204,12 +203,7 @@ class KubernetesProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came. A head that does not end is answered with 431."""
-        stopped = GATE.computing and GATE.close()
-        try:
-            super().data_received(data)
-        finally:
-            if stopped:
-                GATE.open()
+        super().data_received(data)
         if not self._head_is_open():
             self._head_bytes = 0
             return

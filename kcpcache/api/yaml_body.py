@@ -20,7 +20,6 @@ from yaml.events import (
 
 from kcpcache.api.json_body import MOST_NESTING, check_nesting
 from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.gate import GATE
 from kcpcache.meta.objects import copy
 
 MOST_ALIASED: Final = 1024 * 1024
@@ -90,8 +89,6 @@ class _Reader:
 
     def node(self, event: Event, events: Iterator[Event], depth: int) -> tuple[Any, int]:
         """The value that begins with ``event``, and its size in values and characters."""
-        if GATE.closed:
-            GATE.wait()
         if isinstance(event, AliasEvent):
             return self.alias(event)
         value: Any

@@ -14,7 +14,6 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
-from kcpcache.meta.gate import GATE
 from kcpcache.registry.pauses import pausing
 
 LIGHT_BYTES: Final = 8 * 1024
@@ -40,14 +39,6 @@ async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *
     if thread is None:
         thread = _threads[loop] = _Thread()
     return await thread.run(work, *arguments)
-
-
-async def let_go(values: list[Any]) -> None:
-    """Empty the list beside the event loop: to take apart what was made of much JSON is work, too.
-
-    Nobody else may hold what is in it, else it is for whoever lets go last.
-    """
-    await asyncio.get_running_loop().run_in_executor(None, values.clear)
 
 
 async def computed_once(
@@ -87,12 +78,14 @@ class _Thread:
             self._next()
             raise
         job.add_done_callback(self._done)
-        return await asyncio.shield(job)
+        try:
+            return await asyncio.shield(job)
+        finally:
+            del job  # an error in it leads back here: both would be left to the collector
 
     async def _turn(self, tenant: object) -> None:
         if not self._busy:
             self._busy, self._usual = True, sys.getswitchinterval()
-            GATE.computing = True
             sys.setswitchinterval(SWITCH_SECONDS)
             return
         ticket = asyncio.get_running_loop().create_future()
@@ -118,12 +111,12 @@ class _Thread:
             if not ticket.done():
                 ticket.set_result(None)
                 return
-        self._busy = GATE.computing = False
+        self._busy = False
         sys.setswitchinterval(self._usual)
 
 
 def _uncollected(work: Callable[[*_Arguments], _T]) -> Callable[[*_Arguments], _T]:
-    """``work`` without a look for garbage in the middle of it: it would find thousands of values in use."""
+    """``work`` without a look for garbage in the middle of it, again and again: it would find what is in use."""
 
     def compute(*arguments: *_Arguments) -> _T:
         collects = gc.isenabled()

@@ -37,7 +37,7 @@ _SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.0005, 0.0002
 """How long events are taken in at a time: whoever waited for them goes on in the same round.
 
 Shorter, what was committed together is taken apart so far that its next writes no longer share a commit: that is worth
-it only where another tenant waits."""
+it only where another user waits."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -277,7 +277,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 class Company(Protocol):
-    """Tells by ``together``, which is 0 where nobody else is there, whether several tenants are being served."""
+    """Tells by ``together``, which is 0 where nobody else is there, whether several users are being served."""
 
     together: int
 

@@ -22,7 +22,7 @@ from kcpcache.meta.errors import (
 from kcpcache.meta.large_json import LARGE_BYTES, loads
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, metadata, new_uid
-from kcpcache.registry.beside import LIGHT_BYTES, computed, let_go
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Reader
@@ -259,10 +259,6 @@ class Writer:
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._objects.entry(new, entry.namespace, entry.revision)))
-        if not light:
-            used = [new, old, meta]
-            del new, old, meta
-            await let_go(used)
         self._objects.settled[id(value)] = self.reader.token
         try:
             revision = await self._objects.put(entry, value, pinned=pinned)

@@ -191,7 +191,10 @@ class Applier:
     async def _apply_to_cache(self, change: Change) -> None:
         (failure,) = await self.apply_each((Plan((change,)),))
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure
 
 
 def _prefix_of(target: CacheTarget) -> str:

@@ -12,7 +12,6 @@ import pytest
 
 from kcpcache.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
 from kcpcache.meta import managed_fields
-from kcpcache.meta.gate import GATE, Gate
 from kcpcache.registry import write_turns
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -130,16 +129,3 @@ async def test_large_applies_to_one_object_at_once_are_each_computed_once(world,
 
     assert await asyncio.gather(*map(put, bodies)) == [200] * len(bodies)
     assert len(applied) == len(bodies)
-
-
-async def test_a_large_apply_looks_at_the_gate_for_every_field(world, monkeypatch):
-    """Where it does not, it takes the interpreter away from the event loop, again and again."""
-    looks: list[int] = []
-    monkeypatch.setattr(Gate, "wait", lambda _gate: looks.append(1))
-    monkeypatch.setattr(GATE, "closed", True)
-    headers = {"content-type": APPLY_PATCH}
-    for value in ("old", "new"):
-        url = f"{MAPS}/big?fieldManager=me&force=true"
-        answer = await world.client.request("PATCH", url, content=config_map(value), headers=headers)
-        assert answer.status_code in {200, 201}
-    assert len(looks) > 6 * FIELDS

@@ -12,7 +12,6 @@ from uvicorn.server import ServerState
 
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.protocol import KubernetesProtocol
-from kcpcache.meta.gate import GATE
 
 REQUEST = b"%b /x HTTP/1.1\r\nhost: h\r\n%b\r\n"
 
@@ -200,31 +199,6 @@ async def test_a_request_that_is_answered_leaves_nothing_to_the_collector(answer
 
     await writes(noted, method, requests=3)
     assert [found() is None for found in known] == [True, True, False], "the connection knows its last request"
-
-
-@pytest.mark.parametrize("computing", [True, False])
-async def test_what_is_computed_stands_still_while_a_request_is_taken_in(computing, monkeypatch):
-    monkeypatch.setattr(GATE, "computing", computing)
-    seen: list[bool] = []
-    take = KubernetesProtocol.on_headers_complete
-
-    def noted(protocol: KubernetesProtocol) -> None:
-        seen.append(GATE.closed)
-        take(protocol)
-
-    monkeypatch.setattr(KubernetesProtocol, "on_headers_complete", noted)
-    await writes(plain, requests=2)
-    assert seen == [computing] * 2
-    assert not GATE.closed
-
-
-async def test_it_goes_on_after_a_mistake_too(monkeypatch):
-    monkeypatch.setattr(GATE, "computing", True)
-    monkeypatch.setattr(KubernetesProtocol, "on_url", lambda _protocol, _url: 1 / 0)
-    monkeypatch.setattr(KubernetesProtocol, "send_400_response", lambda _protocol, _why: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        await writes(plain)
-    assert not GATE.closed
 
 
 async def test_a_large_answer_goes_in_pieces_of_which_none_is_long_to_encrypt():

@@ -6,9 +6,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from kcpcache.meta.gate import GATE
 from kcpcache.registry import beside, pauses
-from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed, computed_once, let_go
+from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed, computed_once
 
 HEAVY = LIGHT_BYTES + 1
 _fact: ContextVar[str] = ContextVar("fact")
@@ -115,12 +114,6 @@ async def test_what_could_not_be_computed_is_not_kept():
     assert not kept
 
 
-async def test_the_gate_can_be_closed_for_as_long_as_something_is_computed():
-    assert await computed(HEAVY, lambda: GATE.computing)
-    await asyncio.sleep(0)
-    assert not GATE.computing
-
-
 async def test_no_garbage_is_looked_for_in_the_middle_of_it():
     assert gc.isenabled()
     assert not await computed(HEAVY, gc.isenabled)
@@ -128,20 +121,3 @@ async def test_no_garbage_is_looked_for_in_the_middle_of_it():
     with pytest.raises(ZeroDivisionError):
         await computed(HEAVY, divmod, 1, 0)
     assert gc.isenabled()
-
-
-class Value:
-    """Notes the thread on which it is taken apart."""
-
-    def __init__(self, log: list[int]) -> None:
-        self._log = log
-
-    def __del__(self) -> None:
-        self._log.append(threading.get_ident())
-
-
-async def test_what_is_large_is_taken_apart_beside_the_event_loop():
-    log: list[int] = []
-    await let_go([Value(log)])
-    assert log
-    assert log[0] != threading.get_ident()

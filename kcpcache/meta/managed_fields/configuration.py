@@ -4,7 +4,6 @@ from typing import Any
 
 import orjson
 
-from kcpcache.meta.gate import GATE
 from kcpcache.meta.managed_fields.compare import ItemsError, item_element, items_by_element
 from kcpcache.meta.managed_fields.fields_v1 import FieldSet, is_member, shown
 from kcpcache.meta.managed_fields.nodes import Node
@@ -31,8 +30,6 @@ def field_set(configuration: Object, node: Node) -> FieldSet:
 
 def _walk(value: Any, node: Node, path: str, errors: list[str]) -> FieldSet | None:
     """The set at and below one place: ``{}`` for a leaf, None where nothing is owned (a keyed list without items)."""
-    if GATE.closed:
-        GATE.wait()
     if value is None:
         return {}
     if isinstance(value, dict):
@@ -119,8 +116,6 @@ def merged(live: Any, applied: Any, node: Node) -> Any:
     Atomic values and scalars are the applied ones. Items of keyed lists keep the applied order among
     themselves, those that are only in ``live`` stay before the item that followed them.
     """
-    if GATE.closed:
-        GATE.wait()
     if (
         isinstance(live, dict)
         and (applied is None or isinstance(applied, dict))
@@ -173,8 +168,6 @@ def pruned(value: Any, node: Node, last: FieldSet, owned: FieldSet) -> Any:
     ``owned`` is the union of all sets, the new configuration's among them. A declared field counts as owned as
     long as somebody owns something below it; an item or a free key only where somebody owns it itself.
     """
-    if GATE.closed:
-        GATE.wait()
     if isinstance(value, dict) and node.granular:
         result = {}
         for name, member in value.items():

@@ -7,7 +7,6 @@ from typing import Any, Final
 import orjson
 
 from kcpcache.meta.errors import REDACTED, FieldError, field_invalid, field_required, field_too_long, field_type_invalid
-from kcpcache.meta.gate import GATE
 from kcpcache.meta.objects import Object, annotations_of, metadata
 from kcpcache.registry.builtin.rules.rule import Rules, entries, frozen, immutable, invalid, section, text
 
@@ -70,8 +69,6 @@ def _validate_config_map(obj: Object) -> list[FieldError]:
     size = 0
     binary, binary_errors = _items(obj, "binaryData")
     for key, value in entries(obj, "data"):
-        if GATE.closed:
-            GATE.wait()
         errors += invalid(f"data[{key}]", key, key_errors(key))
         if key in section(obj, "binaryData"):
             errors.append(field_invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
