@@ -15,7 +15,6 @@ from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE, 
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
 from kcpcache.schema.cel_environment import CompileError, check_optionals, language, readable
-from kcpcache.schema.cel_optionals import may_meet
 from kcpcache.schema.cel_rewrite import relocated, runnable
 from kcpcache.schema.cel_text import code
 
@@ -93,8 +92,7 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
         raise CompileError(f"compilation failed: {relocated(readable(str(error)), text, rewritten)}") from None
     except UnicodeEncodeError:
         raise CompileError("compilation failed: expression is not valid Unicode") from None
-    if may_meet(text):
-        check_optionals(program, text)
+    check_optionals(program)
     types = [getattr(cel.Type, name.upper()) for name in wanted]
     if wanted and program.return_type() not in (*types, cel.Type.DYN):
         names_of_types = " ".join(_TYPE_NAMES.get(name, name) for name in wanted)

@@ -94,16 +94,18 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
         raise CompileError(relocated(readable(str(error)), expression, rewritten)) from None
     except TypeError:  # pybind11's word for lone surrogates
         raise CompileError("expression is not valid Unicode") from None
-    if may_meet(expression):
-        check_optionals(program, expression)
+    check_optionals(program)
     if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
         raise CompileError(wanted)
     return program
 
 
-def check_optionals(program: Any, expression: str) -> None:
+def check_optionals(program: Any) -> None:
     """Raise MisplacedError for a program that could give an optional value to a function which cannot take it."""
-    tree = read(program.serialize())
+    serialized = program.serialize()
+    if not may_meet(serialized):
+        return
+    tree = read(serialized)
     if tree is None:
         raise MisplacedError("expression is nested too deeply to be followed")
     if (found := misplaced(tree)) is not None:

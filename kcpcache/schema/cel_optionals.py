@@ -6,10 +6,11 @@ holds none, so what an expression does with those that it makes itself tells whe
 
 import re
 
-from kcpcache.schema.cel_text import code
 from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Kind, Literal, Node, Select, parts
 
-_MAKES = re.compile(r"\boptional\b|\.\s*\?|[\[{,]\s*\?|\bopt(?:Flat)?Map\b|\bfirst\b|\blast\b|\bvalidate\b|\bnamed\b")
+_SELECTED = frozenset({"_?._", "_[?_]"})
+_MAKES = _SELECTED | {"optional.of", "optional.ofNonZeroValue", "optional.none", "first", "last"}
+"""Functions that make optional values of what is none."""
 _PYTHON = frozenset(
     {
         *("isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "slice", "distinct", "reverse", "merged__"),
@@ -18,17 +19,21 @@ _PYTHON = frozenset(
     }
 )
 """Functions in Python that take values of any type, or lists and maps of them."""
-_TAKES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _PYTHON)))}|format|transformMap(?:Entry)?)\b")
 _SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "null"})
+_MADE, _TAKEN = (
+    re.compile(b"|".join(re.escape(name.encode()) for name in sorted(names))) for names in (_MAKES, _PYTHON)
+)
 _MOST = 8
 """Optional values in one another are followed so far."""
 _ROUNDS = 3
 
 
-def may_meet(expression: str) -> bool:
-    """Whether the expression has what makes optional values and what must not get them: a quick look at its text."""
-    blanked = code(expression)
-    return _MAKES.search(blanked) is not None and _TAKES.search(blanked) is not None
+def may_meet(serialized: bytes) -> bool:
+    """Whether a compiled expression has what makes optional values and what must not get them: a quick look at it.
+
+    The names of all functions stand in a serialized tree as they are.
+    """
+    return _MADE.search(serialized) is not None and _TAKEN.search(serialized) is not None
 
 
 def misplaced(tree: Node) -> tuple[int, str] | None:
@@ -73,10 +78,10 @@ class _Flow:
         if node.function in _PYTHON and most and self._found is None:
             self._found = node.at, node.function.removesuffix("__")
         match node.function:
-            case "optional.of" | "optional.ofNonZeroValue" | "optional.none" | "first" | "last":
-                return most + 1
             case "_?._" | "_[?_]":
                 return max(most, 1) if _is_optional(parts(node)[0]) else most + 1
+            case name if name in _MAKES:
+                return most + 1
             case "value":
                 return most - 1 if most else 0
             case "orValue":
@@ -105,7 +110,7 @@ class _Flow:
 
 
 def _is_optional(node: Node) -> bool:
-    return node.kind.name == "optional" or (isinstance(node, Call) and node.function in {"_?._", "_[?_]"})
+    return node.kind.name == "optional" or (isinstance(node, Call) and node.function in _SELECTED)
 
 
 def _plain(kind: Kind) -> bool:

@@ -9,6 +9,7 @@ from kcpcache.schema.cel_environment import CompileError, compile_expression, en
 
 ATOMS = (
     *("1", "1u", "-1", "1.5", "'a'", "b'a'", "true", "null", "[]", "{}", "type(1)", "v", "k"),
+    *(*["oldSelf"] * 8, "self.`//`", "'''a\\''''"),
     *("self", "self.x", "self.m", "self.l", "self.?x", "self[?'x']", "self.l[?0]"),
     *("optional.of(1)", "optional.none()", "quantity('1')", "ip('::1')", "cidr('::/0')", "url('/a')"),
     *("duration('1s')", "timestamp('2024-01-01T00:00:00Z')", "format.dns1123Label()", "format.named('uuid')"),
@@ -24,7 +25,8 @@ WITH_ONE = (
 )
 CALLED = ("string", "int", "type", "quantity", "ip", "url", "semver", "optional.of", "optional.unwrap", "dyn")
 DEEPEST = 3
-DATA = {"self": {"x": 1, "m": {"a": [1, None, {"b": 2.5}]}, "l": [1, "a", None, True, {"q": []}]}, "old__": {}}
+VALUE = {"x": 1, "m": {"a": [1, None, {"b": 2.5}]}, "l": [1, "a", None, True, {"q": []}]}
+CREATED, UPDATED = {"self": VALUE, "old__": {}}, {"self": VALUE, "oldSelf": VALUE, "old__": {"v": VALUE}}
 
 
 def expression(chance: random.Random, depth: int = 0) -> str:
@@ -61,17 +63,18 @@ def expression(chance: random.Random, depth: int = 0) -> str:
 def main(seed: int, count: int) -> None:
     """Write how many expressions were evaluated."""
     chance, evaluated = random.Random(seed), 0
-    activation = environment().Activation(DATA)
+    activations = [environment().Activation(data) for data in (CREATED, UPDATED)]
     for _ in range(count):
-        text = expression(chance)
-        sys.stderr.write(f"{text}\n")
+        text, optional = expression(chance), chance.random() < 0.5
+        sys.stderr.write(f"{text}, oldSelf {'optional' if optional else 'plain'}\n")
         sys.stderr.flush()
         try:
-            program = compile_expression(f"dyn({text}) == 1", "bool")
+            program = compile_expression(f"dyn({text}) == 1", "bool", optional_old_self=optional)
         except CompileError:
             continue
-        with contextlib.suppress(RuntimeError, TypeError, ValueError):
-            program.eval(activation).value()
+        for activation in activations:
+            with contextlib.suppress(RuntimeError, TypeError, ValueError):
+                program.eval(activation).value()
         evaluated += 1
     sys.stdout.write(f"{evaluated}\n")
 

@@ -113,12 +113,44 @@ def test_what_cannot_be_answered_is_an_error(rule):
         ("[format.named('uuid')].min() == 1", "min"),
         ("[self.l].map(x, [x.first()])[0].max() == 1", "max"),
         ("self.m.transformMap(k, v, optional.of(v)).size() == 1", "merged"),
+        ("{'//': 1}.`//` == 1 && [optional.of(1)].indexOf(dyn(1)) == 0", "indexOf"),
+        (r'"""a\"""" == "" && [optional.of(1)].max() == 1 && """a\"""" == ""', "max"),
+        (r"'''a\'''' == '' && [optional.none()].min() == 1 && '''a\'''' == ''", "min"),
+        ("[.optional.of(1)].reverse() == [] && .sets.contains([1], [1])", "reverse"),
     ],
 )
 def test_an_optional_value_never_reaches_a_function_that_would_end_the_process(rule, function):
     """cel-cpp gives Python a null pointer for it: one such rule stopped the server for all its users."""
     with pytest.raises(CompileError, match=f"an optional value cannot be given to '{function}'"):
         compile_expression(rule, "bool")
+
+
+@pytest.mark.parametrize(
+    ("rule", "function"),
+    [
+        ("[oldSelf].indexOf(oldSelf) == 0", "indexOf"),
+        ("sets.contains([oldSelf], [oldSelf])", "sets.contains"),
+        ("[1].map(x, oldSelf).reverse().size() == 1", "reverse"),
+        ("dyn(oldSelf).compareTo(1) == 0", "compareTo"),
+        ("'%s'.format([oldSelf]) == ''", "format"),
+        ("{'a': 1}.transformMap(k, v, oldSelf).size() == 1", "merged"),
+    ],
+)
+def test_an_old_self_that_is_optional_is_such_a_value(rule, function):
+    with pytest.raises(CompileError, match=f"an optional value cannot be given to '{function}'"):
+        compile_expression(rule, "bool", optional_old_self=True)
+    compile_expression(rule, "bool")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "oldSelf.orValue([]).reverse().size() == 0 && self.l.distinct().size() == 1",
+        "!oldSelf.hasValue() || [oldSelf.value()].indexOf(self) == 0",
+    ],
+)
+def test_what_was_in_an_optional_old_self_may_be_given_to_any_function(rule):
+    compile_expression(rule, "bool", optional_old_self=True)
 
 
 @pytest.mark.parametrize(
