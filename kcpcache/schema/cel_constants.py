@@ -27,6 +27,7 @@ _BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
 _INT, _UINT = range(-(2**63), 2**63), range(2**64)
+_MAX_DIGITS = len(str(_UINT[-1]))
 _OVERFLOW = {"int": "integer overflow", "uint": "unsigned integer overflow"}
 
 
@@ -45,15 +46,24 @@ def _unfit(kind: str, wanted: str) -> InstantiationError:
     return InstantiationError(f"type conversion error from '{kind}' to '{wanted}'")
 
 
+def _number(digits: str) -> int | None:
+    """None for more digits than a number of 64 bits has: Python refuses to read some thousands."""
+    significant = digits.lstrip("+-").lstrip("0")
+    if len(significant) > _MAX_DIGITS:
+        return None
+    return int(significant or "0") * (-1 if digits.startswith("-") else 1)
+
+
 def _whole(wanted: str) -> Callable[[str, _Constant], _Known | None]:
     """``int`` and ``uint``; cel-go takes no double at the lower edge."""
     fitting, pattern = (_INT, _INTEGER) if wanted == "int" else (_UINT, _DIGITS)
 
     def convert(kind: str, value: _Constant) -> _Known | None:
         if isinstance(value, str):
-            if pattern.fullmatch(value) is None or int(value) not in fitting:
+            number = _number(value) if pattern.fullmatch(value) is not None else None
+            if number is None or number not in fitting:
                 raise _unfit(kind, wanted)
-            return wanted, int(value)
+            return wanted, number
         if isinstance(value, bool | bytes):
             return None
         edge = isinstance(value, float) and (not math.isfinite(value) or (wanted == "int" and value == _INT.start))

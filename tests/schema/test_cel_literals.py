@@ -124,6 +124,19 @@ def test_a_constant_that_cannot_be_what_it_is_used_as_is_refused(rule, report):
     assert f"{start}{report}" in message
 
 
+@pytest.mark.parametrize("sign", ["", "+", "-"])
+def test_a_number_of_any_length_is_read(sign):
+    """Python refuses to read one of more than 4,300 digits."""
+    unfit = "program instantiation failed: type conversion error from 'string' to '{}'"
+    (message,) = refused(rule=f"int('{sign}{'1' * 5000}') == 1")
+    assert unfit.format("int") in message
+    (message,) = refused(rule=f"uint('{sign}{'1' * 5000}') == 1u")
+    assert unfit.format("uint") in message
+    assert refused(rule=f"int('{sign}{'0' * 5000}9223372036854775807') != 1") == []
+    assert refused(rule=f"uint('{'0' * 5000}18446744073709551615') != 1u") == []
+    assert refused(rule="int('-09223372036854775808') < int('-0')") == []
+
+
 def test_every_one_is_reported_in_the_order_of_the_text_with_its_line():
     (message,) = refused(rule="[1, 'a'].size() == 2 &&\n self.s.matches('(')", message="no")
     assert message.endswith(
