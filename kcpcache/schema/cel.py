@@ -186,7 +186,7 @@ def _rule(schema: Object, rule: Object) -> Rule:
         field_path=valid_field_path(rule.get("fieldPath") or "", schema) or "",
         uses_old_self=uses_old_self(text),
         optional_old_self=rule.get("optionalOldSelf") is True,
-        cost=cost(f"{text} {expression}"),
+        cost=cost(f"{text}\n{expression}"),  # the rule may end in a comment
     )
 
 

@@ -1,7 +1,8 @@
 """What evaluating a CEL rule may cost, estimated before it is evaluated: cel-cpp can be neither metered nor stopped.
 
-The estimate is an upper bound, made from the expression's calls, macros and operators and from the size of the data.
-cel-cpp's own limit of 10,000 iterations keeps it from growing beyond reason. One unit is about 0.1 microseconds.
+The estimate errs on the high side. It is made from the calls, macros and operators in the text of an expression that
+compiles, as far as names tell what they cost, and from the size of the data. cel-cpp's own limit of 10,000 iterations
+keeps it from growing beyond reason. One unit is about 0.1 microseconds.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Any
 
 from kcpcache.schema.cel_text import arguments, code, literal
 
-_CALL = re.compile(r"([A-Za-z_]\w*)?\s*\(|\)")
+_CALL = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(|[()]")
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|\+|\bin\b")
 _WHOLE_OPERATOR = re.compile(
     r"(?:\b(?:self|oldSelf)[\w.?\[\]]*\s*(?:==|!=|\bin\b|\+))|(?:(?:==|!=|\bin\b|\+)\s*(?:self|oldSelf)\b)"
@@ -128,9 +129,9 @@ def cost(expression: str) -> Cost:
 
 def _replaces(expression: str, text: str) -> tuple[int, int]:
     """How many calls of ``replace`` can put anything in, and how much longer the others can make a text."""
-    unknown, widens = 0, 1
+    unknown, widens, called = 0, 1, arguments(text)
     for found in _REPLACE.finditer(text):
-        spans = arguments(text, found.end()) or []
+        spans = called.get(found.end(), [])
         old, new = (literal(expression[start:end]) for start, end in spans[:2]) if len(spans) > 1 else (None, None)
         if new is None:
             unknown += 1

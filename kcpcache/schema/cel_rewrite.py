@@ -8,12 +8,12 @@ of one entry each. To run, they are put together; to be checked, the type of one
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
 from kcpcache.schema.cel_report import report
-from kcpcache.schema.cel_text import arguments, code
+from kcpcache.schema.cel_text import Spans, arguments, code
 
 MERGE = "merged__"
 """The function that puts maps together when a rule runs."""
@@ -38,19 +38,20 @@ class Rewritten:
     """An expression in other words."""
 
     text: str
-    edits: tuple[tuple[int, int, int], ...] = ()
-    """Where the text has something else, its length, and how long it was: places in ``text``, in order."""
+    edits: tuple[tuple[int, int, int, int], ...] = ()
+    """Where the text has something else, its length, how long it was, and where: the first is a place in ``text``."""
     marks: frozenset[int] = frozenset()
     """The places of the calls, brackets and braces that stand for macros and functions."""
 
     def origin(self, at: int) -> int:
         """Where in the original expression it was what is at this place now."""
-        shift = 0
-        for place, length, original in self.edits[: bisect_right(self.edits, at, key=lambda edit: edit[0])]:
-            if at < place + length:
-                return place + shift + min(at - place, max(original - 1, 0))
-            shift += original - length
-        return at + shift
+        index = bisect_right(self.edits, at, key=lambda edit: edit[0])
+        if index == 0:
+            return at
+        place, length, original, start = self.edits[index - 1]
+        if at < place + length:
+            return start + min(at - place, max(original - 1, 0))
+        return start + original + at - place - length
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,17 @@ class _Edit:
 def checkable(expression: str) -> Rewritten:
     """The expression with macros that can be checked."""
     blanked = code(expression)
-    return _rewritten(expression, chain(_maps(blanked, _CHECK), _unwraps(blanked), _exists(blanked)))
+    called = arguments(blanked)
+    edits = chain(_maps(blanked, called, _CHECK), _unwraps(blanked, called), _exists(blanked, called))
+    return _rewritten(expression, edits)
 
 
 def runnable(expression: str) -> Rewritten:
     """The expression with nothing in it that could not run."""
     blanked = code(expression)
-    return _rewritten(
-        expression, chain(_maps(blanked, _RUN), _unwraps(blanked), _exists(blanked), _own(blanked), _optionals(blanked))
-    )
+    called = arguments(blanked)
+    macros = chain(_maps(blanked, called, _RUN), _unwraps(blanked, called), _exists(blanked, called))
+    return _rewritten(expression, chain(macros, _own(blanked), _optionals(blanked, called)))
 
 
 def relocated(text: str, expression: str, rewritten: Rewritten) -> str:
@@ -100,15 +103,15 @@ def _rewritten(expression: str, edits: Iterable[_Edit]) -> Rewritten:
     for edit in sorted(edits, key=lambda edit: edit.order):
         pieces += [expression[done : edit.start], edit.text]
         length += edit.start - done
-        places.append((length, len(edit.text), edit.end - edit.start))
+        places.append((length, len(edit.text), edit.end - edit.start, edit.start))
         marks |= {length + edit.mark} if edit.mark is not None else set()
         done, length = edit.end, length + len(edit.text)
     return Rewritten("".join([*pieces, expression[done:]]), tuple(places), frozenset(marks))
 
 
-def _maps(blanked: str, tail: str) -> Iterator[_Edit]:
+def _maps(blanked: str, called: Mapping[int, Spans], tail: str) -> Iterator[_Edit]:
     for found in _MACRO.finditer(blanked):
-        spans = arguments(blanked, found.end())
+        spans = called.get(found.end())
         if spans is None or len(spans) not in _MACRO_ARGUMENTS:
             continue
         key, last = blanked[slice(*spans[0])].strip(), spans[-1]
@@ -122,10 +125,10 @@ def _maps(blanked: str, tail: str) -> Iterator[_Edit]:
         yield _Edit(last[1] + 1, last[1] + 1, tail, call, opens=False, mark=0)
 
 
-def _exists(blanked: str) -> Iterator[_Edit]:
+def _exists(blanked: str, called: Mapping[int, Spans]) -> Iterator[_Edit]:
     """``exists_one(k, v, x)``, which cel-cpp calls ``existsOne``."""
     for found in _EXISTS_ONE.finditer(blanked):
-        spans = arguments(blanked, found.end())
+        spans = called.get(found.end())
         if spans is not None and len(spans) == _EXISTS_ARGUMENTS:
             yield _Edit(*found.span("name"), "existsOne", found.start(), opens=True)
 
@@ -136,9 +139,9 @@ def _own(blanked: str) -> Iterator[_Edit]:
         yield _Edit(*found.span(group), OWN[found[group]], found.start(), opens=True)
 
 
-def _unwraps(blanked: str) -> Iterator[_Edit]:
+def _unwraps(blanked: str, called: Mapping[int, Spans]) -> Iterator[_Edit]:
     for found in _UNWRAP.finditer(blanked):
-        spans = arguments(blanked, found.end())
+        spans = called.get(found.end())
         if spans is not None and len(spans) == 1:
             yield _Edit(*found.span(), "(", found.start(), opens=True)
             end = spans[0][1] + 1
@@ -147,9 +150,9 @@ def _unwraps(blanked: str) -> Iterator[_Edit]:
         yield _Edit(*found.span(), _UNWRAP_LOOPS, found.start(), opens=True, mark=_MAP)
 
 
-def _optionals(blanked: str) -> Iterator[_Edit]:
+def _optionals(blanked: str, called: Mapping[int, Spans]) -> Iterator[_Edit]:
     for found in _OPTIONAL.finditer(blanked):
-        spans = arguments(blanked, found.end())
+        spans = called.get(found.end())
         if spans is not None:
             end = spans[-1][1] + 1
             yield _Edit(end, end, ".first()", found.start(), opens=False)

@@ -1,14 +1,26 @@
 """What can be seen in a CEL expression's text without evaluating it: the names in it.
 
-String literals and comments are set aside first; what is left is exact for names, and an upper bound for cost.
+String literals, quoted names and comments are set aside first, as CEL's lexer finds them. Of a text that is CEL, what
+is left has all its other names and parentheses and no more; of any other text nothing is promised, as it is never run.
+What the text shows serves rewriting and estimates. Whether an expression could end the process is read off its
+compiled tree (``cel_optionals``), never off its text.
 """
 
 import re
+from typing import TypeAlias
 
-_LITERAL = re.compile(
-    r"""[rRbB]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|//[^\n]*""", re.DOTALL
+_RAW = r"""[rR](?:'''(?:[^']|'(?!''))*+'''|\"\"\"(?:[^"]|"(?!""))*+\"\"\"|'(?!'')[^'\n\r]*+'|"(?!"")[^"\n\r]*+")"""
+_PLAIN = (
+    r"""'''(?:[^'\\]|\\.|'(?!''))*+'''|\"\"\"(?:[^"\\]|\\.|"(?!""))*+\"\"\""""
+    r"""|'(?!'')(?:[^'\\\n\r]|\\[^\n\r])*+'|"(?!"")(?:[^"\\\n\r]|\\[^\n\r])*+\""""
 )
+_LITERAL = re.compile(rf"[bB]?(?:{_RAW}|{_PLAIN})", re.DOTALL)
+"""No alternative goes beyond the quotes that end it, not even to match a longer text in full."""
+_UNENDED = r"""'''.*|\"\"\".*|['"][^\n]*"""
+_SET_ASIDE = re.compile(rf"{_LITERAL.pattern}|{_UNENDED}|`[\w.\-/ ]+`|//[^\n]*", re.DOTALL)
+"""A literal without an end takes the rest in, so that no text is searched for one end after the other."""
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_BRACKET = re.compile(r"[()\[\]{},]")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 RESERVED = frozenset(
@@ -36,35 +48,43 @@ def escape(name: str) -> str | None:
 
 def code(expression: str) -> str:
     """The expression with its literals blanked; every character keeps its place."""
-    return _LITERAL.sub(lambda found: " " * len(found[0]), expression)
+    return _SET_ASIDE.sub(lambda found: " " * len(found[0]), expression)
 
 
-def arguments(blanked: str, start: int) -> list[tuple[int, int]] | None:
-    """The spans between the commas from behind a parenthesis up to the one that closes; None where there is none.
+Spans: TypeAlias = list[tuple[int, int]]
+"""Places where parts of a text begin and end, in order."""
 
-    ``blanked`` is what ``code`` made.
+
+def arguments(blanked: str) -> dict[int, Spans]:
+    """The spans between the commas of each pair of parentheses, by the place behind the one that opens.
+
+    Those that nothing closes, or another bracket, are left out. ``blanked`` is what ``code`` made.
     """
-    spans: list[tuple[int, int]] = []
-    open_ones, begin = ["("], start
-    for at in range(start, len(blanked)):
-        character = blanked[at]
+    found: dict[int, Spans] = {}
+    pending: list[tuple[str, int, Spans]] = []
+    for bracket in _BRACKET.finditer(blanked):
+        character, at = bracket[0], bracket.start()
         if character in "([{":
-            open_ones.append(character)
-        elif character in _PAIRS:
-            if open_ones.pop() != _PAIRS[character]:
-                return None
-            if not open_ones:
-                return [*spans, (begin, at)]
-        elif character == "," and len(open_ones) == 1:
-            spans.append((begin, at))
-            begin = at + 1
-    return None
+            pending.append((character, at + 1, []))
+        elif not pending:
+            continue
+        elif character == ",":
+            _, start, spans = pending[-1]
+            spans.append((spans[-1][1] + 1 if spans else start, at))
+        elif pending[-1][0] != _PAIRS[character]:
+            pending.clear()
+        else:
+            opened, start, spans = pending.pop()
+            if opened == "(":
+                found[start] = [*spans, (spans[-1][1] + 1 if spans else start, at)]
+    return found
 
 
 def literal(text: str) -> str | None:
     """What is between the quotes, escapes as they are; None for what is no string literal."""
     text = text.strip()
-    if text[:1] not in {"'", '"'} or _LITERAL.fullmatch(text) is None:
+    found = _LITERAL.match(text)
+    if text[:1] not in {"'", '"'} or found is None or found.end() != len(text):
         return None
     quotes = 3 if text.startswith(("'''", '"""')) else 1
     return text[quotes:-quotes]

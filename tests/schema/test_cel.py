@@ -247,6 +247,10 @@ def test_what_rules_may_cost_is_bounded():
         ("self.a[0].split('').all(c, self.a[0].contains('b'))", ["a" * 100_000]),
         ("self.a.all(x, x.findAll('(a?){50}b').size() == 0)", ["a" * 1000] * 9000),
         ("self.a[0].replace('', self.a[0]).replace('', self.a[0]) != ''", ["a" * 10_000]),
+        ("self.a[0].replace('a', '''x''' + self.a[0] + '''y''') != ''", ["a" * 20_000]),
+        ("self.a[0].replace('a', 'x' + self.a[0] + 'y') != ''", ["a" * 20_000]),
+        ("{'//': 1}.`//` == 1 && self.a[0].replace('a', self.a[0]) != ''", ["a" * 20_000]),
+        (r"'''\'''' != '' && self.a[0].replace('', self.a[0]) != '' && '''\'''' != ''", ["a" * 20_000]),
     ],
 )
 def test_bombs_are_refused_before_they_are_evaluated(rule, items):
@@ -262,6 +266,13 @@ def test_replacing_by_what_is_written_out_is_not_taken_for_growth():
     assert found(schema, {"a": "abx" * 1000}) == []
     widening = "self.a" + ".replace('', 'bbbbbbbbb')" * 9
     assert "cost budget" in found(fields([f"{widening}.contains('c')"], a=STRING), {"a": "x" * 100})[0]
+
+
+def test_a_comment_at_the_end_of_a_rule_does_not_hide_what_its_message_costs():
+    message = "self.a.replace('', self.a).replace('', self.a)"
+    rule = {"rule": "self.a == '' // never", "messageExpression": message, "message": "no"}
+    schema = fields(a=STRING) | {"x-kubernetes-validations": [rule]}
+    assert "cost budget" in found(schema, {"a": "x" * 2_000})[0]
 
 
 def test_growing_strings_are_bounded():
