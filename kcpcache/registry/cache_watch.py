@@ -4,7 +4,7 @@ Where many of them see the same, they are given the same list of events, and wha
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 from kcpcache.meta.errors import ExpiredError
 from kcpcache.registry.caches import CacheEvent, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import FieldMatch
+from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, Item, WatchEvent
 
 if TYPE_CHECKING:
@@ -78,36 +80,34 @@ class CacheWatch:
         self._like = reader.scope, reader.seen_in, namespace, reader.api_version, id(reader.definition)
         self._subscription = Subscription()
         self._subscription.attach(reader.cache, reader.scope)
-        self._ready: Iterator[WatchEvent | Bookmark] | None = None
+        self._ready: Iterator[CacheEvent | Bookmark] | None = None
         self._sent = self._ready_until = reader.caches.revision
 
     def begin_with(self, entries: Entries, *, bookmark: bool) -> None:
         """Deliver those of ``entries`` that match as ADDED first, then (``bookmark``) the mark that they were all."""
-        match = self._match
         last = [Bookmark(self._ready_until, initial=True)] if bookmark else []
-        added = (WatchEvent("ADDED", Item(entry)) for entry in entries if match is None or match(entry))
-        self._ready = chain(added, last)
+        self._ready = chain((CacheEvent(entry.revision, entry.cluster, entry, None) for entry in entries), last)
         # Before its initial events are out a client can resume from nowhere but the beginning.
         self._sent = 0
 
     def replay(self, events: Events, after: int) -> None:
         """Deliver these past events, all that came after ``after``, first."""
-        self._ready = (seen for event in events if (seen := self._seen(event, Item)) is not None)
-        self._sent = after
+        self._ready, self._sent = iter(events), after
 
     async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
         """See ``view.Watch``."""
-        if self._ready is not None:
+        while self._ready is not None:
             ready = list(islice(self._ready, _READY_EVENTS))
-            if ready:
-                ready = await self._shown(ready)
+            events = await self._settled([event for event in ready if isinstance(event, CacheEvent)])
+            seen: list[WatchEvent | Bookmark] = [*self._all_seen(events)]
+            seen += [event for event in ready if isinstance(event, Bookmark)]
             if len(ready) < _READY_EVENTS:
                 self._ready, self._sent = None, self._ready_until
-            if ready:
-                return ready
-        events = await self._drained(timeout_seconds)
-        if self._reader.settles:
-            await self._settle(events)
+            if seen:
+                return seen
+            if self._ready is not None:
+                await pause()
+        events = await self._settled(await self._drained(timeout_seconds))
         if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
             return self._batch(events)
         return list(self._all_seen(events))
@@ -125,22 +125,41 @@ class CacheWatch:
             raise StopAsyncIteration
         return events
 
-    async def _shown(self, ready: list[WatchEvent | Bookmark]) -> list[WatchEvent | Bookmark]:
-        """Events with entries as they are in the cache, as this watch sees them."""
-        if self._reader.settles:
-            await self._reader.settle(event.item.entry for event in ready if isinstance(event, WatchEvent))
+    async def _settled(self, events: Events) -> Events:
+        """The events with those entries settled that this watch looks at; mostly they are, and known to be."""
+        reader = self._reader
+        if not reader.settles:
+            return events
+        token, by_fields = reader.token, isinstance(self._match, FieldMatch)
+        for event in events:
+            if _not_known(event.entry or event.previous, token) or (by_fields and _not_known(event.previous, token)):
+                break
+        else:
+            return events
+        asked = {id(entry): entry for event in events for entry in self._looked_at(event)}
+        shown = dict(zip(asked, await reader.settle(asked.values()), strict=True))
         return [
-            WatchEvent(event.type, self._item(event.item.entry)) if isinstance(event, WatchEvent) else event
-            for event in ready
+            CacheEvent(
+                event.revision,
+                event.cluster,
+                shown.get(id(event.entry), event.entry),
+                shown.get(id(event.previous), event.previous),
+            )
+            for event in events
         ]
 
-    async def _settle(self, events: Events) -> None:
-        """What has just been written is mostly settled, and known to be."""
-        for event in events:
-            entry = event.entry or event.previous
-            if entry is not None and entry.memo is None:
-                await self._reader.settle([one for event in events if (one := event.entry or event.previous)])
-                return
+    def _looked_at(self, event: CacheEvent) -> Iterator[Entry]:
+        """What of an event must be settled for ``_seen``."""
+        entry, previous, match = event.entry, event.previous, self._match
+        one = entry or previous
+        if one is None or (self._namespace and one.namespace != self._namespace):
+            return
+        if isinstance(match, FieldMatch):
+            yield from (each for each in (entry, previous) if each is not None and match.may_match(each))
+        elif entry is not None and (match is None or match(entry)):
+            yield entry
+        elif previous is not None and (match is None or match(previous)):
+            yield previous
 
     def _batch(self, events: Events) -> Sequence[WatchEvent]:
         """Revisions name events: between the same two of them in the same scope there are the same."""
@@ -170,9 +189,8 @@ class CacheWatch:
         if not self._reader.cache.subscriptions.get(self._reader.scope):
             _shared.pop(self._reader.cache, None)
 
-    def _seen(self, event: CacheEvent, item: Callable[[Entry], Item] | None = None) -> WatchEvent | None:
-        """The event as this watch sees it (P7): entering the selector is ADDED, leaving it DELETED."""
-        item = item or self._item
+    def _seen(self, event: CacheEvent) -> WatchEvent | None:
+        """The event, settled, as this watch sees it (P7): entering the selector is ADDED, leaving it DELETED."""
         entry, previous = event.entry, event.previous
         one = entry or previous
         if one is None or (self._namespace and one.namespace != self._namespace):
@@ -181,10 +199,26 @@ class CacheWatch:
         now = entry is not None and (match is None or match(entry))
         before = previous is not None and (match is None or match(previous))
         if now and entry is not None:
-            return WatchEvent("MODIFIED" if before else "ADDED", item(entry))
+            return WatchEvent("MODIFIED" if before else "ADDED", self._item(entry))
         if before and previous is not None:
-            return WatchEvent("DELETED", item(previous.at(event.revision)))
+            return WatchEvent("DELETED", self._item(previous.at(event.revision)))
         return None
 
     def _item(self, entry: Entry) -> Item:
-        return Item(self._reader.adapt(entry), self._reader.seen_in)
+        reader = self._reader
+        return Item(entry if reader.settles else reader.adapt(entry), reader.seen_in)
+
+
+async def shown(reader: "Reader", events: Iterable[WatchEvent | Bookmark]) -> list[WatchEvent | Bookmark]:
+    """Events with entries as they are stored, as ``reader`` shows them; an entry that is in several is settled once."""
+    told = list(events)
+    asked = {id(event.item.entry): event.item.entry for event in told if isinstance(event, WatchEvent)}
+    found = dict(zip(asked, await reader.settle(asked.values()), strict=True))
+    for index, event in enumerate(told):
+        if isinstance(event, WatchEvent) and (entry := found[id(event.item.entry)]) is not event.item.entry:
+            told[index] = WatchEvent(event.type, Item(entry, event.item.cluster))
+    return told
+
+
+def _not_known(entry: Entry | None, token: object) -> bool:
+    return entry is not None and entry.memo is not token

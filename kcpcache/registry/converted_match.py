@@ -35,9 +35,7 @@ class ConvertedMatch:
         """The entries as they are shown, None for those that do not match. Raises ConversionError."""
         reader = self._reader
         asked = [entry for entry in entries if self(entry)]
-        await reader.settle(asked)
-        settled = [reader.adapt(entry) for entry in asked]
-        converted = await entries_in(reader.definition, settled, reader.api_version)
+        converted = await entries_in(reader.definition, await reader.settle(asked), reader.api_version)
         found = iter([reader.converted(entry) for entry in converted])
         shown = [next(found) if self(entry) else None for entry in entries]
         return [

@@ -28,6 +28,7 @@ from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, Re
 from kcpcache.registry.continue_tokens import FOREIGN_KEY, decode_continue, encode_continue
 from kcpcache.registry.converted_match import ConvertedMatch, ConvertedMatchWatch
 from kcpcache.registry.entry import Entry, encode, entry_of
+from kcpcache.registry.field_match import FieldMatch
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.settling import UNSETTLED
@@ -81,7 +82,7 @@ class Reader:
         self.asks = definition.conversion is not None and type(self) is Reader
         """Whether objects are converted before they are selected by fields, since a webhook converts them."""
         self.shares = type(self) is Reader
-        """Whether another reader of the same scope, seen in the same cluster, shows the same."""
+        """Whether another reader of the same scope and definition, in the same version and cluster, shows the same."""
 
     def show_as_stored(self) -> None:
         """Settle nothing, whatever the definition says: for readers that adapt in a way of their own."""
@@ -90,7 +91,8 @@ class Reader:
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version, settled; in its own version where only a webhook could convert it.
 
-        What ``settle`` has been called with takes no time.
+        What is not known is found out at once, however large it is. Where it has been waited, others may have looked
+        since, and what ``settle`` gave is to be used instead.
         """
         if entry.memo is self.token:
             return entry
@@ -104,23 +106,32 @@ class Reader:
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
-    async def settle(self, entries: Iterable[Entry], slices: Slices | None = None) -> None:
-        """Find out how entries are shown, where that is not known: for the first time after a start or a change.
+    async def settle(self, entries: Iterable[Entry], slices: Slices | None = None) -> Entries:
+        """What ``adapt`` makes of the entries; found out where it is not known, as after a start or a change.
 
         Others are served in between, and large objects are looked at beside the event loop.
         """
         showing, token = self._showing, self.token
-        if showing is None:
-            return
-        for entry in entries:
-            if entry.memo is token or (settling := showing.of(entry)).known(entry) is not None:
-                continue
-            weight = settling.weight(entry)
-            light = weight <= LIGHT_BYTES
-            settling.note(entry, settling.made(entry) if light else await computed(weight, settling.made, entry))
-            slices = slices or Slices()
-            if slices.over:
+        slices = slices or Slices()
+        found: Entries = []
+        for index, entry in enumerate(entries, 1):
+            looked_at = False
+            if entry.memo is token:
+                found.append(entry)
+            elif showing is None:
+                found.append(self.adapt(entry))
+            else:
+                settling = showing.of(entry)
+                shown = settling.known(entry)
+                looked_at = shown is None
+                if shown is None:
+                    weight = settling.weight(entry)
+                    light = weight <= LIGHT_BYTES
+                    shown = settling.shown(entry) if light else await computed(weight, settling.shown, entry)
+                found.append(shown)
+            if (looked_at or not index % _PAUSE_EVERY) and slices.over:
                 await slices.pause()
+        return found
 
     def at_once(self, namespace: str, name: str) -> Item | None:
         """What ``get`` would say, where the entry is there. Not to wait is right: no write is answered unseen."""
@@ -141,7 +152,8 @@ class Reader:
         if entry is None:
             raise self.missing(namespace, name)
         if self.settles and entry.memo is not self.token:
-            await self.settle((entry,))
+            (entry,) = await self.settle((entry,))
+            return Item(entry, self.seen_in)
         return Item(self.adapt(entry), self.seen_in)
 
     def missing(self, namespace: str, name: str) -> StatusError:
@@ -168,7 +180,6 @@ class Reader:
                 return await self._whole(blocks, revision, options)
             entries = [entry for block in blocks for entry in block.entries]
             found, at = await self._page(entries, match, options.limit)
-            await self.settle(found)
             return self._listing(found, entries, at, revision, options)
         return await self._list_at(revision, start, match, options)
 
@@ -194,7 +205,11 @@ class Reader:
             return lambda entry: labels.matches(entry.labels)
         if self.asks and not fields.metadata_only:
             return ConvertedMatch(self, labels, fields)
-        return lambda entry: labels.matches(entry.labels) and fields.matches(self._fields(entry, fields.metadata_only))
+        if fields.metadata_only:
+            return lambda entry: (
+                labels.matches(entry.labels) and fields.matches(self._fields(entry, metadata_only=True))
+            )
+        return FieldMatch(self, labels, fields)
 
     def _selectable(self) -> Mapping[str, str]:
         return self.version.selectable_fields if self.asks else self.definition.selectable_in(self.version)
@@ -259,33 +274,42 @@ class Reader:
                 found += self.cache.shelves[cluster].lend(namespace, rest if cluster == first else "")
         return found
 
-    @staticmethod
-    async def _page(entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
-        """What matches, ``limit`` at the most, and the index of the first entry that was not looked at."""
+    async def _page(self, entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
+        """What matches, settled, ``limit`` at the most; and the index of the first entry that was not looked at."""
         if isinstance(match, ConvertedMatch):
             return await match.page(entries, limit)
         if match is None:
-            return (entries[:limit], limit) if 0 < limit < len(entries) else (entries, len(entries))
+            at = limit if 0 < limit < len(entries) else len(entries)
+            return await self.settle(entries[:at]), at
         found: list[Entry] = []
         slices = Slices()
-        for index, entry in enumerate(entries):
-            if not index % _PAUSE_EVERY and slices.over:
+        by_fields = match if isinstance(match, FieldMatch) and self.settles else None
+        select = match if by_fields is None else by_fields.may_match
+        at = len(entries)
+        for first in range(0, len(entries), _PAUSE_EVERY):
+            if slices.over:
                 await slices.pause()
-            if match(entry):
-                if limit and len(found) == limit:
-                    return found, index
-                found.append(entry)
-        return found, len(entries)
+            few = enumerate(entries[first : first + _PAUSE_EVERY], first)
+            matching = [(index, entry) for index, entry in few if select(entry)]
+            if by_fields is not None and matching:
+                shown = await self.settle((entry for _, entry in matching), slices)
+                matching = [(index, one) for (index, _), one in zip(matching, shown, strict=True) if by_fields(one)]
+            room = limit - len(found) if limit else len(matching)
+            found += [entry for _, entry in matching[:room]]
+            if len(matching) > room:
+                at = matching[room][0]
+                break
+        return found if by_fields is not None else await self.settle(found, slices), at
 
     def _listing(self, found: Entries, entries: Entries, at: int, revision: int, options: ListOptions) -> Listing:
-        """``found`` as a listing, which goes on with ``entries`` from index ``at``."""
+        """``found``, settled, as a listing, which goes on with ``entries`` from index ``at``."""
         token, remaining = "", None
         if at < len(entries):
             token = self._token(revision, self._position(entries[at]))
             if not options.label_selector and not options.field_selector:
                 remaining = len(entries) - at
         unreadable = self.cache.count_unreadable(self.scope, options.namespace)
-        return Listing(self._segments(found), revision, token, remaining, unreadable)
+        return Listing((Segment(found, self.seen_in),), revision, token, remaining, unreadable)
 
     async def _whole(self, blocks: Blocks, revision: int, options: ListOptions) -> Listing:
         """A page of everything in ``blocks``."""
@@ -305,27 +329,22 @@ class Reader:
             if slices.over:
                 await slices.pause()
             as_they_are = self._as_they_are(block)
-            if not as_they_are and self._showing is not None:
-                await self.settle(block.entries, slices)
-                as_they_are = self._as_they_are(block)
-            if as_they_are:
-                if others:
-                    segments += self._segments(others)
-                    others = []
-                segments.append(Segment(block.entries, self.seen_in, block))
-            elif self.definition.conversion is not None:
-                others += block.entries  # the fewer calls to the webhook, the better
-            else:
-                segments += self._segments(block.entries)
-        return [*segments, *self._segments(others)] if others else segments
+            shown = block.entries
+            if not as_they_are:
+                shown = await self.settle(block.entries, slices)
+                as_they_are = self._showing is not None and self._as_they_are(block)
+            if not as_they_are and self.definition.conversion is not None:
+                others += shown  # the fewer calls to the webhook, the better
+                continue
+            if others:
+                segments.append(Segment(others, self.seen_in))
+                others = []
+            segments.append(Segment(shown, self.seen_in, block if as_they_are else None))
+        return [*segments, Segment(others, self.seen_in)] if others else segments
 
     def _as_they_are(self, block: Block) -> bool:
         """Whether ``adapt`` would change nothing, and nothing after it."""
         return block.all_begin_with(self._own) if self._showing is None else block.all_settled(self.token)
-
-    def _segments(self, found: Entries) -> tuple[Segment, ...]:
-        adapt = self.adapt
-        return (Segment([adapt(entry) for entry in found], self.seen_in),)
 
     def _position(self, entry: Entry) -> str:
         return f"{entry.cluster}/{key_of(entry)}" if self.scope == WILDCARD else key_of(entry)
@@ -361,8 +380,7 @@ class Reader:
                 continue
             token = self._token(revision, following.removeprefix(base)) if following else ""
             remaining = page.remaining if following and not filtered and match is None else None
-            await self.settle(found)
-            return Listing(self._segments(found), revision, token, remaining)
+            return Listing((Segment(found, self.seen_in),), revision, token, remaining)
 
     def _expired(self, revision: int, start: str, options: ListOptions) -> ExpiredError:
         if options.continue_token:

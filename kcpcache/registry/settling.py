@@ -5,17 +5,21 @@ defaulted by the schema of the version that it is stored in, which may be anothe
 the version that is wanted, and pruned by that one's. Nothing of it is written back before the next write.
 
 Shelves keep what is stored, since several schemas may look at one shelf: a workspace's, an APIExport's newest, each
-consumer's. What has been found out is noted in the entry's ``memo``: a token, the same for the same schemas and
-versions, where the entry is shown as it is; the token and the entry that is shown where that is another; or None. There
-is room for one: where schemas differ, the one that looked last is known. All but ``Settling.made`` is for the event
-loop only.
+consumer's. What has been found out is noted in the entry's ``memo``. A way to be shown has a token, the same for the
+same schemas and versions. A token alone: that way the entry is shown as it is. Where another entry is shown, there are
+three things: the token of the way that it is shown as it is (None: not known), that of the other way, and what is shown
+then. So what is stored as it is, and one version that it is converted to, are known side by side. Of more ways than
+these, the last ones are.
+
+Whatever has to wait uses what ``Reader.settle`` gives it: by the time that it goes on, others may have looked. All but
+``Settling.made`` and ``Settling.shown`` is for the event loop only.
 
 Built-in and kcp's own types are shown as they are stored. Their schemas are part of the program, which fills in on
 writing, and converts, what a newer version of it has changed.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from msgspec.structs import force_setattr
@@ -87,24 +91,42 @@ class Settling:
         at = {"cluster": entry.cluster, "namespace": entry.namespace, "name": entry.name}
         return entry_of(value, **at, revision=entry.revision)
 
-    def note(self, entry: Entry, shown: Entry) -> Entry:
-        """Remember what ``made`` has found out, and return it."""
+    def shown(self, entry: Entry) -> Entry:
+        """The entry as it is shown: as it is known, else found out and noted. For any thread."""
+        found = self.known(entry)
+        return self._note(entry, self.made(entry)) if found is None else found
+
+    def _note(self, entry: Entry, shown: Entry) -> Entry:
+        memo: Any = entry.memo
+        several = type(memo) is tuple
         if shown is entry:
-            force_setattr(entry, "memo", self.token)
+            # By another token than before, the schema has changed: what was shown in another version is no more.
+            keeps = several and (memo[0] is None or memo[0] is self.token)
+            force_setattr(entry, "memo", (self.token, *memo[1:]) if keeps else self.token)
             return entry
         force_setattr(shown, "memo", self._as_shown)
-        force_setattr(entry, "memo", (self.token, shown))
+        force_setattr(entry, "memo", (memo[0] if several else memo, self.token, shown))
         return shown
 
     def known(self, entry: Entry) -> Entry | None:
         """The entry as it is shown, if that has been found out."""
         memo = entry.memo
-        if memo is self.token:
+        token = self.token
+        if memo is token:
             return entry
-        if type(memo) is tuple and memo[0] is self.token:
-            found: Entry = memo[1]
-            return found
+        if type(memo) is tuple:
+            if memo[0] is token:
+                return entry
+            if memo[1] is token:
+                found: Entry = memo[2]
+                return found
         return None
+
+
+def is_shown_as_it_is(entry: Entry, token: Token) -> bool:
+    """Whether that is known of the way that ``token`` stands for."""
+    memo = entry.memo
+    return memo is token or (type(memo) is tuple and memo[0] is token)
 
 
 class Showing:
@@ -134,14 +156,13 @@ class Showing:
 
     def converted(self, entry: Entry) -> Entry:
         """An entry that the webhook has made of another one: it is shown as it is."""
-        force_setattr(entry, "memo", self.token)
+        if not is_shown_as_it_is(entry, self.token):
+            force_setattr(entry, "memo", self.token)
         return entry
 
     def shown(self, entry: Entry) -> Entry:
         """The entry as it is shown, found out if it is not known."""
-        settling = self.of(entry)
-        found = settling.known(entry)
-        return settling.note(entry, settling.made(entry)) if found is None else found
+        return self.of(entry).shown(entry)
 
     def _of_version(self, stored: str) -> Settling:
         found = self._by_version.get(stored)

@@ -11,7 +11,7 @@ from typing import Final
 
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.kept import Kept
-from kcpcache.registry.settling import Token
+from kcpcache.registry.settling import Token, is_shown_as_it_is
 
 MOST_OF_A_BLOCK: Final = 128
 _FEW = MOST_OF_A_BLOCK // 4
@@ -44,7 +44,7 @@ class Block:
         """Whether each entry is known to be shown as it is by what ``token`` stands for; found out once where it is."""
         if self._settled is not token:
             for entry in self.entries:
-                if entry.memo is not token:
+                if entry.memo is not token and not is_shown_as_it_is(entry, token):
                     return False
             self._settled = token
         return True

@@ -1,7 +1,10 @@
 """The objects of one resource in one logical cluster, as whoever writes them has them: stored, and in one version."""
 
+import orjson
+
 from kcpcache.meta.errors import ServiceUnavailableError, conflict
 from kcpcache.meta.objects import Object, copy
+from kcpcache.registry.beside import computed
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import entries_in, object_to_store
 from kcpcache.registry.entry import Entry, entry_of
@@ -37,7 +40,10 @@ class StoredObjects:
             return self.definition.convert(copy(obj), stored)
         if not self.definition.settles:
             return {**obj, "apiVersion": stored}
-        made: Object = {**copy(obj), "apiVersion": stored}
+        return await computed(len(orjson.dumps(obj)), self._in_storage_version, obj)
+
+    def _in_storage_version(self, obj: Object) -> Object:
+        made: Object = {**copy(obj), "apiVersion": self.definition.storage_api_version}
         fit(made, self.definition.storage.schema)
         return made
 
@@ -61,13 +67,16 @@ class StoredObjects:
             found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
         if found.memo is self.reader.token:
             return found
-        return self.reader.adapt(found) if self.definition.conversion is None else await self.seen(found)
+        # Of a built-in type no more is done than has to be.
+        as_stored = not self.definition.settles and self.definition.conversion is None
+        return self.reader.adapt(found) if as_stored else await self.seen(found)
 
     async def seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""
         if self.reader.settles and entry.memo is not self.reader.token:
-            await self.reader.settle((entry,))
-        entry = self.reader.adapt(entry)
+            (entry,) = await self.reader.settle((entry,))
+        else:
+            entry = self.reader.adapt(entry)
         if self.definition.conversion is None:
             return entry
         return (await entries_in(self.definition, [entry], self._api_version))[0]
