@@ -65,7 +65,7 @@ class ClaimedProjectionView(ReadOnlyView):
                 if options.limit and count == options.limit:
                     token = encode_continue(revision, place, str(self.definition.group_resource))
                     return Listing(_segments(page), revision, token)
-                page.setdefault(cluster, []).append(self.copies.adapt(entry))
+                page.setdefault(cluster, []).append(entry)
                 count += 1
         return Listing(_segments(page), revision)
 
@@ -108,6 +108,7 @@ class ClaimedProjectionView(ReadOnlyView):
             copies = await self.copies.history(max(after - 1, 0), until)
         except ExpiredError:
             copies = await self.copies.history(after, until)
+        await self.copies.settle(one for event in copies for one in (event.entry, event.previous) if one)
         bindings = await self.sees.consumers.reader(WILDCARD).history(after, until)
         return sorted([*copies, *bindings], key=lambda event: event.revision)
 
@@ -155,7 +156,7 @@ class ClaimedProjectionWatch(StepwiseWatch):
     """A watch over all workspaces. Its state is which copies and which grants there are."""
 
     def __init__(self, view: ClaimedProjectionView, match: Match | None, *, replaying: bool) -> None:
-        super().__init__(view.caches, replaying=replaying)
+        super().__init__(view.copies, replaying=replaying)
         self._view, self._match = view, match
         self._copies = {entry.name: entry for entry in view.copies.cache.entries(view.copies.scope)}
         self._grants = view.sees.now()
@@ -195,16 +196,18 @@ class ClaimedProjectionWatch(StepwiseWatch):
 
     def _copy_seen(self, event: CacheEvent) -> Iterator[WatchEvent]:
         entry, previous = event.entry, event.previous
+        gone = previous.at(event.revision) if previous is not None else None  # one for all, to be settled once
         for cluster in sorted(self._grants):
             scope = self._scope(cluster)
             was = previous is not None and admits(scope, previous.labels) and self._matches(previous)
             if entry is not None and admits(scope, entry.labels) and self._matches(entry):
                 yield self._event("MODIFIED" if was else "ADDED", entry, cluster)
-            elif was and previous is not None:
-                yield self._event("DELETED", previous.at(event.revision), cluster)
+            elif was and gone is not None:
+                yield self._event("DELETED", gone, cluster)
 
     def _matches(self, entry: Entry) -> bool:
         return self._match is None or self._match(entry)
 
-    def _event(self, kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
-        return WatchEvent(kind, Item(self._view.copies.adapt(entry), cluster))
+    @staticmethod
+    def _event(kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
+        return WatchEvent(kind, Item(entry, cluster))

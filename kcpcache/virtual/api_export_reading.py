@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.cache_watch import Entries, Match
+from kcpcache.registry.cache_watch import Entries, Match, shown
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Blocks, Reader
@@ -122,7 +122,7 @@ class ExportReader(Reader):
 
 
 class _Chunk(NamedTuple):
-    """Events to hand out; when they are out, everything up to ``revision`` is."""
+    """Events to hand out, with entries as they are stored; when they are out, everything up to ``revision`` is."""
 
     events: Iterator[WatchEvent | Bookmark]
     revision: int
@@ -197,7 +197,7 @@ class ExportWatch(Subscription):
                 self._chunks.popleft()
                 self._queued -= chunk.weight
                 self._sent = chunk.revision
-        return found
+        return await shown(self._reader, found)
 
     def bookmark(self) -> Bookmark:
         """See ``view.Watch``."""
@@ -265,8 +265,9 @@ class ExportWatch(Subscription):
             return False
         return self._match is None or self._match(entry)
 
-    def _event(self, kind: EventType, entry: Entry) -> WatchEvent:
-        return WatchEvent(kind, Item(self._reader.adapt(entry)))
+    @staticmethod
+    def _event(kind: EventType, entry: Entry) -> WatchEvent:
+        return WatchEvent(kind, Item(entry))
 
 
 _See = Callable[[CacheEvent, Scope, Scope, Iterable[Entry]], Iterator[WatchEvent | Bookmark]]

@@ -45,7 +45,7 @@ class ReplicationView(ReadOnlyView):
         self.definition, self.version = definition, version
         self.origin = f"CachedResource {source.cached_resource} of logical cluster {source.provider}"
         cache = caches.of(source.prefix(shard))
-        self._copies = Reader(caches, cache, definition, version, scope=source.provider)
+        self.copies = Reader(caches, cache, definition, version, scope=source.provider)
         self._records = consumer_reader(caches, shard, source)
         self.caches, self._source, self._wanted_by_caller = caches, source, wanted
         self._guard = guard
@@ -58,7 +58,7 @@ class ReplicationView(ReadOnlyView):
         """See ``view.View``. In order of the consumers, and for each in order of the names."""
         revision, start = await self._snapshot(options)
         at = str(revision)
-        copies = await self._copies.list(
+        copies = await self.copies.list(
             ListOptions(
                 label_selector=options.label_selector,
                 field_selector=options.field_selector,
@@ -79,12 +79,12 @@ class ReplicationView(ReadOnlyView):
         return watch
 
     async def _watch(self, options: ListOptions) -> "ReplicationWatch":
-        match = self._copies.matcher(options)
+        match = self.copies.matcher(options)
         initial = options.send_initial_events
         fresh = options.resource_version in {"", "0"}
-        await self._copies.wait(options.resource_version)
+        await self.copies.wait(options.resource_version)
         if initial or fresh:
-            await self._copies.settle(self._copies.cache.entries(self._source.provider))
+            await self.copies.settle(self.copies.cache.entries(self._source.provider))
             watch = ReplicationWatch(self, match)
             if initial or (initial is None and fresh):
                 watch.begin(bookmark=initial is True)
@@ -102,6 +102,8 @@ class ReplicationView(ReadOnlyView):
         try:
             copies = await self._changes(after, until)
             records = await self._records.history(after, until)
+            if match is not None:  # which may look into the objects
+                await self.copies.settle(one for event in copies for one in (event.entry, event.previous) if one)
         except BaseException:
             watch.close()
             raise
@@ -111,9 +113,9 @@ class ReplicationView(ReadOnlyView):
     async def _changes(self, after: int, until: int) -> Sequence[CacheEvent]:
         """The copies' events from ``after`` on; above it where the one at it is forgotten. Raises ExpiredError."""
         try:
-            return await self._copies.history(max(after - 1, 0), until)
+            return await self.copies.history(max(after - 1, 0), until)
         except ExpiredError:
-            return await self._copies.history(after, until)
+            return await self.copies.history(after, until)
 
     async def _snapshot(self, options: ListOptions) -> tuple[int, str]:
         """The revision to list at, and where to go on."""
@@ -123,7 +125,7 @@ class ReplicationView(ReadOnlyView):
                 await self.caches.fresh()
                 revision = self.caches.revision
             return revision, start
-        await self._copies.wait(options.resource_version)
+        await self.copies.wait(options.resource_version)
         if options.resource_version_match == "Exact":
             return int(options.resource_version), ""
         return self.caches.revision, ""
@@ -144,25 +146,21 @@ class ReplicationView(ReadOnlyView):
 
     def attach(self, subscription: Subscription) -> None:
         """Have both the copies' and the records' events pushed, in the order of their revisions."""
-        subscription.attach(self._copies.cache, self._source.provider)
+        subscription.attach(self.copies.cache, self._source.provider)
         subscription.attach(self._records.cache, self._source.provider)
 
     def present(self) -> tuple[dict[str, Entry], dict[str, Consumer]]:
         """Copies by name and consumers by record, as the caches have them now."""
-        copies = {entry.name: entry for entry in self._copies.cache.entries(self._source.provider)}
+        copies = {entry.name: entry for entry in self.copies.cache.entries(self._source.provider)}
         records = self._records.cache.entries(self._source.provider)
         return copies, {entry.name: found for entry in records if self.shows(found := consumer_of(entry))}
-
-    def adapt(self, entry: Entry) -> Entry:
-        """A copy in the view's version."""
-        return self._copies.adapt(entry)
 
 
 class ReplicationWatch(StepwiseWatch):
     """A watch over all consumers. Its state is which copies and which consumers there are."""
 
     def __init__(self, view: ReplicationView, match: Match | None, *, replaying: bool = False) -> None:
-        super().__init__(view.caches, replaying=replaying)
+        super().__init__(view.copies, replaying=replaying)
         self._view, self._match = view, match
         self._copies, self._consumers = view.present()
         view.attach(self)
@@ -188,11 +186,12 @@ class ReplicationWatch(StepwiseWatch):
         entry, previous, match = event.entry, event.previous, self._match
         now = entry is not None and (match is None or match(entry))
         before = previous is not None and (match is None or match(previous))
-        for cluster in consumers:
-            if now and entry is not None:
-                yield self._event("MODIFIED" if before else "ADDED", entry, cluster)
-            elif before and previous is not None:
-                yield self._event("DELETED", previous.at(event.revision), cluster)
+        if now and entry is not None:
+            return [self._event("MODIFIED" if before else "ADDED", entry, cluster) for cluster in consumers]
+        if before and previous is not None:
+            gone = previous.at(event.revision)  # one for all consumers, to be settled once
+            return [self._event("DELETED", gone, cluster) for cluster in consumers]
+        return ()
 
     def _step(self, event: CacheEvent, now: Entry | None) -> None:
         name = either(event).name
@@ -213,8 +212,9 @@ class ReplicationWatch(StepwiseWatch):
             if self._match is None or self._match(entry)
         ]
 
-    def _event(self, kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
-        return WatchEvent(kind, Item(self._view.adapt(entry), cluster))
+    @staticmethod
+    def _event(kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
+        return WatchEvent(kind, Item(entry, cluster))
 
 
 def _is_record(entry: Entry) -> bool:

@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, Subscription
+from kcpcache.registry.cache_watch import shown
+from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Subscription
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Bookmark, WatchEvent
 
 Told = Iterable[WatchEvent | Bookmark]
@@ -16,15 +18,16 @@ class StepwiseWatch(Subscription, ABC):
     """See ``view.Watch``. It has a state of its own, as of the last change that it has seen.
 
     A subclass takes over the caches' state and attaches itself to them in one step, with nothing awaited in between.
-    ``replaying``: changes are held back until ``replay`` has told those of the past.
+    What it tells has entries as they are stored: ``next`` hands them out as ``reader`` shows them. ``replaying``:
+    changes are held back until ``replay`` has told those of the past.
     """
 
-    def __init__(self, caches: Caches, *, replaying: bool) -> None:
+    def __init__(self, reader: Reader, *, replaying: bool) -> None:
         super().__init__()
-        self._caches = caches
+        self._reader, self._caches = reader, reader.caches
         self._held: list[CacheEvent] | None = [] if replaying else None
         self._ready: deque[WatchEvent | Bookmark] = deque()
-        self._sent = caches.revision
+        self._sent = self._caches.revision
 
     @abstractmethod
     def _present(self) -> Told:
@@ -83,7 +86,7 @@ class StepwiseWatch(Subscription, ABC):
         ready = list(self._ready)
         self._ready.clear()
         self._sent = self._caches.revision
-        return ready
+        return await shown(self._reader, ready)
 
     def bookmark(self) -> Bookmark:
         """See ``view.Watch``."""

@@ -1,0 +1,184 @@
+"""Views over many workspaces settle what they show when it is asked for, and once for all who are told of it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from registry_objects import IDENTITY, PROVIDER, SHARD, THINGS, stored_copies
+
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object
+from kcpcache.registry.caches import Caches
+from kcpcache.registry.definitions import definition_of_schema
+from kcpcache.registry.entry import Entry, encode
+from kcpcache.registry.logical_clusters import LogicalClusters
+from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.settling import Settling
+from kcpcache.registry.system import SystemTypes
+from kcpcache.registry.view import ListOptions, WatchEvent
+from kcpcache.registry.virtual_sources import Source
+from kcpcache.storage.memory import MemoryStore
+from kcpcache.virtual.api_export_consumers import Consumers
+from kcpcache.virtual.api_export_grants import ALL, ClaimKey, Scope, Sight
+from kcpcache.virtual.api_export_projected import ClaimedProjectionView, ClaimedProjectionWatch
+from kcpcache.virtual.api_export_reading import ExportReader
+from kcpcache.virtual.consumers import Consumer
+from kcpcache.virtual.replication import ReplicationView, ReplicationWatch
+
+SCHEMA: Object = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {"size": {"type": "integer"}, "shape": {"type": "string", "default": "round"}},
+        }
+    },
+}
+DEFINITION = definition_of_schema(
+    {
+        "spec": {
+            "group": "example.com",
+            "scope": "Cluster",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": SCHEMA}],
+        }
+    },
+    identity_hash=IDENTITY,
+    virtual=True,
+)
+SHOWN = {"size": 1, "shape": "round"}
+WORKSPACES = ("one", "three", "two")
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the entries that were looked at."""
+    found: list[str] = []
+    made = Settling.made
+
+    def looking(settling: Settling, entry: Entry) -> Entry:
+        found.append(entry.name)
+        return made(settling, entry)
+
+    monkeypatch.setattr(Settling, "made", looking)
+    return found
+
+
+def told(events: Any) -> Iterator[tuple[str, str | None, str, Any]]:
+    for event in events:
+        if isinstance(event, WatchEvent):
+            yield event.type, event.item.cluster, event.item.entry.name, event.item.object()["spec"]
+
+
+class TestOverAllConsumersOfACachedResource:
+    @pytest.fixture
+    async def copies(self) -> AsyncIterator[Any]:
+        async with stored_copies("a") as found:
+            yield found
+
+    @pytest.fixture
+    def watch(self, copies: Any) -> ReplicationWatch:
+        """Of three consumers."""
+        source = Source(PROVIDER, THINGS, IDENTITY, "x")
+        version = DEFINITION.versions[0]
+        view = ReplicationView(copies.caches, DEFINITION, version, source, shard=SHARD, wanted=lambda _: True)
+        found = ReplicationWatch(view, None)
+        key = THINGS.group_resource
+        found._consumers = {name: Consumer(name, "b", "x", key, ("p", "e"), "h") for name in WORKSPACES}
+        return found
+
+    async def test_a_deletion_is_settled_once_for_all_of_them_and_not_before_it_is_asked_for(
+        self, copies: Any, watch: ReplicationWatch, looked: list[str]
+    ) -> None:
+        await copies.drop("a")
+        assert looked == []
+        assert list(told(await watch.next(0))) == [("DELETED", name, "a", SHOWN) for name in WORKSPACES]
+        assert looked == ["a"]
+
+    async def test_so_is_what_there_is_and_what_changes(
+        self, copies: Any, watch: ReplicationWatch, looked: list[str]
+    ) -> None:
+        watch.begin(bookmark=False)
+        await copies.put("b")
+        assert looked == []
+        assert list(told(await watch.next(0))) == [
+            *(("ADDED", name, "a", SHOWN) for name in WORKSPACES),
+            *(("ADDED", name, "b", SHOWN) for name in WORKSPACES),
+        ]
+        assert looked == ["a", "b"]
+
+
+async def test_over_all_workspaces_that_accept_a_claim_a_deletion_is_settled_once(looked: list[str]) -> None:
+    class Sees:
+        """Everything in three workspaces."""
+
+        def __init__(self, consumers: Consumers) -> None:
+            self.consumers = consumers
+
+        def now(self) -> dict[str, dict[str, Any]]:
+            return {name: {} for name in WORKSPACES}
+
+        def scope(self, _grants: Any) -> Scope:
+            return ALL
+
+    async with stored_copies("a") as copies:
+        lookup = Lookup(copies.caches, LogicalClusters(copies.caches), SystemTypes(cached_apis=True))
+        sees: Any = Sees(Consumers(lookup))
+        cache = copies.caches.of(Source(PROVIDER, THINGS, IDENTITY, "x").prefix(SHARD))
+        version = DEFINITION.versions[0]
+        view = ClaimedProjectionView(
+            copies.caches, cache, DEFINITION, version, provider=PROVIDER, sees=sees, guard=lambda _watch: None
+        )
+        watch = ClaimedProjectionWatch(view, None, replaying=False)
+        await copies.drop("a")
+        assert looked == []
+        assert list(told(await watch.next(0))) == [("DELETED", name, "a", SHOWN) for name in WORKSPACES]
+        assert looked == ["a"]
+
+
+class Everything(ExportReader):
+    """Sees everything everywhere."""
+
+    def scope_in(self, cluster: str) -> Scope:
+        return ALL
+
+
+@contextlib.asynccontextmanager
+async def exported() -> AsyncIterator[ExportReader]:
+    caches = Caches(MemoryStore())
+    await caches.start()
+    try:
+        lookup = Lookup(caches, LogicalClusters(caches), SystemTypes(cached_apis=True))
+        key = GroupResource("example.com", "things")
+        yield Everything(
+            caches,
+            caches.of(DEFINITION.storage_prefix),
+            DEFINITION,
+            DEFINITION.versions[0],
+            scope="ws",
+            export=("provider", "shop"),
+            sight=Sight(ClaimKey(key, IDENTITY), claimed=False, verb="watch"),
+            consumers=Consumers(lookup),
+        )
+    finally:
+        await caches.close()
+        await caches.store.close()
+
+
+async def put(reader: ExportReader, name: str) -> None:
+    obj = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": name, "uid": "u"}, "spec": {"size": 1}}
+    await reader.caches.store.create(f"{DEFINITION.storage_prefix}ws/{name}", encode(obj))
+    await reader.caches.fresh()
+
+
+async def test_what_an_export_sees_is_settled_when_it_is_asked_for(looked: list[str]) -> None:
+    async with exported() as reader:
+        await put(reader, "a")
+        watch = await reader.watch(ListOptions(resource_version=str(reader.caches.revision)))
+        await put(reader, "b")
+        assert looked == []
+        assert list(told(await watch.next(0))) == [("ADDED", None, "b", SHOWN)]
+        resumed = await reader.watch(ListOptions(resource_version="1"))
+        assert list(told(await resumed.next(0))) == [("ADDED", None, "b", SHOWN)]
+        assert looked == ["b"]
