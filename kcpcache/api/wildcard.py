@@ -45,7 +45,7 @@ class Wildcard:
         self._consumers, self._identities = consumers, identities
         self._crds = lookup.caches.of(CRDS)
         self._caches = ResourceCaches(lookup.caches)
-        self._watches: WeakKeyDictionary[Watch, Resource] = WeakKeyDictionary()
+        self._watches: dict[tuple[str, GroupResource], WeakKeyDictionary[Watch, Resource]] = {}
         for key in (API_EXPORTS.group_resource, _SCHEMAS):
             lookup.cache(key).listeners.append(self._end_watches)
 
@@ -81,21 +81,31 @@ class Wildcard:
             resolve(self._lookup, resource.bound, definition.group_resource),
             shard=self._shard,
             wanted=lambda consumer: consumer.export_identity_hash == definition.identity_hash,
+            guard=partial(self._guard, resource),
         )
         return ContinuousView(everywhere, self._views.sources.of_export(resource.bound, definition.group_resource))
 
     def _guard(self, resource: Resource, watch: Watch) -> None:
         """Have the watch end when the APIExport moves on to a schema by which objects are shown in another way."""
-        if resource.definition.identity_hash:
-            self._watches[watch] = resource
+        definition = resource.definition
+        identity_hash, key = definition.identity_hash, definition.group_resource
+        if not identity_hash:
+            return
+        if _moved_on(self._identities.resource(self._serving, identity_hash, key), resource):
+            watch.close()  # while the watch was being opened
+            return
+        self._watches.setdefault((identity_hash, key), WeakKeyDictionary())[watch] = resource
 
     def _end_watches(self, _event: CacheEvent) -> None:
-        for watch, resource in tuple(self._watches.items()):
-            definition = resource.definition
-            now = self._identities.resource(self._serving, definition.identity_hash, definition.group_resource)
-            if now is not None and not now.definition.shows_like(definition):
-                watch.close()
-                self._watches.pop(watch, None)
+        for (identity_hash, key), watches in tuple(self._watches.items()):
+            if not watches:
+                del self._watches[identity_hash, key]
+                continue
+            now = self._identities.resource(self._serving, identity_hash, key)
+            for watch, resource in tuple(watches.items()):
+                if _moved_on(now, resource):
+                    watch.close()
+                    watches.pop(watch, None)
 
     def _identified(self, key: GroupResource, identity_hash: str) -> Resource | None:
         """By the APIExport with that identity; where it is gone, by any workspace that is still bound."""
@@ -123,3 +133,8 @@ class Wildcard:
         cluster_bound = self._consumers.bound_to(key)
         found = self._serving.snapshot(cluster_bound).resources.get(key) if cluster_bound else None
         return AnyIdentity(found.definition) if isinstance(found, StoredResource) else None
+
+
+def _moved_on(now: Resource | None, then: Resource) -> bool:
+    """Whether objects are shown in another way than they were; not where it cannot be told any more."""
+    return now is not None and not now.definition.shows_like(then.definition)

@@ -1,11 +1,21 @@
 """``/clusters/*`` and ``<resource>:<identityHash>`` (behaviour §2)."""
 
 import asyncio
+import gc
 
+import pytest
 from export_world import EXPORT, FLAVORS_PATH, MAPS_PATH, ORDERS_PATH, ExportWorld, orders_schema, place
 from shard_world import CRDS, EXPORTS, FLAVORS, SCHEMAS, crd_spec
 
-from kcpcache.meta.objects import Object
+from kcpcache.api.paths import parse
+from kcpcache.api.wildcard import Wildcard
+from kcpcache.meta.names import GroupResource
+from kcpcache.meta.objects import Object, copy
+from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.catalog import Resource
+from kcpcache.registry.serving import Serving
+from kcpcache.registry.view import ListOptions, View
+from kcpcache.virtual.api_export_resources import ExportsByIdentity
 
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
@@ -169,3 +179,84 @@ async def test_a_schema_that_an_export_moves_on_to_is_seen_over_all_workspaces_a
         assert [item["spec"] for item in (await world.http.get(path))["items"]] == [{"size": "m"}]
         (event,) = await world.http.watch(path, seconds=1)
         assert event["object"]["spec"] == {"size": "m"}
+
+
+async def moved_on(world: ExportWorld, resource: str) -> None:
+    """The export comes to another schema of the resource."""
+    name = f"v2.{resource}"
+    later = copy(world.shard.need(world.provider, SCHEMAS, f"v1.{resource}")["spec"])
+    fields = {"spec": {"type": "object", "properties": {"size": {"type": "string", "default": "m"}}}}
+    later["versions"][0]["schema"] = {"type": "object", "properties": fields}
+    await world.shard.create(world.provider, SCHEMAS, name, spec=later)
+
+    def change(export: Object) -> None:
+        for entry in export["spec"]["resources"]:
+            if entry["schema"] == f"v1.{resource}":
+                entry["schema"] = name
+
+    await world.shard.change(world.provider, EXPORTS, EXPORT, change)
+    await world.shard.settled()
+
+
+def everywhere(world: ExportWorld, path: str = ORDERS_PATH) -> tuple[Wildcard, View]:
+    """All of a resource, for one request."""
+    services = world.http.client._transport.app.kubernetes.services  # type: ignore[attr-defined]
+    wildcard: Wildcard = services.view.__self__
+    info = parse(f"/clusters/*/{path}:{world.identity}".encode(), b"watch=1", "GET")
+    found = wildcard.find("*", info, False)
+    assert found is not None
+    return wildcard, wildcard.view("*", *found)
+
+
+SCHEMA_OF = {ORDERS_PATH: "orders.shop.example.com", FLAVORS_PATH: "flavors.cloud.example.com"}
+
+
+@pytest.mark.parametrize("path", [ORDERS_PATH, FLAVORS_PATH])
+async def test_a_watch_ends_at_once_if_the_schema_moves_on_while_it_is_opened(world: ExportWorld, path: str) -> None:
+    await world.begin(virtual=True)
+    await world.consumer("one")
+    _, view = everywhere(world, path)
+    await moved_on(world, SCHEMA_OF[path])
+    watch = await view.watch(ListOptions(resource_version=str(world.shard.caches.revision)))
+    with pytest.raises(StopAsyncIteration):
+        await watch.next(0)
+
+
+@pytest.mark.parametrize("path", [ORDERS_PATH, FLAVORS_PATH])
+async def test_a_watch_ends_when_the_schema_moves_on(world: ExportWorld, path: str) -> None:
+    await world.begin(virtual=True)
+    await world.consumer("one")
+    _, view = everywhere(world, path)
+    watch = await view.watch(ListOptions(resource_version=str(world.shard.caches.revision)))
+    assert await watch.next(0) == []
+    await moved_on(world, SCHEMA_OF[path])
+    with pytest.raises(StopAsyncIteration):
+        await watch.next(0)
+
+
+async def test_however_many_watch_an_export_is_asked_for_its_schema_once(
+    world: ExportWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.begin()
+    await world.consumer("one")
+    wildcard, view = everywhere(world)
+    watches = [await view.watch(ListOptions()) for _ in range(5)]
+    asked: list[str] = []
+    resource = ExportsByIdentity.resource
+
+    def asking(identities: ExportsByIdentity, serving: Serving, identity: str, key: GroupResource) -> Resource | None:
+        asked.append(identity)
+        return resource(identities, serving, identity, key)
+
+    monkeypatch.setattr(ExportsByIdentity, "resource", asking)
+    event: CacheEvent = CacheEvent(1, world.provider, None, None)
+    wildcard._end_watches(event)
+    assert asked == [world.identity]
+    for watch in watches:
+        watch.close()
+    del watches, watch
+    gc.collect()
+    asked.clear()
+    for _ in range(2):
+        wildcard._end_watches(event)
+    assert asked == []
