@@ -46,6 +46,7 @@ class _Flow:
 
     def __init__(self) -> None:
         self._variables: dict[str, int] = {}
+        self._loops: dict[tuple[int, int, frozenset[tuple[str, int]]], int] = {}
         self._found: tuple[int, str] | None = None
 
     def first(self, tree: Node) -> tuple[int, str] | None:
@@ -89,24 +90,31 @@ class _Flow:
         return most
 
     def _loop(self, node: Comprehension) -> int:
+        """Followed once for the same variables around it: loops in loops would double the work with each."""
         outer = self._variables
         over = self._depth(node.range)
         self._variables = outer | dict.fromkeys(filter(None, node.variables), over)
         collected = self._depth(node.start)
+        around = frozenset(item for item in self._variables.items() if item[0] != node.accumulator)
+        known = id(node), collected, around
+        if known not in self._loops:
+            self._collect(node, collected)
+            self._variables = outer | {node.accumulator: self._variables[node.accumulator]}
+            self._loops[known] = self._depth(node.result)
+        self._variables = outer
+        return self._loops[known]
+
+    def _collect(self, node: Comprehension, collected: int) -> None:
+        """Set the variable that the loop collects in to what it can have become."""
         for _ in range(_ROUNDS):
             self._variables[node.accumulator] = collected
             self._depth(node.condition)
             step = self._depth(node.step)
             if step <= collected:
-                break
+                return
             collected = step
-        else:
-            self._variables[node.accumulator] = _MOST
-            self._depth(node.step)
-        self._variables = outer | {node.accumulator: self._variables[node.accumulator]}
-        depth = self._depth(node.result)
-        self._variables = outer
-        return depth
+        self._variables[node.accumulator] = _MOST
+        self._depth(node.step)
 
 
 def _is_optional(node: Node) -> bool:
