@@ -17,11 +17,11 @@ from kcpcache.schema.cel_text import Spans, arguments, code
 
 MERGE = "merged__"
 """The function that puts maps together when a rule runs."""
-OWN = {name: f"{name}__" for name in ("format", "getMilliseconds", "string")}
-"""Functions that are called by other names when a rule runs, since cel-cpp's answer otherwise."""
+OWN = {name: f"{name}__" for name in ("format", "getMilliseconds", "replace", "string")}
+"""Functions that are called by other names when a rule runs: cel-cpp's answer otherwise, or know no bounds."""
 _RUN, _CHECK = f".{MERGE}()", "[0]"
 _MACRO = re.compile(r"(?<=\.)(?P<before>\s*)(?P<name>transformMap(?P<entry>Entry)?)\s*\(")
-_OWN = re.compile(r"(?:(?<=\.)\s*(?P<method>format|getMilliseconds)|(?<![\w.])(?P<function>string))\s*(?=\()")
+_OWN = re.compile(r"(?:(?<=\.)\s*(?P<method>format|getMilliseconds|replace)|(?<![\w.])(?P<function>string))\s*(?=\()")
 _EXISTS_ONE = re.compile(r"(?<=\.)\s*(?P<name>exists_one)\s*\(")
 _UNWRAP = re.compile(r"(?<![\w.])optional\s*\.\s*unwrap\s*\(")
 _UNWRAP_METHOD = re.compile(r"(?<=\.)\s*unwrapOpt\s*\(\s*\)")
@@ -91,6 +91,8 @@ def relocated(text: str, expression: str, rewritten: Rewritten) -> str:
     """cel-cpp's report on what was rewritten as one on the expression."""
     if not rewritten.edits:
         return text
+    for name, own in OWN.items():
+        text = text.replace(f"'{own}'", f"'{name}'")
     lines = rewritten.text.split("\n")
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     found = [(starts[int(error[1]) - 1] + int(error[2]) - 1, error[3]) for error in _ERROR.finditer(text)]

@@ -80,6 +80,13 @@ def test_a_policy_cannot_give_optional_values_to_functions_that_cannot_take_them
         compiled(text)
 
 
+@pytest.mark.parametrize("text", ["'a'.replace(1, 2) == ''", "'%s'.format(1) == ''", "string([1]) == ''"])
+def test_errors_call_functions_by_the_names_that_they_have_in_policies(text):
+    with pytest.raises(CompileError, match=r"no matching overload for '(replace|format|string)' applied") as refused:
+        compiled(text)
+    assert "__" not in str(refused.value)
+
+
 def test_a_variable_that_is_an_optional_value_fails():
     """It would have to pass through Python."""
     with pytest.raises(EvaluationError):

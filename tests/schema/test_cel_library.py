@@ -186,3 +186,24 @@ def test_what_was_in_an_optional_old_self_may_be_given_to_any_function(rule):
 )
 def test_what_was_in_an_optional_value_may_be_given_to_any_function(rule):
     compile_expression(rule, "bool")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "'ab'.replace('', '-', 2) == '-a-b' && 'ab'.replace('', '-') == '-a-b-' && ''.replace('', 'x') == 'x'",
+        "'aaa'.replace('a', 'b', -7) == 'bbb' && 'aaa'.replace('aa', 'b', 9223372036854775807) == 'ba'",
+        "'äöü'.replace('ö', '') == 'äü' && 'äöü'.replace('', '\U0001f600', 1) == '\U0001f600äöü'",
+    ],
+)
+def test_replacing_counts_characters_as_in_go(rule):
+    assert value_of(rule) is True
+
+
+def test_replacing_makes_no_text_that_is_too_long():
+    """Whatever the estimate says: nothing could stop it once it has begun."""
+    program = compile_expression("self.s.replace('a', self.s)", "string")
+    for length, fits in ((3_000, True), (4_000, False)):
+        found = program.eval(environment().Activation({"self": {"s": "a" * length}})).value()
+        assert (len(found) == length**2) == fits
+        assert ("would be longer than 10000000 characters" in found) == (not fits)

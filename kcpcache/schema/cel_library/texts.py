@@ -1,5 +1,7 @@
 """``format`` of strings, ``string`` and ``getMilliseconds``, where cel-cpp's own answer otherwise than cel-go's.
 
+``replace`` answers alike, but refuses to make texts that are too long.
+
 cel-cpp's cannot be replaced under their names: ``cel_rewrite`` gives them others before a rule is compiled to run.
 """
 
@@ -20,6 +22,8 @@ _SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})
 _LEAST, _MOST = -4, 6
 """Powers of ten from and below which numbers are shown without an exponent."""
 _MAX_PRECISION = 1_000
+_MAX_REPLACED = 10_000_000
+"""Characters: more than any request has, and so little that it does not matter."""
 
 
 def functions(cel: Any) -> list[Any]:
@@ -36,6 +40,13 @@ def functions(cel: Any) -> list[Any]:
         cel.FunctionDecl(
             OWN["format"],
             [cel.Overload("kubernetes_format", text, [text, kind.List(kind.DYN)], True, impl=formatted)],
+        ),
+        cel.FunctionDecl(
+            OWN["replace"],
+            [
+                cel.Overload("kubernetes_replace", text, [text] * 3, True, impl=replaced),
+                cel.Overload("kubernetes_replace_some", text, [*[text] * 3, kind.INT], True, impl=replaced),
+            ],
         ),
         cel.FunctionDecl(
             OWN["string"],
@@ -67,6 +78,17 @@ def _milliseconds(duration: timedelta) -> int:
 
 def _of_second(at: datetime) -> int:
     return at.microsecond // 1000
+
+
+def replaced(text: str, old: str, new: str, most: int = -1) -> str:
+    """The text with ``new`` for the first ``most`` of ``old``, or for all of them if that is negative.
+
+    Raises ValueError, before anything is made, if it would be longer than 10 million characters.
+    """
+    times = text.count(old) if most < 0 else min(text.count(old), most)
+    if len(text) + times * (len(new) - len(old)) > _MAX_REPLACED:
+        raise ValueError(f"replace: the result would be longer than {_MAX_REPLACED} characters")
+    return text.replace(old, new, times)
 
 
 def shown(value: Any) -> str:
