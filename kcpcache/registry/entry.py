@@ -117,8 +117,8 @@ class Entry(msgspec.Struct, gc=False, frozen=True, eq=False):
     def at(self, revision: int) -> "Entry":
         """The same object at another revision (a DELETED event carries the tombstone's)."""
         memo = self.memo
-        if type(memo) is tuple:  # two tokens, and the entry that is shown by the second one
-            memo = (memo[0], memo[1], memo[2].at(revision))
+        if type(memo) is tuple:  # tokens, and entries that are shown
+            memo = tuple(each.at(revision) if type(each) is Entry else each for each in memo)
         return msgspec.structs.replace(self, revision=revision, head=_head(self.prefix, revision), memo=memo)
 
     def as_version(self, api_version: str) -> "Entry":

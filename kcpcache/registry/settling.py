@@ -5,11 +5,10 @@ defaulted by the schema of the version that it is stored in, which may be anothe
 the version that is wanted, and pruned by that one's. Nothing of it is written back before the next write.
 
 Shelves keep what is stored, since several schemas may look at one shelf: a workspace's, an APIExport's newest, each
-consumer's. What has been found out is noted in the entry's ``memo``. A way to be shown has a token, the same for the
-same schemas and versions. A token alone: that way the entry is shown as it is. Where another entry is shown, there are
-three things: the token of the way that it is shown as it is (None: not known), that of the other way, and what is shown
-then. So what is stored as it is, and one version that it is converted to, are known side by side. Of more ways than
-these, the last ones are.
+consumer's. What has been found out is noted in the entry's ``memo``, for two versions at the most and for each by the
+schemas that looked last. A way to be shown has a token, the same for the same schemas and versions. A token alone: that
+way the entry is shown as it is. Where other entries are shown, there are the token of the way that it is shown as it is
+(None: not known), and then one or two times a token and what is shown by it.
 
 Whatever has to wait uses what ``Reader.settle`` gives it: by the time that it goes on, others may have looked. All but
 ``Settling.made`` and ``Settling.shown`` is for the event loop only.
@@ -19,7 +18,7 @@ writing, and converts, what a newer version of it has changed.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from msgspec.structs import force_setattr
@@ -34,14 +33,17 @@ _MOST_PREFIXES: Final = 64
 
 
 class Token:
-    """Stands for a way to be shown; compared by identity."""
+    """Stands for a way to be shown, in ``version``; compared by identity."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "version")
+
+    def __init__(self, version: str) -> None:
+        self.version = version
 
 
 _tokens: WeakValueDictionary[tuple[str, str, str, str], Token] = WeakValueDictionary()
 
-UNSETTLED: Final = Token()
+UNSETTLED: Final = Token("")
 """No entry has it."""
 
 
@@ -49,7 +51,7 @@ def _token(stored: str, source: CompiledSchema | None, shown: str, target: Compi
     key = (stored, source.hash if source is not None else "", shown, target.hash)
     found = _tokens.get(key)
     if found is None:
-        found = _tokens[key] = Token()
+        found = _tokens[key] = Token(shown)
     return found
 
 
@@ -97,15 +99,19 @@ class Settling:
         return self._note(entry, self.made(entry)) if found is None else found
 
     def _note(self, entry: Entry, shown: Entry) -> Entry:
-        memo: Any = entry.memo
-        several = type(memo) is tuple
+        token, memo = self.token, entry.memo
+        own, *pairs = memo if type(memo) is tuple else (memo,)
+        others = [at for at in range(0, len(pairs), 2) if pairs[at].version != token.version][:1]
+        other = [each for at in others for each in pairs[at : at + 2]]
         if shown is entry:
             # By another token than before, the schema has changed: what was shown in another version is no more.
-            keeps = several and (memo[0] is None or memo[0] is self.token)
-            force_setattr(entry, "memo", (self.token, *memo[1:]) if keeps else self.token)
+            keeps = other and (own is None or own is token)
+            force_setattr(entry, "memo", (token, *other) if keeps else token)
             return entry
         force_setattr(shown, "memo", self._as_shown)
-        force_setattr(entry, "memo", (memo[0] if several else memo, self.token, shown))
+        if own is not None and own.version == token.version:
+            own = None
+        force_setattr(entry, "memo", (own, token, shown) if own is not None else (None, token, shown, *other))
         return shown
 
     def known(self, entry: Entry) -> Entry | None:
@@ -117,9 +123,10 @@ class Settling:
         if type(memo) is tuple:
             if memo[0] is token:
                 return entry
-            if memo[1] is token:
-                found: Entry = memo[2]
-                return found
+            for at in range(1, len(memo), 2):
+                if memo[at] is token:
+                    found: Entry = memo[at + 1]
+                    return found
         return None
 
 

@@ -86,6 +86,32 @@ class TestTheStoredVersionAndAnother:
             assert list(specs(await listed(world, "v2")).values()) == [{}, {}]
         assert [name for name, _ in looked] == ["a", "b", "a", "b"]
 
+    async def test_so_do_reads_of_an_object_that_neither_shows_as_it_is(self, world, looked):
+        await old(world, size=1)
+        for _ in range(3):
+            for version, shown in (("v1", {"size": 1, "shape": "round"}), ("v2", {"size": 1})):
+                assert (await reader(world, TWO, version).get("", "a")).object()["spec"] == shown
+        assert [name for name, _ in looked] == ["a", "a"]
+
+    async def test_of_one_version_what_the_schema_shows_now_takes_the_place_of_what_it_showed(self, world, looked):
+        await old(world, color="red")
+        for definition in (LATER, LATEST, LATER):
+            await listed(world, "v1", definition)
+        (entry,) = world.cache(TWO).entries(CLUSTER)
+        assert entry.memo[0] is None
+        assert [each.object()["spec"] for each in entry.memo[2::2]] == [{"shape": "round"}]
+        assert len(looked) == 3
+
+    async def test_no_more_than_two_versions_are_kept(self, world):
+        three = defined(v1={"shape": ROUND}, v2={"size": INTEGER}, v3={"note": STRING})
+        await old(world, size=1, note="x")
+        for _ in range(2):
+            for version, shown in (("v1", {"shape": "round"}), ("v2", {}), ("v3", {})):
+                assert (await reader(world, three, version).get("", "a")).object()["spec"] == shown
+        (entry,) = world.cache(TWO).entries(CLUSTER)
+        assert [each.api_version for each in entry.memo[2::2]] == ["example.com/v3", "example.com/v2"]
+        assert [each.revision for each in entry.at(9).memo[2::2]] == [9, 9]
+
     async def test_blocks_of_the_stored_version_are_still_handed_out_whole(self, world, looked):
         for name in ("a", "b"):
             await world.create(thing(name, size=1), TWO)
