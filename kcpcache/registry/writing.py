@@ -53,6 +53,8 @@ from kcpcache.storage.store import KeyExistsError, StoreUnavailableError
 
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
+_CUSTOM = frozenset({"crd", "bound"})
+"""Origins of the types that only their schema describes, to the server as to everybody."""
 _REPEATED_OWNERS = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
     "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
@@ -115,9 +117,9 @@ class Writer:
         options.own, options.owned = self._own, None
         await admission.mutate("CREATE", obj, None)
         if light:
-            self._default(obj)
+            self._default(obj, options)
         else:
-            await computed(options.weight, self._default, obj)
+            await computed(options.weight, self._default, obj, options)
         sent = dict(obj)
         self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
@@ -285,7 +287,7 @@ class Writer:
 
     def _completed(self, new: Object, old: Object, options: WriteOptions, subresource: str) -> Object:
         """The object as it is to be stored, but for its managed fields. Raises InvalidError."""
-        self._default(new)
+        self._default(new, options)
         if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
             new = with_part_of(self.definition, new, old, subresource, labels=options.trusted)
         self._validate_update(new, old, options)
@@ -321,8 +323,12 @@ class Writer:
             raise strict_decoding_error(self.definition, self.version, unknown)
         warn(options, unknown)
 
-    def _default(self, obj: Object) -> None:
-        self.version.schema.default(obj)
+    def _default(self, obj: Object, options: WriteOptions) -> None:
+        if options.applied and self.definition.origin in _CUSTOM:
+            # Nulls are dropped where an object is decoded; what an apply has made of one is not decoded again.
+            self.version.schema.fill(obj)
+        else:
+            self.version.schema.default(obj)
         self.definition.rules.default(obj)
 
     def _schema_errors(self, obj: Object, old: Object | None, options: WriteOptions) -> list[FieldError]:

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.cel import compile_rules
-from kcpcache.schema.default import compile_defaulter, compile_null_dropper
+from kcpcache.schema.default import compile_defaulter, compile_filler, compile_null_dropper
 from kcpcache.schema.explain import explain
 from kcpcache.schema.invariants import Check, compile_embedded, compile_embedded_repair, compile_list_types
 from kcpcache.schema.prune import compile_pruner
@@ -76,6 +76,10 @@ class CompiledSchema:
         """Apply defaults in place; nulls that the schema does not allow give way to them, or go."""
         self._defaulter(obj)
 
+    def fill(self, obj: Object) -> None:
+        """Apply defaults in place; nulls that the schema does not allow give way to them, and stay without one."""
+        self._filler(obj)
+
     def drop_nulls(self, obj: Object) -> None:
         """Drop, in place, nulls that the schema does not allow and that no default takes the place of."""
         self._null_dropper(obj)
@@ -133,6 +137,10 @@ class CompiledSchema:
         return compile_defaulter(self.schema)
 
     @_Lazy
+    def _filler(self) -> Callable[[Object], None]:
+        return compile_filler(self.schema)
+
+    @_Lazy
     def _null_dropper(self) -> Callable[[Object], None]:
         return compile_null_dropper(self.schema)
 
@@ -159,8 +167,9 @@ class CompiledSchema:
     @_Lazy
     def _rules(self) -> Validator | None:
         made = compile_rules(self.schema)
-        if self.uncompiled:  # whoever comes to the rules has used all else but what reading needs
+        if self.uncompiled:  # whoever comes to the rules has used all else but what reading, and an apply, needs
             self.compile_for_reading()
+            _ = self._filler
             self.uncompiled = 0
         return made
 

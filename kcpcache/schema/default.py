@@ -30,6 +30,11 @@ def compile_defaulter(schema: Object) -> Callable[[Object], None]:
     return _compile(schema) or _nothing
 
 
+def compile_filler(schema: Object) -> Callable[[Object], None]:
+    """A function that applies defaults as ``compile_defaulter``'s does, and leaves nulls that no default replaces."""
+    return _compile(schema, drop=False) or _nothing
+
+
 def _nothing(_value: Any) -> None:
     return None
 
@@ -45,16 +50,16 @@ def _maker(schema: Object) -> Callable[[], Any] | None:
     return lambda: orjson.loads(encoded)
 
 
-def _compile(schema: Object, *, fill: bool = True) -> Defaulter | None:
+def _compile(schema: Object, *, fill: bool = True, drop: bool = True) -> Defaulter | None:
     properties: Object = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
     items = schema.get("items")
     default_object = (
-        _object_defaulter(properties, additional if isinstance(additional, dict) else None, fill=fill)
+        _object_defaulter(properties, additional if isinstance(additional, dict) else None, fill=fill, drop=drop)
         if properties or isinstance(additional, dict)
         else None
     )
-    default_list = _list_defaulter(items, fill=fill) if isinstance(items, dict) else None
+    default_list = _list_defaulter(items, fill=fill, drop=drop) if isinstance(items, dict) else None
     if default_object is None and default_list is None:
         return None
 
@@ -68,12 +73,12 @@ def _compile(schema: Object, *, fill: bool = True) -> Defaulter | None:
     return default
 
 
-def _object_defaulter(properties: Object, additional: Object | None, *, fill: bool) -> Defaulter:
+def _object_defaulter(properties: Object, additional: Object | None, *, fill: bool, drop: bool) -> Defaulter:
     defaults = {name: make for name, child in properties.items() if (make := _maker(child)) is not None}
     makers = list(defaults.items()) if fill else []
-    children = {name: _compile(child, fill=fill) for name, child in properties.items()}
+    children = {name: _compile(child, fill=fill, drop=drop) for name, child in properties.items()}
     nullable = {name for name, child in properties.items() if child.get("nullable") is True}
-    others = _compile(additional, fill=fill) if additional else None
+    others = _compile(additional, fill=fill, drop=drop) if additional else None
     others_default = _maker(additional) if additional else None
     nulls_go = additional is not None and additional.get("nullable") is not True
 
@@ -93,7 +98,8 @@ def _object_defaulter(properties: Object, additional: Object | None, *, fill: bo
                     child(value)
         for name in nulls:
             if (name not in defaults) if name in children else others_default is None:
-                del obj[name]
+                if drop:
+                    del obj[name]
             elif fill and others_default is not None:
                 obj[name] = others_default()
                 if others is not None:
@@ -102,8 +108,8 @@ def _object_defaulter(properties: Object, additional: Object | None, *, fill: bo
     return default
 
 
-def _list_defaulter(items: Object, *, fill: bool) -> Defaulter:
-    child = _compile(items, fill=fill)
+def _list_defaulter(items: Object, *, fill: bool, drop: bool) -> Defaulter:
+    child = _compile(items, fill=fill, drop=drop)
     make = _maker(items) if fill and items.get("nullable") is not True else None
 
     def default(values: list[Any]) -> None:

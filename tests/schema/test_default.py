@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from kcpcache.schema.default import compile_defaulter
+from kcpcache.schema.default import compile_defaulter, compile_filler
 
 
 def fields(**properties):
@@ -102,3 +102,11 @@ def test_each_object_has_a_default_of_its_own():
     first["a"]["list"].append(1)
     default(second)
     assert second == {"a": {"list": []}}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_filling_is_defaulting_but_for_nulls_without_a_default(name):
+    schema, given, expected = CASES[name]
+    obj = copy.deepcopy(given)
+    compile_filler(schema)(obj)
+    assert obj == ({**given, **expected} if name in {"null without a default goes", "null in a map goes"} else expected)

@@ -115,7 +115,11 @@ def _merged(
             last = entry["fieldsV1"]
         else:
             owned = union(owned, entry["fieldsV1"])
-    return pruned(result, node, last, owned) if last else result
+    if last:
+        result = pruned(result, node, last, owned)
+        # In the metadata a null is nothing: labels that are all gone are none.
+        result["metadata"] = {name: value for name, value in metadata(result).items() if value is not None}
+    return result
 
 
 def _tracked(configured: FieldSet) -> FieldSet:

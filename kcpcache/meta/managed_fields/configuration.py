@@ -166,7 +166,8 @@ def pruned(value: Any, node: Node, last: FieldSet, owned: FieldSet) -> Any:
     """``value`` without what is in ``last``, the set of an earlier configuration, and in nobody's set now.
 
     ``owned`` is the union of all sets, the new configuration's among them. A declared field counts as owned as
-    long as somebody owns something below it; an item or a free key only where somebody owns it itself.
+    long as somebody owns something below it; an item or a free key only where somebody owns it itself. What loses
+    all that was in it and stays is None then, as in structured-merge-diff: whether that may be is the schema's to say.
     """
     if isinstance(value, dict) and node.granular:
         result = {}
@@ -182,13 +183,13 @@ def pruned(value: Any, node: Node, last: FieldSet, owned: FieldSet) -> Any:
                 result[name] = pruned(member, child, before, {})
             else:
                 result[name] = pruned(member, child, before, now)
-        return result
+        return None if value and not result else result
     if isinstance(value, list) and node.keyed:
         return _pruned_items(value, node, last, owned)
     return value
 
 
-def _pruned_items(value: list[Any], node: Node, last: FieldSet, owned: FieldSet) -> list[Any]:
+def _pruned_items(value: list[Any], node: Node, last: FieldSet, owned: FieldSet) -> list[Any] | None:
     result = []
     for index, item in enumerate(value):
         try:
@@ -202,11 +203,11 @@ def _pruned_items(value: list[Any], node: Node, last: FieldSet, owned: FieldSet)
             continue
         else:
             kept = pruned(item, node.item, before, now or {})
-            if isinstance(kept, dict):
+            if isinstance(item, dict):
                 # An item that stays keeps its keys, whoever owned them.
-                kept |= {name: item[name] for name, _ in node.keys if name in item}
+                kept = (kept or {}) | {name: item[name] for name, _ in node.keys if name in item}
             result.append(kept)
-    return result
+    return result or None if value else result
 
 
 def reconciled(fields: FieldSet, node: Node) -> FieldSet:

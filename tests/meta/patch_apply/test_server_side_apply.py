@@ -301,9 +301,21 @@ def test_nested_objects_go_when_nobody_owns_anything_in_them():
     assert world.spec == {"replicas": 1}
 
 
-def test_an_object_that_another_manager_made_empty_stays():
+def test_an_object_or_list_that_loses_all_that_was_in_it_is_null_for_the_schema_to_judge():
+    """structured-merge-diff, typed/remove.go: an emptied map or list has no value left."""
     world = World().update("u", {"nested": {}}).apply("a", {"nested": {"a": "1"}}).apply("a")
-    assert world.spec == {"nested": {}}
+    assert world.spec == {"nested": None}
+    world = (
+        World().update("u", {"items": [], "set": []}).apply("a", {"items": [{"name": "n"}], "set": ["s"]}).apply("a")
+    )
+    assert world.spec == {"items": None, "set": None}
+    assert World().apply("a", {"free": {"x": "1"}}).apply("a", {"free": {}}).spec == {"free": None}
+    assert World().apply("a", {"free": {}}).apply("a", {"free": {}}).spec == {"free": {}}
+
+
+def test_labels_that_are_all_gone_are_none():
+    world = World().apply("a", metadata={"labels": {"x": "1"}}).apply("a", metadata={"labels": {}})
+    assert "labels" not in world.live["metadata"]
 
 
 @pytest.mark.parametrize(
