@@ -363,4 +363,13 @@ class Writer:
             now=timestamp_of(self.clock()),
             subresource=subresource,
             always=self.definition.always,
+            has_version=self._has_version,
+            typed=self.definition.origin == "builtin",
         )
+
+    def _has_version(self, version: str) -> bool:
+        """Whether an ``apiVersion`` is one of the resource's; Events have those of both their groups."""
+        definition = self.definition
+        if definition.origin == "builtin" and definition.convert is not None:
+            return True
+        return any(version == api_version(definition.group, each.name) for each in definition.versions)

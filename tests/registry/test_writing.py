@@ -194,6 +194,19 @@ async def test_a_null_among_managed_fields_is_an_empty_entry(world):
     assert "managedFields" not in forgotten["metadata"]
 
 
+async def test_managed_fields_of_a_version_that_there_is_not_forget_all_or_go(world):
+    """A CRD's converter fails on such a version, the scheme of built-in types knows that it has none."""
+    created = await world.create(thing(size=1), field_manager="me")
+    foreign = created["metadata"]["managedFields"][0] | {"apiVersion": "example.com/v9"}
+    forgotten = await world.update(thing(size=2) | {"metadata": {"name": "a", "managedFields": [foreign]}})
+    assert "managedFields" not in forgotten["metadata"]
+    made = await world.create(config_map(data={"k": "v"}), CONFIG_MAPS, field_manager="me")
+    (own,) = made["metadata"]["managedFields"]
+    changed = config_map(data={"k": "v"})
+    changed["metadata"]["managedFields"] = [own, own | {"manager": "you", "apiVersion": "v9"}]
+    assert (await world.update(changed, CONFIG_MAPS))["metadata"]["managedFields"] == [own]
+
+
 async def test_an_empty_list_of_managed_fields_forgets_those_of_built_in_types_only(world):
     """Kubernetes cannot tell it from none where the type is a custom one."""
     created = await world.create(thing(size=1), field_manager="me")

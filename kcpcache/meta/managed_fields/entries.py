@@ -15,7 +15,8 @@ Identity = tuple[str, str, str, str]
 MOST_UPDATE_ENTRIES: Final = 10
 ANCIENT_CHANGES: Final = "ancient-changes"
 
-_KINDS = {"manager": str, "apiVersion": str, "time": str, "fieldsType": str, "subresource": str}
+_TEXTS = ("manager", "operation", "apiVersion", "fieldsType", "subresource")
+_KINDS = dict.fromkeys((*_TEXTS, "time"), str)
 
 
 def new_entry(identity: Identity, api_version: str, time: str | None, fields: FieldSet) -> Entry:
@@ -46,8 +47,15 @@ def entries_of(obj: Object | None) -> list[Entry]:
 
 
 def is_reset(sent: Any) -> bool:
-    """Whether a client asks to forget all ownership: an empty list, or one empty entry."""
-    return isinstance(sent, list) and (not sent or sent == [{}])
+    """Whether a client asks to forget all ownership: an empty list, or one entry that says nothing."""
+    return isinstance(sent, list) and (not sent or (len(sent) == 1 and _says_nothing(sent[0])))
+
+
+def _says_nothing(entry: Any) -> bool:
+    """Whether Go reads it as the empty struct: nulls are nothing to it, nor are fields that it does not know."""
+    if not isinstance(entry, dict) or entry.get("time") is not None or entry.get("fieldsV1") is not None:
+        return False
+    return not any(entry.get(name) for name in _TEXTS)
 
 
 def parse_entries(sent: Any) -> list[Entry]:
@@ -55,6 +63,11 @@ def parse_entries(sent: Any) -> list[Entry]:
 
     The last of several entries with one identity counts; entries that own nothing are left out.
     """
+    return [entry for entry in sent_entries(sent) if entry["fieldsV1"]]
+
+
+def sent_entries(sent: Any) -> list[Entry]:
+    """As ``parse_entries``, with the entries that own nothing."""
     if not isinstance(sent, list):
         raise FieldsError("managedFields must be a list")
     found: dict[Identity, Entry] = {}
@@ -63,7 +76,7 @@ def parse_entries(sent: Any) -> list[Entry]:
             raise FieldsError("an entry must be an object")
         parsed = _parse_entry(entry)
         found[identity_of(parsed)] = parsed
-    return [entry for entry in found.values() if entry["fieldsV1"]]
+    return list(found.values())
 
 
 def _parse_entry(entry: Object) -> Entry:
@@ -83,7 +96,7 @@ def _parse_entry(entry: Object) -> Entry:
         except ValueError as error:
             raise FieldsError("time must be RFC 3339") from error
     identity = (entry.get("manager") or "", entry["operation"], "", entry.get("subresource") or "")
-    return new_entry(identity, entry["apiVersion"], time, parse(entry.get("fieldsV1") or {}))
+    return new_entry(identity, entry["apiVersion"], time, parse(entry.get("fieldsV1")))
 
 
 def arranged(entries: list[Entry]) -> list[Entry]:

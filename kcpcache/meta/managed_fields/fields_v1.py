@@ -160,8 +160,10 @@ def _shown_element(element: str) -> str:
 def parse(fields: Any) -> FieldSet:
     """The set that a client's fieldsV1 stands for, its elements spelled as this module spells them.
 
-    Elements of unknown kinds are left out. Raises FieldsError.
+    Elements of unknown kinds are left out; null is the empty set. Raises FieldsError.
     """
+    if fields is None:
+        return {}
     if not isinstance(fields, dict):
         raise FieldsError("fields must be an object")
     result: FieldSet = {}

@@ -102,7 +102,7 @@ def test_path_elements_are_read_however_they_are_spelled(sent, understood):
 
 
 @pytest.mark.parametrize(
-    "sent", [[], "x", {"f:a": 1}, {"f:a": None}, {"a": {}}, {"v:{": {}}, {"k:x": {}}, {"i:x": {}}, {'k:{"a":[]}': {}}]
+    "sent", [[], "x", {"f:a": 1}, {"f:a": []}, {"a": {}}, {"v:{": {}}, {"k:x": {}}, {"i:x": {}}, {'k:{"a":[]}': {}}]
 )
 def test_what_is_no_field_set_is_refused(sent):
     with pytest.raises(FieldsError):

@@ -238,7 +238,7 @@ def test_a_creator_may_bring_managed_fields_along():
     assert len(world.entries) == 1
 
 
-@pytest.mark.parametrize("sent", [[], [{}]])
+@pytest.mark.parametrize("sent", [[], [{}], [{"fieldsV1": None}], [{"manager": "", "time": None, "other": 1}]])
 def test_an_empty_list_forgets_all_ownership_until_the_next_apply(sent):
     world = World().update("u", {"replicas": 1}).update("v", {"replicas": 2}, metadata={"managedFields": sent})
     assert "managedFields" not in world.live["metadata"]
@@ -262,13 +262,41 @@ def test_an_empty_list_forgets_all_ownership_until_the_next_apply(sent):
         [entry(1, {"f:spec": {}})],
         [entry("w", {"f:spec": 1})],
         [entry("w", [])],
-        [entry("w", {})],
+        [entry("w", "x")],
+        [entry("w", {}), {}],
     ],
 )
 def test_managed_fields_that_make_no_sense_are_ignored(sent):
     world = World().update("u", {"replicas": 1})
     before = world.entries
     assert world.update("u", {"replicas": 1}, metadata={"managedFields": sent}).entries == before
+
+
+@pytest.mark.parametrize("fields", [{}, None])
+def test_entries_that_own_nothing_take_the_place_of_those_there_are_and_go(fields):
+    """decodeLiveOrNew counts entries, not fields; merge.Updater removes the empty ones."""
+    world = World().update("u", {"replicas": 1, "image": "i"})
+    world.update("v", {"replicas": 2, "image": "i"}, metadata={"managedFields": [entry("w", fields)]})
+    assert (world.owners(), world.owned("v")) == ({"v"}, {".spec.replicas"})
+    world.update("v", {"replicas": 2, "image": "i"}, metadata={"managedFields": [entry("w", fields)]})
+    assert world.entries == []
+
+
+def test_a_null_within_fields_is_an_owned_field():
+    world = World().update("u", {"replicas": 1})
+    world.update("u", {"replicas": 1}, metadata={"managedFields": [entry("w", {"f:spec": {"f:replicas": None}})]})
+    assert world.owned("w") == {".spec.replicas"}
+
+
+@pytest.mark.parametrize(("typed", "owners"), [(True, {"w", "v"}), (False, set())])
+def test_entries_of_a_version_that_there_is_not_go_or_take_all_ownership_along(typed, owners):
+    """Kubernetes' scheme knows what it does not know; a CRD's converter has only an error for it."""
+    old = World().update("u", {"replicas": 1}).live
+    sent = [entry("w", {"f:spec": {"f:image": {}}}), entry("x", {"f:spec": {}}, apiVersion="example.com/v9")]
+    new = thing({"replicas": 2}, metadata={"managedFields": sent})
+    known = {"has_version": VERSION.__eq__, "typed": typed}
+    update(old, new, manager="v", schema=SCHEMA, api_version=VERSION, now="2026-01-01T00:00:00Z", **known)
+    assert {each["manager"] for each in new["metadata"].get("managedFields", [])} == owners
 
 
 def test_a_subresource_cannot_rewrite_managed_fields():
