@@ -1,12 +1,13 @@
-"""JSON Patch (RFC 6902), within limits, and as freely read as in Kubernetes.
+"""JSON Patch (RFC 6902), within limits, and as freely read as in Kubernetes (gopkg.in/evanphx/json-patch.v4 v4.12).
 
-There ``replace`` sets a member that is not there yet, and a negative index counts from a list's end.
+There a member that an object does not have is null to whoever reads it: ``copy`` makes a null of it, ``test`` finds it
+equal to null, ``replace`` sets it; only ``remove`` and ``move`` ask for more. A value that is not given is null. A
+negative index counts from a list's end.
 """
 
 import re
 from typing import Any, Final
 
-import jsonpatch
 import orjson
 
 from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusError
@@ -15,16 +16,11 @@ MOST_OPERATIONS: Final = 10_000
 MOST_COPIED_BYTES: Final = 3 * 1024 * 1024
 """How much ``copy`` operations may add in all: as much as a request body may have."""
 
-_OPERATIONS: Final = {
-    "add": jsonpatch.AddOperation,
-    "remove": jsonpatch.RemoveOperation,
-    "replace": jsonpatch.ReplaceOperation,
-    "move": jsonpatch.MoveOperation,
-    "test": jsonpatch.TestOperation,
-}
-
-
-_NEGATIVE: Final = re.compile(r"/-[1-9]")
+_AS_AN_INTEGER: Final = 1e21
+"""Below this Go writes whole numbers without an exponent."""
+_INDEX: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
+_ESCAPED: Final = re.compile("~[01]")
+_UNESCAPED: Final = {"~0": "~", "~1": "/"}
 
 
 class PatchRejectedError(InvalidError):
@@ -62,8 +58,8 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     for index, operation in enumerate(patch):
         try:
             document, size = _apply(document, operation, MOST_COPIED_BYTES - copied)
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, _UnusableError) as error:
-            raise PatchRejectedError(f"operation {index}: {_reason(operation, error)}") from None
+        except _UnusableError as error:
+            raise PatchRejectedError(f"operation {index}: {error}") from None
         except (RecursionError, orjson.JSONEncodeError):
             raise PatchRejectedError(f"operation {index}: the value is nested too deeply") from None
         copied += size
@@ -75,7 +71,7 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
 
 
 class _UnusableError(ValueError):
-    """An operation that cannot be carried out."""
+    """An operation that cannot be carried out. Its text quotes the operation, never what the object holds."""
 
 
 def _undecodable(value: Any, wanted: str) -> BadRequestError:
@@ -92,65 +88,117 @@ def _parse(body: bytes) -> Any:
         raise BadRequestError(f"error decoding patch: {error}") from error
 
 
-def _reason(operation: dict[str, Any], error: Exception) -> str:
-    """Why an operation failed. The libraries quote what the object holds, which the client may not read."""
-    if isinstance(error, jsonpatch.JsonPatchTestFailed):
-        return f"testing value {operation['path']} failed: test failed"
-    if isinstance(error, jsonpatch.JsonPointerException):
-        return (
-            f"{operation.get('op')} operation does not apply: doc is missing path: {operation['path']}: missing value"
-        )
-    return str(error)
-
-
 def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[Any, int]:
     """The document after one operation, and how many bytes that copied."""
     name, path = operation.get("op"), operation.get("path")
     if not isinstance(path, str):
         raise _UnusableError("path must be a string")
-    if name in {"copy", "move"} and not isinstance(operation.get("from"), str):
+    source = operation.get("from")
+    if isinstance(name, str) and name in {"copy", "move"} and not isinstance(source, str):
         raise _UnusableError("from must be a string")
-    operation = _strict(document, operation)
-    name, path = operation.get("op"), operation["path"]
-    if name == "copy":
-        # Measured before it is made: each copy may double what the next one copies.
-        source = jsonpatch.JsonPointer(operation["from"]).resolve(document)
-        encoded = orjson.dumps(source)
-        if len(encoded) > most_copied:
-            raise _UnusableError(f"copies may add no more than {MOST_COPIED_BYTES} bytes")
-        addition = {"op": "add", "path": path, "value": orjson.loads(encoded)}
-        return jsonpatch.AddOperation(addition).apply(document), len(encoded)
-    kind = _OPERATIONS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise _UnusableError(f"unknown operation {orjson.dumps(name).decode()}")
-    return kind(operation).apply(document), 0
+    size = 0
+    match name:
+        case "add":
+            _Place(document, path, name).add(operation.get("value"))
+        case "replace" if not path:
+            return operation.get("value"), 0
+        case "replace":
+            _Place(document, path, name).replace(operation.get("value"))
+        case "remove":
+            _Place(document, path, name).remove()
+        case "move":
+            place = _Place(document, str(source), name)
+            moved = place.get()
+            place.remove()
+            _Place(document, path, name).add(moved)
+        case "copy":
+            # Measured before it is made: each copy may double what the next one copies.
+            encoded = orjson.dumps(_Place(document, str(source), name).get())
+            size = len(encoded)
+            place = _Place(document, path, name)
+            if size > most_copied:
+                raise _UnusableError(f"copies may add no more than {MOST_COPIED_BYTES} bytes")
+            place.add(orjson.loads(encoded))
+        case "test":
+            found = _Place(document, path, name).get() if path else document
+            if not _equal(found, operation.get("value")):
+                raise _UnusableError(f"testing value {path} failed: test failed")
+        case _:
+            raise _UnusableError(f"unknown operation {orjson.dumps(name).decode()}")
+    return document, size
 
 
-def _strict(document: Any, operation: dict[str, Any]) -> dict[str, Any]:
-    """The operation in the words of the RFC."""
-    name = operation.get("op")
-    for key in ("path", "from"):
-        pointer = operation.get(key)
-        if isinstance(pointer, str) and _NEGATIVE.search(pointer):
-            grows = key == "path" and name in {"add", "copy", "move"}
-            operation = {**operation, key: _from_the_front(document, pointer, grows=grows)}
-    if name == "replace" and operation["path"]:
-        parent, last = jsonpatch.JsonPointer(operation["path"]).to_last(document)
-        if isinstance(parent, dict) and last not in parent:
-            return {**operation, "op": "add"}
-    return operation
+class _Place:
+    """A member of an object or an item of a list that is there; raises _UnusableError where neither is."""
+
+    def __init__(self, document: Any, pointer: str, operation: str) -> None:
+        self._pointer, self._operation = pointer, operation
+        parts = [_ESCAPED.sub(lambda found: _UNESCAPED[found[0]], part) for part in pointer.split("/")[1:]]
+        if not parts:
+            raise self._missing()
+        self._within = document
+        for part in parts[:-1]:
+            self._key = part
+            self._within = self.get()
+        if not isinstance(self._within, dict | list):
+            raise self._missing()
+        self._key = parts[-1]
+
+    def _missing(self) -> _UnusableError:
+        return _UnusableError(
+            f"{self._operation} operation does not apply: doc is missing path: {self._pointer}: missing value"
+        )
+
+    def _index(self, size: int) -> int:
+        """Where in a list of that many places; Go's spelling of integers."""
+        index = int(self._key) if _INDEX.fullmatch(self._key) else size
+        if not -size <= index < size:
+            why = f"{self._pointer}: invalid index referenced"
+            raise _UnusableError(f"{self._operation} operation does not apply: {why}")
+        return index if index >= 0 else index + size
+
+    def get(self) -> Any:
+        """The value; None also for a member that is not there."""
+        if isinstance(self._within, dict):
+            return self._within.get(self._key)
+        if isinstance(self._within, list):
+            return self._within[self._index(len(self._within))]
+        raise self._missing()
+
+    def add(self, value: Any) -> None:
+        """Set a member, or put an item in front of the one that is there; ``-`` is behind the last."""
+        if isinstance(self._within, dict):
+            self._within[self._key] = value
+        elif self._key == "-":
+            self._within.append(value)
+        else:
+            self._within.insert(self._index(len(self._within) + 1), value)
+
+    def replace(self, value: Any) -> None:
+        """Set a member, there or not, or an item that is there."""
+        if isinstance(self._within, dict):
+            self._within[self._key] = value
+        else:
+            self._within[self._index(len(self._within))] = value
+
+    def remove(self) -> None:
+        """Remove what must be there."""
+        if isinstance(self._within, list):
+            del self._within[self._index(len(self._within))]
+        elif self._key in self._within:
+            del self._within[self._key]
+        else:
+            raise self._missing()
 
 
-def _from_the_front(document: Any, pointer: str, *, grows: bool) -> str:
-    """The pointer with indexes counted from the front. ``grows``: its last place is one that will be inserted."""
-    parts, place = pointer.split("/"), document
-    for at, part in enumerate(parts[1:], 1):
-        if isinstance(place, list):
-            if re.fullmatch("-[1-9][0-9]{0,9}", part):
-                index = int(part) + len(place) + (grows and at == len(parts) - 1)
-                parts[at] = str(index) if index >= 0 else part
-            found = parts[at]
-            place = place[int(found)] if found.isdecimal() and int(found) < len(place) else None
-        elif isinstance(place, dict):
-            place = place.get(part.replace("~1", "/").replace("~0", "~"))
-    return "/".join(parts)
+def _equal(found: Any, value: Any) -> bool:
+    """Equality of JSON as it is written: true is not 1, and ``1.0`` is not the 1 that a whole number is stored as."""
+    if isinstance(found, dict) and isinstance(value, dict):
+        return found.keys() == value.keys() and all(_equal(item, value[name]) for name, item in found.items())
+    if isinstance(found, list) and isinstance(value, list):
+        return len(found) == len(value) and all(map(_equal, found, value))
+    if isinstance(found, bool) or isinstance(value, bool):
+        return found is value
+    if isinstance(value, float) and value.is_integer() and isinstance(found, int | float):
+        return abs(found) >= _AS_AN_INTEGER and found == value
+    return bool(found == value)
