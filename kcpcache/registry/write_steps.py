@@ -27,7 +27,7 @@ class UndecodableError(BadRequestError):
 ATTEMPTS = 100
 """Of a write that names no resourceVersion: each lost one means that another writer won."""
 WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
-"""The only part that a subresource writes."""
+"""The only part that a subresource writes; ``finalize`` writes the metadata too, ``status`` that of some types."""
 SERVER_FIELDS = (
     "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
 )  # fmt: skip
@@ -105,7 +105,7 @@ def with_part_of(definition: ResourceDefinition, new: Object, old: Object, subre
     path = WRITTEN_BY[subresource]
     kept = {**old, "metadata": {**old["metadata"]}}
     put_nested(kept, path, nested(new, *path))
-    if definition.status_writes_metadata and path[0] == "status":
+    if subresource == "finalize" or (definition.status_writes_metadata and path[0] == "status"):
         kept["metadata"] = {**new["metadata"]}
         return kept
     taken = ("managedFields", "labels") if labels else ("managedFields",)

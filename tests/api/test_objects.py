@@ -478,13 +478,18 @@ async def test_a_scale_that_cannot_be_is_refused(world, body, code):
     assert (await world.client.put(f"{CT}/a/scale", json=body)).status_code == code
 
 
-async def test_finalize_writes_a_namespace_s_finalizers_and_nothing_else(world):
-    made = await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns"}})
+async def test_finalize_writes_a_namespace_s_finalizers_and_metadata_but_not_its_status(world):
+    """namespaceFinalizeStrategy.PrepareForUpdate puts back the status and nothing else."""
+    made = await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns", "labels": {"y": "1"}}})
     assert made.status_code == 201, made.text
-    body = {"metadata": {"name": "ns", "labels": {"x": "1"}}, "spec": {"finalizers": ["example.com/a"]}}
+    meta = {"name": "ns", "labels": {"x": "1"}, "annotations": {"a": "1"}, "creationTimestamp": "2001-01-01T00:00:00Z"}
+    body = {"metadata": meta, "spec": {"finalizers": ["example.com/a"]}, "status": {"phase": "Terminating"}}
     found = (await world.client.put("/api/v1/namespaces/ns/finalize", json=body)).json()
-    assert "example.com/a" in found["spec"]["finalizers"]
-    assert "x" not in found["metadata"].get("labels", {})
+    assert found["spec"]["finalizers"] == ["example.com/a"]
+    assert found["metadata"]["labels"] == {"x": "1", "kubernetes.io/metadata.name": "ns"}
+    assert found["metadata"]["annotations"]["a"] == "1"
+    assert found["metadata"]["creationTimestamp"] == made.json()["metadata"]["creationTimestamp"]
+    assert found["status"] == {"phase": "Active"}
 
 
 async def test_the_status_of_a_namespace_is_written_apart(world):
