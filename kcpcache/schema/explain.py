@@ -27,6 +27,8 @@ NO_PATH = "<nil>"
 
 _MAX_ERRORS = 200
 _MAX_SAFE_FLOAT = 2.0**53
+_RUNES = range(0x110000)
+_SURROGATES = range(0xD800, 0xE000)
 _TYPE_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
@@ -96,16 +98,27 @@ def _type(schema: Object, value: Any, path: str) -> Iterator[FieldError]:
 
 def _enum(schema: Object, value: Any, path: str) -> Iterator[FieldError]:
     options = schema.get("enum")
-    if options and not any(_equal(value, option) for option in options):
+    if options and not any(_is_option(value, option) for option in options):
         texts = [option if isinstance(option, str) else shown(option) for option in options]
         yield field_not_supported(_named(path), as_go_reads(value), texts)
 
 
-def _equal(left: Any, right: Any) -> bool:
-    """JSON equality in which 1 equals 1.0, and true does not equal 1."""
-    if type(left) in {int, float} and type(right) in {int, float}:
-        return bool(left == right)
-    return same(left, right)
+def _is_option(value: Any, option: Any) -> bool:
+    """Whether a value, converted to the option's type as Go converts it, is the option.
+
+    So 1.5 is the option 1, and 97 the option ``a``; within lists and objects 1 and 1.0 are two. A null is none.
+    """
+    if value is None or option is None:
+        return False
+    value, option = as_go_reads(value), as_go_reads(option)
+    kinds = (type(value), type(option))
+    if kinds == (float, int):
+        return bool(int(value) == option)
+    if kinds == (int, float):
+        return bool(value == option)
+    if kinds == (int, str):
+        return bool((chr(value) if value in _RUNES and value not in _SURROGATES else "\ufffd") == option)
+    return same(value, option)
 
 
 def _string(schema: Object, value: str, path: str) -> Iterator[FieldError]:
@@ -134,15 +147,19 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _number(schema: Object, value: float, path: str) -> Iterator[FieldError]:
+    """Limits of a whole number lose what is behind their point: so it is compared (``MaximumNativeType``)."""
     given = as_go_reads(value)
-    factor = schema.get("multipleOf")
+
+    def limit(keyword: str) -> Any:
+        found = schema.get(keyword)
+        return int(found) if found is not None and isinstance(given, int) else found
+
+    factor, lowest, highest = limit("multipleOf"), limit("minimum"), limit("maximum")
     if factor is not None and factor <= 0:
-        shown_factor = int(factor)
-        why = f"factor MultipleOf declared for {path} must be positive: {shown_factor}"
-        yield field_invalid(_named(path), shown_factor, why)
+        why = f"factor MultipleOf declared for {path} must be positive: {_plain(factor)}"
+        yield field_invalid(_named(path), factor, why)
     elif factor and _exact(value) % _exact(factor):
         yield field_invalid(_named(path), given, f"{path} in body should be a multiple of {factor}")
-    lowest, highest = schema.get("minimum"), schema.get("maximum")
     if lowest is not None:
         exclusive = schema.get("exclusiveMinimum") is True
         if value < lowest or (exclusive and value == lowest):

@@ -11,7 +11,7 @@ from kcpcache.meta.names import kind_errors, path_segment_errors
 from kcpcache.meta.object_meta import drop_invalid, type_errors
 from kcpcache.meta.object_meta import errors as object_meta_errors
 from kcpcache.meta.objects import Object
-from kcpcache.schema.values import ABSENT, as_go_reads, canonical, map_key
+from kcpcache.schema.values import ABSENT, INT64, as_go_reads, canonical
 
 Check: TypeAlias = Callable[[Any, str], Iterator[FieldError]]
 """Yields what is wrong with a value at a path."""
@@ -85,7 +85,7 @@ def _list_type(schema: Object) -> Check | None:
 def _set_check(value: Any, path: str) -> Iterator[FieldError]:
     if not isinstance(value, list) or len(value) <= 1:
         return
-    yield from (field_duplicate(f"{path}[{index}]", as_go_reads(value[index])) for index in _repeated(value, canonical))
+    yield from (field_duplicate(f"{path}[{index}]", as_go_reads(value[index])) for index in _repeated(value, _identity))
 
 
 def _map_check(value: Any, path: str, keys: list[str]) -> Iterator[FieldError]:
@@ -97,7 +97,7 @@ def _map_check(value: Any, path: str, keys: list[str]) -> Iterator[FieldError]:
                 f"{path}[{index}]", as_go_reads(item), "must be an object for an array of list-type map"
             )
             return
-    for index in _repeated([item or {} for item in value], lambda item: map_key(item, keys)):
+    for index in _repeated([item or {} for item in value], lambda item: _key_identity(item, keys)):
         item = value[index] or {}
         yield field_duplicate(f"{path}[{index}]", {key: item[key] for key in keys if key in item})
 
@@ -112,6 +112,30 @@ def _repeated(values: list[Any], identify: Callable[[Any], bytes]) -> list[int]:
         if times[identity] == 2:  # noqa: PLR2004 - the second time
             repeated.append(index)
     return repeated
+
+
+def _identity(value: Any) -> bytes:
+    """Go tells scalars apart by type and value, 1 from 1.0, and all else by its JSON, where 1.0 is written as 1."""
+    if isinstance(value, dict | list):
+        return canonical(_as_go_writes(value))
+    value = as_go_reads(value)
+    return canonical(value + 0.0 if type(value) is float else value)  # -0.0 is 0.0
+
+
+def _key_identity(item: Object, keys: list[str]) -> bytes:
+    """A single key is told apart as it is, several by their JSON."""
+    if len(keys) == 1:
+        return _identity(item[keys[0]]) if keys[0] in item else b""
+    return canonical({key: _as_go_writes(item[key]) for key in keys if key in item})
+
+
+def _as_go_writes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_go_writes(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_go_writes(item) for item in value]
+    value = as_go_reads(value)
+    return int(value) if type(value) is float and value.is_integer() and int(value) in INT64 else value
 
 
 def _embedded(schema: Object) -> Check | None:

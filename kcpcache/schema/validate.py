@@ -6,6 +6,7 @@ verdict is final.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from kcpcache.meta.errors import FieldError
@@ -38,6 +39,9 @@ def compile_validator(schema: Object) -> Validator:
     Ratcheting is KEP-4008's: a sub-value equal to its correlated old value raises no errors. The schema has passed
     ``check_structural``. The function raises nothing, whatever the JSON.
     """
+    if _turns_over(schema):
+        return partial(explain, schema)
+
     import jsonschema_rs
 
     is_valid = jsonschema_rs.Draft202012Validator(
@@ -61,14 +65,17 @@ def compile_validator(schema: Object) -> Validator:
 
 
 def json_schema(schema: Object) -> Object:
-    """The JSON Schema (draft 2020-12) that accepts what Kubernetes accepts under this structural schema."""
-    if hopeless := [kind for kind, keyword in _NEGATIVE.items() if _is_hopeless(schema, keyword)]:
-        # Kubernetes takes such limits, and then no value of the type.
-        sound = {key: value for key, value in schema.items() if key not in _NEGATIVE.values()}
-        return {"allOf": [json_schema(sound), {"not": {"type": hopeless}}]}
+    """The JSON Schema (draft 2020-12) that accepts nearly what Kubernetes accepts under this structural schema.
+
+    Nothing else, and less only where numbers, or what is in an enum, are compared in Go's way: there the walk decides.
+    """
+    if hopeless := {kind: keyword for kind, keyword in _NEGATIVE.items() if _is_hopeless(schema, keyword)}:
+        # Kubernetes takes such limits, and then no value of the type, or not those that JSON Schema takes.
+        sound = {key: value for key, value in schema.items() if key not in hopeless.values()}
+        return {"allOf": [json_schema(sound), {"not": {"type": list(hopeless)}}]}
     out: Object = {key: schema[key] for key in _COPIED if (schema.get(key) or 0) > 0 or schema.get(key) == 0}
     if options := schema.get("enum"):
-        out["enum"] = options
+        out["enum"] = [option for option in options if isinstance(option, str | int | float)]
     if required := schema.get("required"):
         out["required"] = list(dict.fromkeys(required))
     nullable = schema.get("nullable") is True
@@ -97,7 +104,23 @@ def json_schema(schema: Object) -> Object:
 
 def _is_hopeless(schema: Object, keyword: str) -> bool:
     limit = schema.get(keyword)
-    return limit is not None and (limit < 0 or (limit == 0 and keyword == "multipleOf"))
+    return limit is not None and (limit < 0 or (keyword == "multipleOf" and (limit == 0 or limit % 1 != 0)))
+
+
+def _turns_over(schema: Object, *, within: bool = False) -> bool:
+    """Whether ``not`` or ``oneOf`` would make too much of it that ``json_schema`` accepts too little."""
+    if within:
+        limits = [schema.get(keyword) for keyword in ("minimum", "maximum", "multipleOf")]
+        if any(limit is not None and limit % 1 != 0 for limit in limits):
+            return True
+        if any(not isinstance(option, str | bool) for option in schema.get("enum") or ()):
+            return True
+    children = [*(schema.get("properties") or {}).values(), schema.get("additionalProperties"), schema.get("items")]
+    children += [branch for junctor in ("allOf", "anyOf") for branch in schema.get(junctor) or ()]
+    turned = [*(schema.get("oneOf") or ()), schema.get("not")]
+    return any(isinstance(child, dict) and _turns_over(child, within=within) for child in children) or any(
+        isinstance(child, dict) and _turns_over(child, within=True) for child in turned
+    )
 
 
 def type_names(schema: Object) -> tuple[str, ...]:
@@ -109,11 +132,15 @@ def type_names(schema: Object) -> tuple[str, ...]:
 
 
 def _translate_bounds(schema: Object, types: tuple[str, ...], out: Object) -> None:
-    """OpenAPI's exclusive bounds are flags; integers are those of 64 bits."""
+    """OpenAPI's exclusive bounds are flags; integers are those of 64 bits.
+
+    Whole numbers are compared with what is in front of a bound's point, others with all of it: here with the stricter.
+    """
     for bound, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         limit = schema.get(bound)
         if limit is not None:
-            out[flag if schema.get(flag) is True else bound] = limit
+            stricter = max(limit, int(limit)) if bound == "minimum" else min(limit, int(limit))
+            out[flag if schema.get(flag) is True else bound] = stricter
     if "integer" in types:
         out.setdefault("minimum", _INT64_MIN)
         out.setdefault("maximum", _INT64_MAX)

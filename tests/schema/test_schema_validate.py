@@ -61,7 +61,12 @@ CASES = [
     (
         NUMBER | {"maximum": 1.5},
         2,
-        ["spec: Invalid value: 2: spec in body should be less than or equal to 1.5"],
+        ["spec: Invalid value: 2: spec in body should be less than or equal to 1"],
+    ),
+    (
+        NUMBER | {"maximum": 1.5},
+        2.5,
+        ["spec: Invalid value: 2.5: spec in body should be less than or equal to 1.5"],
     ),
     (
         INTEGER | {"maximum": 1, "exclusiveMaximum": True},
@@ -285,6 +290,26 @@ def test_sets_and_maps_hold_nothing_twice(schema, value, expected):
     assert [error.message for error in compile_schema(schema).validate({"spec": value})] == expected
 
 
+NUMBERS = {"type": "array", "items": NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "valid"),
+    [
+        (list_schema("set", NUMBER), [1, 1.0], True),
+        (list_schema("set", NUMBER), [1.0, 1.0], False),
+        (list_schema("set", NUMBER), [0.0, -0.0], False),
+        (list_schema("set", NUMBER), [2**64, 2.0**64], False),
+        (list_schema("set", NUMBERS | {"x-kubernetes-list-type": "atomic"}), [[1], [1.0]], False),
+        (list_schema("map", fields(a=NUMBER), "a"), [{"a": 1}, {"a": 1.0}], True),
+        (list_schema("map", fields(a=NUMBER, b=NUMBER), "a", "b"), [{"a": 1}, {"a": 1.0}], False),
+    ],
+)
+def test_numbers_in_sets_and_keys_are_told_apart_as_go_tells_them_apart(schema, value, valid):
+    """apiextensions-apiserver, schema/listtype: scalars by type and value, all else by its JSON."""
+    assert (compile_schema(schema).validate({"spec": value}) == []) is valid
+
+
 def test_duplicates_that_were_there_before_are_let_through():
     schema = compile_schema(list_schema("set", STRING))
     assert schema.validate({"spec": ["a", "a"]}, {"spec": ["b", "b"]}) == []
@@ -322,6 +347,61 @@ def test_type_labels_and_annotations_of_embedded_resources_are_checked_like_any(
 def test_the_number_of_errors_is_bounded():
     schema = fields(spec={"type": "array", "items": {"type": "array", "items": INTEGER}})
     assert len(messages(schema, {"spec": [["x"] * 1000] * 1000})) == 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "valid"),
+    [
+        (NUMBER | {"minimum": 1.5}, 1, True),
+        (NUMBER | {"minimum": 1.5}, 1.0, False),
+        (NUMBER | {"minimum": 1.5}, 0, False),
+        (NUMBER | {"maximum": -1.5}, -1, True),
+        (NUMBER | {"maximum": -1.5}, -1.25, False),
+        (NUMBER | {"maximum": 1.5, "exclusiveMaximum": True}, 1, False),
+        (NUMBER | {"maximum": 1.5, "exclusiveMaximum": True}, 1.25, True),
+        (NUMBER | {"minimum": -1.5, "exclusiveMinimum": True}, -1, False),
+        (INTEGER | {"maximum": 2.5}, 2, True),
+        (NUMBER | {"multipleOf": 2.5}, 4, True),
+        (NUMBER | {"multipleOf": 2.5}, 5, False),
+        (NUMBER | {"multipleOf": 2.5}, 7.5, True),
+        (NUMBER | {"multipleOf": 0.5}, 1, False),
+        (NUMBER | {"not": {"minimum": 1.5}}, 1, False),
+        (NUMBER | {"oneOf": [{"minimum": 1.5}, {"maximum": 0}]}, 1, True),
+        (fields(a=NUMBER | {"not": {"multipleOf": 0.5}}), {"a": 1.5}, False),
+    ],
+)
+def test_whole_numbers_are_compared_with_limits_that_lost_what_is_behind_the_point(schema, value, valid):
+    """kube-openapi, validate/values.go: MinimumNativeType, MaximumNativeType and MultipleOfNativeType."""
+    assert (of_spec(schema, value) == []) is valid
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "valid"),
+    [
+        ([1], 1.0, True),
+        ([1], 1.5, True),
+        ([2], 1.5, False),
+        ([1.0], 1, True),
+        ([1.5], 1, False),
+        ([1], True, False),
+        (["a"], 97, True),
+        (["\ufffd"], -1, True),
+        ([[1]], [1.0], False),
+        ([{"a": 1}], {"a": 1}, True),
+        ([None, "a"], None, False),
+        ([None], "a", False),
+    ],
+)
+def test_a_value_is_converted_to_the_type_of_an_option_of_an_enum(options, value, valid):
+    """kube-openapi, validate/validator.go: basicCommonValidator, which lets no null pass."""
+    schema = {"x-kubernetes-preserve-unknown-fields": True, "enum": options}
+    assert (of_spec(schema, value) == []) is valid
+
+
+def test_what_is_converted_to_an_option_is_one_to_not_and_one_of_too():
+    for junctors in ({"not": {"enum": [1]}}, {"oneOf": [{"enum": [1]}, {"minimum": 1}]}):
+        assert of_spec(NUMBER | junctors, 1.5) != []
+        assert of_spec(NUMBER | junctors, 2.5) == []
 
 
 POSITIVE = "factor MultipleOf declared for spec must be positive:"
