@@ -23,7 +23,7 @@ from kcpcache.meta.go_values import go_value
 from kcpcache.meta.names import GroupResource, dns1035_label_errors, dns1123_subdomain_errors, kind_errors
 from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
-from kcpcache.registry.crd_paths import internal_paths
+from kcpcache.registry.crd_paths import internal_paths, parted_selectable_fields
 from kcpcache.registry.resource import NoRules, Rules
 from kcpcache.schema.compiled import schema_hash
 from kcpcache.schema.field_path import FieldPathError, field_at
@@ -92,13 +92,17 @@ class CrdRules(NoRules):
             errors.append(field_invalid("spec.preserveUnknownFields", True, _PRUNING))
         errors += group_errors(group)
         errors += _choice_errors("spec.scope", text(spec, "scope"), _SCOPES)
+        parted = list(parted_selectable_fields(obj))
+        if not _conditions(obj):  # it is new: what there is already is asked when it changes
+            errors += parted
         for index, version in sections(spec, "versions"):
             path = f"spec.versions[{index}]"
             schema = section(version, "schema").get("openAPIV3Schema")
             if schema is None:
                 errors.append(field_required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
             errors += version_errors(version, schema, f"{path}.schema.openAPIV3Schema", path)
-            errors += _selectable_errors(version, schema, f"{path}.selectableFields")
+            if not parted:
+                errors += _selectable_errors(version, schema, f"{path}.selectableFields")
         errors += versions_errors(spec)
         errors += names_errors(section(spec, "names"), "spec.names")
         errors += conversion_errors(section(spec, "conversion"), "spec.conversion")
@@ -120,11 +124,17 @@ class CrdRules(NoRules):
         names, names_before = section(spec, "names"), section(before, "names")
         errors = immutable("spec.group", spec.get("group"), before.get("group"))
         errors += immutable("spec.names.plural", names.get("plural"), names_before.get("plural"))
-        conditions = (condition for _, condition in sections(section(old, "status"), "conditions"))
+        conditions = _conditions(old)
+        if _conditions(obj) and spec.get("versions") != before.get("versions"):
+            errors += parted_selectable_fields(obj)
         if any(text(c, "type") == "Established" and text(c, "status") == "True" for c in conditions):
             errors += immutable("spec.scope", spec.get("scope"), before.get("scope"))
             errors += immutable("spec.names.kind", names.get("kind"), names_before.get("kind"))
         return errors
+
+
+def _conditions(crd: Object) -> list[Object]:
+    return [condition for _, condition in sections(section(crd, "status"), "conditions")]
 
 
 CRD_RULES: Final[Mapping[GroupResource, Rules]] = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kcpcache.meta.errors import FieldError
+from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.rules.rule import section, sections
 
@@ -46,6 +46,28 @@ def internal_paths(errors: Iterable[FieldError], crd: Object) -> Iterator[FieldE
             )
         else:
             yield FieldError(error.reason, _renamed(error.path), error.body)
+
+
+def parted_selectable_fields(crd: Object) -> Iterator[FieldError]:
+    """What is wrong where all versions have the same selectable fields and not the same schema, or the other way round.
+
+    In the internal form one of them then stands at the top of the spec and the other does not, so that kube-apiserver
+    finds no schema for the fields. Paths are kube's.
+    """
+    versions = [version for _, version in sections(section(crd, "spec"), "versions")]
+    fields = [version.get("selectableFields") or [] for version in versions]
+    schemas = [version.get("schema") for version in versions]
+    one_list, one_schema = (all(each == parts[0] for each in parts) for parts in (fields, schemas))
+    if one_list == one_schema or not any(fields):
+        return
+    if one_list:
+        why = "selectableFields may only be set when validations.schema is included"
+        yield field_invalid("spec.selectableFields", "", why)
+        return
+    why = "selectableFields may only be set when version.schema.openAPIV3Schema is not included"
+    for index, given in enumerate(fields):
+        if given:
+            yield field_invalid(f"spec.versions[{index}].selectableFields", "", why)
 
 
 def _renamed(path: str) -> str:

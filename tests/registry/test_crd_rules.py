@@ -401,6 +401,28 @@ def test_nothing_else_can_be_selected_by(path, why):
     assert messages(selecting(path)) == [f'spec.selectableFields[0].jsonPath: Invalid value: "{path}": {why}']
 
 
+def test_selectable_fields_and_schemas_are_alike_in_all_versions_or_in_neither():
+    """apiextensions-apiserver, v1/conversion.go: what is alike moves to the spec, away from what is not."""
+    other = {**SCHEMA, "description": "another"}
+
+    def two(first, second, schema):
+        fields = [[{"jsonPath": path}] if path else [] for path in (first, second)]
+        return crd(
+            version(selectableFields=fields[0]), version("v2", storage=False, schema=schema, selectableFields=fields[1])
+        )
+
+    assert messages(two(".spec.f0", ".spec.f0", SCHEMA)) == messages(two(".spec.f0", ".spec.on", other)) == []
+    without = 'selectableFields: Invalid value: "": selectableFields may only be set when'
+    assert messages(two(".spec.f0", ".spec.f0", other)) == [f"spec.{without} validations.schema is included"]
+    expected = [f"spec.versions[0].{without} version.schema.openAPIV3Schema is not included"]
+    assert messages(two(".spec.f0", "", SCHEMA)) == expected
+    stored = two(".spec.f0", "", SCHEMA) | {"status": {"conditions": [{"type": "Established", "status": "True"}]}}
+    assert messages(stored) == updated(stored, stored) == []
+    changed = deepcopy(stored)
+    changed["spec"]["versions"][1]["served"] = False
+    assert updated(changed, stored) == expected
+
+
 def test_keys_of_maps_can_be_selected_by():
     schema = {"type": "object", "properties": {"map": {"type": "object", "additionalProperties": {"type": "string"}}}}
     assert messages(crd(version(schema=schema, selectableFields=[{"jsonPath": ".map.key"}]))) == []
