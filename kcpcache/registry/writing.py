@@ -24,6 +24,7 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
+from kcpcache.registry.embedded import decode_embedded
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.stored_objects import StoredObjects
@@ -317,6 +318,8 @@ class Writer:
         if repeated := object_meta.drop_repeated_owners(obj["metadata"]):
             warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
         unknown = drop_unknown(self.definition, self.version, obj)
+        if self.version.schema.embedded_places is not None and not options.applied:
+            decode_embedded(self.definition, self.version, obj)
         if not unknown or options.field_validation == "Ignore":
             return
         if options.field_validation == "Strict":

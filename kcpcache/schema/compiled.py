@@ -11,7 +11,14 @@ from kcpcache.meta.objects import Object, copy
 from kcpcache.schema.cel import compile_rules
 from kcpcache.schema.default import compile_defaulter, compile_filler, compile_null_dropper
 from kcpcache.schema.explain import explain
-from kcpcache.schema.invariants import Check, compile_embedded, compile_embedded_repair, compile_list_types
+from kcpcache.schema.invariants import (
+    Check,
+    Places,
+    compile_embedded,
+    compile_embedded_places,
+    compile_embedded_repair,
+    compile_list_types,
+)
 from kcpcache.schema.prune import compile_pruner
 from kcpcache.schema.settled import compile_settled
 from kcpcache.schema.validate import Validator, compile_validator
@@ -159,6 +166,11 @@ class CompiledSchema:
     @_Lazy
     def _embedded(self) -> Check | None:
         return compile_embedded(self.schema)
+
+    @_Lazy
+    def embedded_places(self) -> Places | None:
+        """Finds the embedded resources of an object; None where there can be none."""
+        return compile_embedded_places(self.schema)
 
     @_Lazy
     def _list_types(self) -> Check | None:

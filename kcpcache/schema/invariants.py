@@ -4,7 +4,7 @@ Closures are compiled once per schema and only go where a list type or an embedd
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid, field_required
 from kcpcache.meta.names import kind_errors, path_segment_errors
@@ -15,6 +15,11 @@ from kcpcache.schema.values import ABSENT, INT64, as_go_reads, canonical
 
 Check: TypeAlias = Callable[[Any, str], Iterator[FieldError]]
 """Yields what is wrong with a value at a path."""
+Places: TypeAlias = Callable[[Any, str], Iterator[tuple[str, Object]]]
+"""Yields paths and objects; each may be changed in place before the next is asked for."""
+
+_T = TypeVar("_T")
+_Walk: TypeAlias = Callable[[Any, str], Iterator[_T]]
 
 
 def compile_list_types(schema: Object) -> Check | None:
@@ -27,6 +32,11 @@ def compile_embedded(schema: Object) -> Check | None:
     return _compile(schema, _embedded)
 
 
+def compile_embedded_places(schema: Object) -> Places | None:
+    """Finds the embedded resources, the outer ones first; None where there are none."""
+    return _compile(schema, _placed)
+
+
 def compile_embedded_repair(schema: Object) -> Check | None:
     """Drops, in place, what can be no apiVersion, kind or metadata of embedded resources; blames nothing.
 
@@ -35,7 +45,7 @@ def compile_embedded_repair(schema: Object) -> Check | None:
     return _compile(schema, _repaired)
 
 
-def _compile(schema: Object, node_check: Callable[[Object], Check | None]) -> Check | None:
+def _compile(schema: Object, node_check: Callable[[Object], _Walk[_T] | None]) -> _Walk[_T] | None:
     here = node_check(schema)
     children = {
         name: below
@@ -49,7 +59,7 @@ def _compile(schema: Object, node_check: Callable[[Object], Check | None]) -> Ch
     if here is None and not children and others is None and item_check is None:
         return None
 
-    def check(value: Any, path: str) -> Iterator[FieldError]:
+    def check(value: Any, path: str) -> Iterator[_T]:
         if here is not None:
             yield from here(value, path)
         if isinstance(value, list):
@@ -175,6 +185,15 @@ def _embedded_metadata_check(meta: Any, path: str) -> Iterator[FieldError]:
             named[key] = {name: "" if item is None else item for name, item in named.get(key, {}).items()}
         found = object_meta_errors(named, namespaced=bool(named.get("namespace")), check_name=path_segment_errors)
     yield from (FieldError(error.reason, f"{path}.{error.path}", error.body) for error in found)
+
+
+def _placed(schema: Object) -> Places | None:
+    return _place if schema.get("x-kubernetes-embedded-resource") is True else None
+
+
+def _place(value: Any, path: str) -> Iterator[tuple[str, Object]]:
+    if isinstance(value, dict):
+        yield path, value
 
 
 def _repaired(schema: Object) -> Check | None:

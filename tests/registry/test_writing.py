@@ -183,6 +183,41 @@ async def test_managed_fields_of_other_types_are_refused(world, entry, why):
     assert why in said or "Go struct field ManagedFieldsEntry.managedFields." in said or "parsing time" in said
 
 
+def embedding():
+    """Things with a resource within."""
+    found = crd()
+    properties = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    template = {"x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    properties["templates"] = {"type": "array", "items": {"type": "object", **template}}
+    return definition_of_crd(found)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"kind": 1}, "kind: Invalid value: 1: must be a string"),
+        ({"apiVersion": None}, "apiVersion: Invalid value: null: must be a string"),
+        ({"metadata": "x"}, 'metadata: Invalid value: "x": json: cannot unmarshal string into Go value of type v1.O'),
+        ({"metadata": {"labels": {"a": 1}}}, "json: cannot unmarshal number into Go struct field ObjectMeta.labels"),
+    ],
+)
+async def test_wrong_types_of_an_embedded_resource_cannot_be_decoded(world, more, why):
+    """schemaobjectmeta.Coerce is a part of decoding, so that it is a 400."""
+    obj = thing(templates=[{"apiVersion": "v1", "kind": "Pod", **more}])
+    with pytest.raises(UndecodableError) as raised:
+        await world.create(obj, embedding())
+    assert raised.value.message.startswith('Thing in version "v1" cannot be handled as a Thing: spec.templates[0].')
+    assert why in raised.value.message
+
+
+async def test_embedded_metadata_is_stored_without_what_says_nothing(world):
+    meta = {"name": "b", "labels": {"a": None}, "annotations": {}, "finalizers": None, "creationTimestamp": None}
+    templates = [{"apiVersion": "v1", "kind": "Pod", "metadata": given} for given in (meta, None)]
+    created = await world.create(thing(templates=templates), embedding())
+    kept = [template["metadata"] for template in created["spec"]["templates"]]
+    assert kept == [{"name": "b", "labels": {"a": ""}}, {}]
+
+
 async def test_a_null_among_managed_fields_is_an_empty_entry(world):
     """Alone it forgets all ownership, beside others they all make no sense, as in Kubernetes."""
     created = await world.create(thing(size=1), field_manager="me")

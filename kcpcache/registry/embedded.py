@@ -1,0 +1,45 @@
+"""Resources within resources (``x-kubernetes-embedded-resource``), decoded as apiextensions-apiserver decodes them."""
+
+from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.object_meta import drop_unknown
+from kcpcache.meta.objects import Object
+from kcpcache.registry.builtin.decoding import metadata_error
+from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.write_steps import UndecodableError
+
+_KINDS = {list: "array", str: "string", bool: "bool"}
+
+
+def decode_embedded(definition: ResourceDefinition, version: ServedVersion, obj: Object) -> None:
+    """Take out of embedded metadata, in place, what is null, empty or not ObjectMeta's.
+
+    Raises UndecodableError for a wrong type in an embedded resource's ``apiVersion``, ``kind`` or ``metadata``: that is
+    found before anything is validated. An apply is not decoded in this way; there the validation finds it.
+    """
+    places = version.schema.embedded_places
+    if places is None:
+        return
+    for path, resource in places(obj, ""):
+        error = _decoded(resource, path)
+        if error is not None:
+            raise UndecodableError(definition.kind, version.name, error.message)
+
+
+def _decoded(resource: Object, path: str) -> FieldError | None:
+    for name in ("apiVersion", "kind"):
+        given = resource.get(name, "")
+        if not isinstance(given, str):
+            return field_invalid(f"{path}.{name}", given, "must be a string")
+    meta = resource.get("metadata", {})
+    if meta is None:
+        resource["metadata"] = {}
+        return None
+    if not isinstance(meta, dict):
+        why = f"json: cannot unmarshal {_KINDS.get(type(meta), 'number')} into Go value of type v1.ObjectMeta"
+        return field_invalid(f"{path}.metadata", meta, why)
+    if why := metadata_error(meta):
+        return field_invalid(f"{path}.metadata", meta, why)
+    drop_unknown(meta)
+    if not meta.get("managedFields", True):
+        del meta["managedFields"]
+    return None
