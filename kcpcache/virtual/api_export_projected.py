@@ -85,7 +85,6 @@ class ClaimedProjectionView(ReadOnlyView):
         fresh = asked in {"", "0"}
         initial = fresh if options.send_initial_events is None else options.send_initial_events
         await self.copies.wait(asked)
-        await self.copies.settle(self.copies.cache.entries(self.copies.scope))
         watch = ClaimedProjectionWatch(self, match, replaying=not initial and not fresh)
         if initial:
             watch.begin(bookmark=options.send_initial_events is True)
@@ -108,7 +107,6 @@ class ClaimedProjectionView(ReadOnlyView):
             copies = await self.copies.history(max(after - 1, 0), until)
         except ExpiredError:
             copies = await self.copies.history(after, until)
-        await self.copies.settle(one for event in copies for one in (event.entry, event.previous) if one)
         bindings = await self.sees.consumers.reader(WILDCARD).history(after, until)
         return sorted([*copies, *bindings], key=lambda event: event.revision)
 

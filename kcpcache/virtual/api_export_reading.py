@@ -66,8 +66,6 @@ class ExportReader(Reader):
             initial = asked in {"", "0"}
         await self.wait(asked)
         resume = not initial and asked not in {"", "0"}
-        if initial:
-            await self.settle(self._entries(options.namespace, ""))
         watch = ExportWatch(self, match, options.namespace, replaying=resume)
         if initial:
             watch.begin_with(self._entries(options.namespace, ""), bookmark=options.send_initial_events is True)

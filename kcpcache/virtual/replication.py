@@ -11,6 +11,7 @@ from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, Caches, Subscription
 from kcpcache.registry.continue_tokens import decode_continue, encode_continue
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import FieldMatch
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -84,7 +85,8 @@ class ReplicationView(ReadOnlyView):
         fresh = options.resource_version in {"", "0"}
         await self.copies.wait(options.resource_version)
         if initial or fresh:
-            await self.copies.settle(self.copies.cache.entries(self._source.provider))
+            if isinstance(match, FieldMatch):
+                await self.copies.settle(self.copies.cache.entries(self._source.provider))
             watch = ReplicationWatch(self, match)
             if initial or (initial is None and fresh):
                 watch.begin(bookmark=initial is True)
@@ -102,7 +104,7 @@ class ReplicationView(ReadOnlyView):
         try:
             copies = await self._changes(after, until)
             records = await self._records.history(after, until)
-            if match is not None:  # which may look into the objects
+            if isinstance(match, FieldMatch):
                 await self.copies.settle(one for event in copies for one in (event.entry, event.previous) if one)
         except BaseException:
             watch.close()

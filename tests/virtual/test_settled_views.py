@@ -9,6 +9,7 @@ from registry_objects import IDENTITY, PROVIDER, SHARD, THINGS, stored_copies
 
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object
+from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.definitions import definition_of_schema
 from kcpcache.registry.entry import Entry, encode
@@ -182,3 +183,15 @@ async def test_what_an_export_sees_is_settled_when_it_is_asked_for(looked: list[
         resumed = await reader.watch(ListOptions(resource_version="1"))
         assert list(told(await resumed.next(0))) == [("ADDED", None, "b", SHOWN)]
         assert looked == ["b"]
+
+
+async def test_of_what_there_is_only_what_is_selected_is_looked_at(looked: list[str]) -> None:
+    async with exported() as reader:
+        for name in ("a", "b"):
+            await put(reader, name)
+        watch = await reader.watch(ListOptions(label_selector=parse_label_selector("tier=gold")))
+        assert list(told(await watch.next(0))) == []
+        assert looked == []
+        watch = await reader.watch(ListOptions(field_selector=parse_field_selector("metadata.name=a")))
+        assert list(told(await watch.next(0))) == [("ADDED", None, "a", SHOWN)]
+        assert looked == ["a"]
