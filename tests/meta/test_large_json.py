@@ -19,12 +19,6 @@ VALUES = st.recursive(
 )
 
 
-@pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_json, "LARGE_BYTES", 4)
-    monkeypatch.setattr(large_json, "PIECE_BYTES", 8)
-
-
 def outcome(decode, data: bytes) -> object:
     """What comes out, in the order of its keys, or the error."""
     try:
@@ -82,6 +76,20 @@ def test_odd_documents_are_taken_or_refused_as_by_one_call(data):
     assert with_small_pieces(data) == outcome(orjson.loads, data)
 
 
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of what each call decodes."""
+    found: list[int] = []
+    whole = orjson.loads
+
+    def counted(part: bytes):
+        found.append(len(part))
+        return whole(part)
+
+    monkeypatch.setattr(large_json.orjson, "loads", counted)
+    return found
+
+
 FIELDS = {f"key-{number:05}": {} for number in range(5_000)}
 OBJECT = {
     "apiVersion": "v1",
@@ -94,35 +102,19 @@ OBJECT = {
 @pytest.mark.parametrize(
     "data", [orjson.dumps(OBJECT), json.dumps(OBJECT).encode(), json.dumps(OBJECT, indent=2).encode()]
 )
-def test_no_call_decodes_much(data, monkeypatch: pytest.MonkeyPatch):
-    sizes: list[int] = []
-    whole = orjson.loads
-
-    def counted(part: bytes):
-        sizes.append(len(part))
-        return whole(part)
-
-    monkeypatch.setattr(large_json.orjson, "loads", counted)
+def test_no_call_decodes_much(data, sizes):
     assert loads(data) == OBJECT
     assert max(sizes) <= PIECE_BYTES + 2
     assert len(sizes) < 6 * len(data) / PIECE_BYTES, "not many more calls than pieces"
 
 
-def test_many_small_members_beside_a_large_one_are_not_decoded_one_by_one(monkeypatch: pytest.MonkeyPatch):
-    calls: list[int] = []
-    whole = orjson.loads
-
-    def counted(part: bytes):
-        calls.append(len(part))
-        return whole(part)
-
-    monkeypatch.setattr(large_json.orjson, "loads", counted)
+def test_many_small_members_beside_a_large_one_are_not_decoded_one_by_one(sizes):
     large = "x" * (PIECE_BYTES + 1)
     assert loads(orjson.dumps([large, *range(100_000)])) == [large, *range(100_000)]
     records = {f"n{number}": {"a": [number], "b": {}, "c": "-", "d": 1} for number in range(5_000)}
     data = orjson.dumps({"large": large, **records})
     assert loads(data) == {"large": large, **records}
-    assert len(calls) < 6 * (len(data) + 700_000) / PIECE_BYTES
+    assert len(sizes) < 6 * (len(data) + 700_000) / PIECE_BYTES
 
 
 @pytest.mark.parametrize("space", [b"\x0b", b"\x0c", b"\x00", b"\xc2\xa0"])
