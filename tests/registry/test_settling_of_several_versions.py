@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from registry_world import CLUSTER, FREE, names, opened, pending, thing
-from test_settling import INTEGER, ROUND, STRING, defined, specs
+from test_settling import INTEGER, LATER, ROUND, STRING, defined, specs
 
 from kcpcache.meta.selectors import parse_field_selector
 from kcpcache.registry import pauses, stored_objects
@@ -16,7 +16,6 @@ from kcpcache.registry.view import ListOptions, WriteOptions
 
 TEXT = STRING | {"default": "y"}
 TWO = defined(v1={"size": INTEGER, "shape": ROUND, "note": STRING}, v2={"size": INTEGER, "note": STRING})
-BEFORE, LATER = defined(v1={"size": INTEGER, "color": STRING}), defined(v1={"size": INTEGER, "shape": ROUND})
 LATEST = defined(v1={"size": INTEGER, "only": TEXT})
 LARGE = "x" * 9000
 
