@@ -18,7 +18,7 @@ from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry, is_copy_of, original_revision, stored_copy_of
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition
-from kcpcache.registry.settling import Token
+from kcpcache.registry.settling import Token, is_shown_as_it_is
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.replication_measures import Operation, Owner, ReplicationMeasures
@@ -295,7 +295,7 @@ class Replication:
         elif copy is None:
             settled = not replication.wanted(target, original.labels, found.source)
         else:  # how the original is shown is not found out here, where the caches wait
-            known = original.memo is reader.token
+            known = is_shown_as_it_is(original, reader.token)
             settled = known and plan_by_bytes(target, original, copy, found.source) is NOTHING
         if settled:
             self._settled(owner, found, target)
