@@ -196,13 +196,23 @@ def test_a_crd_and_its_objects_live_through_generic_resources(widgets: lightkube
     assert list(widgets.list(Widget, namespace="default")) == []
 
 
-def test_a_wait_that_a_deletion_makes_pointless_ends(widgets: lightkube.Client):
-    names = {**widgets_crd("gadgets")}
-    widgets.create(CustomResourceDefinition.from_dict(names))
-    widgets.wait(CustomResourceDefinition, f"gadgets.{GROUP_NAME}", for_conditions=["NamesAccepted", "Established"])
-    widgets.delete(CustomResourceDefinition, f"gadgets.{GROUP_NAME}")
+def test_a_wait_that_a_deletion_makes_pointless_ends(widgets: lightkube.Client, monkeypatch: pytest.MonkeyPatch):
+    name = f"gadgets.{GROUP_NAME}"
+    widgets.create(CustomResourceDefinition.from_dict(widgets_crd("gadgets")))
+    widgets.wait(CustomResourceDefinition, name, for_conditions=["NamesAccepted", "Established"])
+    watch, deleted = widgets.watch, []
+
+    def watch_and_delete(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        # What is gone before the watch begins is never told of, so that it goes after the first event.
+        for event in watch(*args, **kwargs):
+            if not deleted:
+                deleted.append(widgets.delete(CustomResourceDefinition, name))
+            yield event
+
+    monkeypatch.setattr(widgets, "watch", watch_and_delete)
     with pytest.raises(ObjectDeleted):
-        widgets.wait(CustomResourceDefinition, f"gadgets.{GROUP_NAME}", for_conditions=["Impossible"])
+        widgets.wait(CustomResourceDefinition, name, for_conditions=["Impossible"])
+    assert len(deleted) == 1
 
 
 def test_it_learns_generic_resources_from_the_crds_of_a_workspace(widgets: lightkube.Client):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from shard_world import Shard
 from virtual_time import VirtualTimeLoop
 
 from kcpcache.storage.sqlite import SqliteStore
+from kcpcache.storage.store import Outcomes, Put
 
 T = TypeVar("T")
 
@@ -63,6 +64,12 @@ class _Store(SqliteStore):
         assert isinstance(loop, PatientLoop)
         with loop.working():
             return await super()._submit(request)
+
+    async def write_each(self, puts: Sequence[Put]) -> Outcomes:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, PatientLoop)
+        with loop.working():
+            return await super().write_each(puts)
 
 
 class FiledShard(Shard):
