@@ -16,6 +16,7 @@ import orjson
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.auth.user import SERVICE_ACCOUNT_PREFIX, User, service_account_groups, with_standard_group
 from kcpcache.meta.objects import Object
+from kcpcache.schema.cel_calls import called_by_cel
 
 AUTHORIZER: Final = "authorizer"
 REQUEST_RESOURCE: Final = "authorizer.requestResource"
@@ -152,7 +153,9 @@ def extension() -> Any:
 
     def declare(name: str, of: str, result: Any, more: list[Any], impl: Any) -> Any:
         parameters = [types[of], *more]
-        return cel.FunctionDecl(name, [cel.Overload(f"authorizer_{name}", result, parameters, True, impl=impl)])
+        return cel.FunctionDecl(
+            name, [cel.Overload(f"authorizer_{name}", result, parameters, True, impl=called_by_cel(impl))]
+        )
 
     def narrow(name: str) -> Any:
         return declare(name, "ResourceCheck", types["ResourceCheck"], [text], _step("ResourceCheck", name))
@@ -168,7 +171,11 @@ def extension() -> Any:
             # cel-cpp tells overloads apart by kind, and all messages are of one.
             cel.FunctionDecl(
                 "check",
-                [cel.Overload("authorizer_check", types["Decision"], [cel.Type.DYN, text], True, impl=_check)],
+                [
+                    cel.Overload(
+                        "authorizer_check", types["Decision"], [cel.Type.DYN, text], True, impl=called_by_cel(_check)
+                    )
+                ],
             ),
             declare("allowed", "Decision", boolean, [], lambda value: bool(_state(value)["allowed"])),
             declare("reason", "Decision", text, [], lambda value: str(_state(value)["reason"])),

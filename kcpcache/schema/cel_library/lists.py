@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.compare import ordered, returned, same
 from kcpcache.schema.cel_rewrite import MERGE
 
@@ -27,7 +28,8 @@ def functions(cel: Any) -> list[Any]:
     )
     return [
         cel.FunctionDecl(
-            name, [cel.Overload(f"kubernetes_list_{name}", result, [any_list, *parameters], True, impl=impl)]
+            name,
+            [cel.Overload(f"kubernetes_list_{name}", result, [any_list, *parameters], True, impl=called_by_cel(impl))],
         )
         for name, result, parameters, impl in methods
     ]

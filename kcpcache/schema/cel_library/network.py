@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 
 _MAX_IP_LENGTH = 64
@@ -79,7 +80,7 @@ def functions(cel: Any) -> list[Any]:
     def declare(name: str, result: Any, parameters: list[Any], impl: Any, *, member: bool = True) -> None:
         overloads = names.setdefault(name, [])
         label = f"kubernetes_{name.replace('.', '_')}_{len(overloads)}_{'member' if member else 'function'}"
-        overloads.append(cel.Overload(label, result, parameters, member, impl=impl))
+        overloads.append(cel.Overload(label, result, parameters, member, impl=called_by_cel(impl)))
 
     # Addresses
     declare("ip", network, [text], lambda source: message("Network", str(_address(source))), member=False)

@@ -6,6 +6,7 @@ cel-cpp tells no two message types apart when it calls a function, so one functi
 from collections.abc import Callable
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library import quantity, semver
 from kcpcache.schema.cel_library.messages import type_name
 
@@ -26,7 +27,7 @@ def functions(cel: Any) -> list[Any]:
     return [
         cel.FunctionDecl(
             name,
-            [cel.Overload(f"kubernetes_{name}", result, [kind.DYN, kind.DYN], True, impl=answer)],
+            [cel.Overload(f"kubernetes_{name}", result, [kind.DYN, kind.DYN], True, impl=called_by_cel(answer))],
         )
         for name, result, answer in results
     ]

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)", re.ASCII)
@@ -83,7 +84,7 @@ def functions(cel: Any) -> list[Any]:
         return cel.FunctionDecl(
             name,
             [
-                cel.Overload(f"kubernetes_quantity_{suffix}", result, parameters, member, impl=impl)
+                cel.Overload(f"kubernetes_quantity_{suffix}", result, parameters, member, impl=called_by_cel(impl))
                 for suffix, result, parameters, member, impl in overloads
             ],
         )

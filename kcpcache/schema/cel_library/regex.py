@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.regex_search import find_all
 
 
@@ -10,12 +11,16 @@ def functions(cel: Any) -> list[Any]:
     kind = cel.Type
     text, texts = kind.STRING, kind.List(kind.STRING)
     return [
-        cel.FunctionDecl("find", [cel.Overload("kubernetes_find", text, [text, text], True, impl=_find)]),
+        cel.FunctionDecl(
+            "find", [cel.Overload("kubernetes_find", text, [text, text], True, impl=called_by_cel(_find))]
+        ),
         cel.FunctionDecl(
             "findAll",
             [
-                cel.Overload("kubernetes_find_all", texts, [text, text], True, impl=_find_all),
-                cel.Overload("kubernetes_find_some", texts, [text, text, kind.INT], True, impl=_find_all),
+                cel.Overload("kubernetes_find_all", texts, [text, text], True, impl=called_by_cel(_find_all)),
+                cel.Overload(
+                    "kubernetes_find_some", texts, [text, text, kind.INT], True, impl=called_by_cel(_find_all)
+                ),
             ],
         ),
     ]

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 
 _NUMBER = r"(0|[1-9]\d*)"
@@ -57,7 +58,9 @@ def functions(cel: Any) -> list[Any]:
             cel.FunctionDecl(
                 name,
                 [
-                    cel.Overload(f"kubernetes_{name}_{len(parameters)}", result, parameters, False, impl=impl)
+                    cel.Overload(
+                        f"kubernetes_{name}_{len(parameters)}", result, parameters, False, impl=called_by_cel(impl)
+                    )
                     for parameters in texts
                 ],
             )
@@ -66,7 +69,11 @@ def functions(cel: Any) -> list[Any]:
         *(
             cel.FunctionDecl(
                 name,
-                [cel.Overload(f"kubernetes_semver_{name}", kind.INT, [semver], True, impl=_component(place))],
+                [
+                    cel.Overload(
+                        f"kubernetes_semver_{name}", kind.INT, [semver], True, impl=called_by_cel(_component(place))
+                    )
+                ],
             )
             for place, name in enumerate(("major", "minor", "patch"), 1)
         ),

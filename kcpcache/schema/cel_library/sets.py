@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.compare import same
 
 
@@ -12,7 +13,7 @@ def functions(cel: Any) -> list[Any]:
     return [
         cel.FunctionDecl(
             f"sets.{name}",
-            [cel.Overload(f"kubernetes_sets_{name}", kind.BOOL, [any_list, any_list], False, impl=impl)],
+            [cel.Overload(f"kubernetes_sets_{name}", kind.BOOL, [any_list, any_list], False, impl=called_by_cel(impl))],
         )
         for name, impl in (
             ("contains", _contains),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcpcache.meta import names
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 from kcpcache.schema.formats import STRING_FORMATS
 
@@ -47,7 +48,9 @@ def functions(cel: Any) -> list[Any]:
     form = cel_type(cel, "Format")
 
     def declare(name: str, result: Any, parameters: list[Any], impl: Any, *, member: bool = True) -> Any:
-        overload = cel.Overload(f"kubernetes_{name.replace('.', '_')}", result, parameters, member, impl=impl)
+        overload = cel.Overload(
+            f"kubernetes_{name.replace('.', '_')}", result, parameters, member, impl=called_by_cel(impl)
+        )
         return cel.FunctionDecl(name, [overload])
 
     return [

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from kcpcache.meta.go_values import go_quoted
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type
 from kcpcache.schema.cel_rewrite import OWN
 
@@ -39,33 +40,47 @@ def functions(cel: Any) -> list[Any]:
     return [
         cel.FunctionDecl(
             OWN["format"],
-            [cel.Overload("kubernetes_format", text, [text, kind.List(kind.DYN)], True, impl=formatted)],
+            [cel.Overload("kubernetes_format", text, [text, kind.List(kind.DYN)], True, impl=called_by_cel(formatted))],
         ),
         cel.FunctionDecl(
             OWN["replace"],
             [
-                cel.Overload("kubernetes_replace", text, [text] * 3, True, impl=replaced),
-                cel.Overload("kubernetes_replace_some", text, [*[text] * 3, kind.INT], True, impl=replaced),
+                cel.Overload("kubernetes_replace", text, [text] * 3, True, impl=called_by_cel(replaced)),
+                cel.Overload(
+                    "kubernetes_replace_some", text, [*[text] * 3, kind.INT], True, impl=called_by_cel(replaced)
+                ),
             ],
         ),
         cel.FunctionDecl(
             OWN["string"],
             [
-                cel.Overload(f"kubernetes_string_{place}", text, [of], False, impl=impl)
+                cel.Overload(f"kubernetes_string_{place}", text, [of], False, impl=called_by_cel(impl))
                 for place, (of, impl) in enumerate(strings)
             ],
         ),
         cel.FunctionDecl(
             OWN["getMilliseconds"],
             [
-                cel.Overload("kubernetes_duration_milliseconds", kind.INT, [kind.DURATION], True, impl=_milliseconds),
-                cel.Overload("kubernetes_timestamp_milliseconds", kind.INT, [kind.TIMESTAMP], True, impl=_of_second),
+                cel.Overload(
+                    "kubernetes_duration_milliseconds",
+                    kind.INT,
+                    [kind.DURATION],
+                    True,
+                    impl=called_by_cel(_milliseconds),
+                ),
+                cel.Overload(
+                    "kubernetes_timestamp_milliseconds",
+                    kind.INT,
+                    [kind.TIMESTAMP],
+                    True,
+                    impl=called_by_cel(_of_second),
+                ),
                 cel.Overload(
                     "kubernetes_zoned_milliseconds",
                     kind.INT,
                     [kind.TIMESTAMP, text],
                     True,
-                    impl=lambda at, _zone: _of_second(at),
+                    impl=called_by_cel(lambda at, _zone: _of_second(at)),
                 ),
             ],
         ),

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
 
+from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 
 _MAX_LENGTH = 64 * 1024
@@ -150,10 +151,14 @@ def functions(cel: Any) -> list[Any]:
         ("getQuery", kind.Map(text, kind.List(text)), lambda value: parse(value.text).values),
     )
     return [
-        cel.FunctionDecl("url", [cel.Overload("kubernetes_url", url, [text], False, impl=_url)]),
-        cel.FunctionDecl("isURL", [cel.Overload("kubernetes_is_url", kind.BOOL, [text], False, impl=_is_url)]),
+        cel.FunctionDecl("url", [cel.Overload("kubernetes_url", url, [text], False, impl=called_by_cel(_url))]),
+        cel.FunctionDecl(
+            "isURL", [cel.Overload("kubernetes_is_url", kind.BOOL, [text], False, impl=called_by_cel(_is_url))]
+        ),
         *(
-            cel.FunctionDecl(name, [cel.Overload(f"kubernetes_url_{name}", result, [url], True, impl=impl)])
+            cel.FunctionDecl(
+                name, [cel.Overload(f"kubernetes_url_{name}", result, [url], True, impl=called_by_cel(impl))]
+            )
             for name, result, impl in methods
         ),
     ]
