@@ -37,7 +37,7 @@ class CacheTarget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create the object; that it exists already counts as a conflict (the key is looked at again)."""
+    """Create the object, with its status where it has one; if it exists, that is a conflict (the key comes again)."""
 
     target: Target | CacheTarget
     object: Object

@@ -132,9 +132,9 @@ class WriteOptions:
     """How to write; names follow ``metav1.CreateOptions``. ``warnings`` is filled by the write.
 
     ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
-    creates what it made itself, which the type's rules need not judge, or reports a status, which CEL need not judge,
-    with the labels that mirror it. ``weight`` is how much the client sent, in bytes: what is computed from much is
-    computed beside the event loop (``registry/beside.py``).
+    creates what it made itself, which the type's rules need not judge (with its status, where it has one), or reports a
+    status, which CEL need not judge, with the labels that mirror it. ``weight`` is how much the client sent, in bytes:
+    what is computed from much is computed beside the event loop (``registry/beside.py``).
 
     ``own(old, new, options, subresource)`` notes in the object who owns what the client wrote. Whoever lets others
     change the object calls it first: what they change is nobody's. ``owned``: the managed fields that it noted.

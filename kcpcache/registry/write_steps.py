@@ -89,6 +89,11 @@ def same_object(value: bytes, stored: bytes) -> bool:
     return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
 
 
+def without_status(obj: Object) -> Object:
+    """The object but for its status; it shares the rest with it."""
+    return {key: value for key, value in obj.items() if key != "status"}
+
+
 def put_nested(obj: Object, path: tuple[str, ...], value: Any) -> None:
     """Set the value at ``path``; None removes it. Of what is above only ``obj`` itself is changed in place."""
     *above, last = path

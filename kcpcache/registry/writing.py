@@ -49,6 +49,7 @@ from kcpcache.registry.write_steps import (
     warn,
     warn_of_finalizers,
     with_part_of,
+    without_status,
 )
 from kcpcache.storage.store import KeyExistsError, StoreUnavailableError
 
@@ -106,7 +107,8 @@ class Writer:
         for key in SERVER_FIELDS:
             if key != "generation" or self.definition.tracks_generation:  # else it is the creator's word
                 meta.pop(key, None)
-        if self.version.has_status:
+        reported = options.trusted and "status" in obj
+        if self.version.has_status and not reported:
             obj.pop("status", None)
         meta["uid"], meta["creationTimestamp"] = new_uid(), timestamp_of(self.clock())
         if self.definition.tracks_generation:
@@ -121,7 +123,7 @@ class Writer:
             self._default(obj, options)
         else:
             await computed(options.weight, self._default, obj, options)
-        sent = dict(obj)
+        sent = without_status(obj) if options.trusted and not reported else dict(obj)
         self.definition.rules.prepare_create(obj)
         for _ in range(_GENERATED_NAMES):
             try:
@@ -140,7 +142,10 @@ class Writer:
     async def _create_once(
         self, namespace: str, obj: Object, sent: Object, options: WriteOptions, admission: Admission
     ) -> Written:
-        """``sent``: the object without what the server begins it with, which is nobody's; the metadata is the same."""
+        """``sent``: the object without what the server begins it with, which is nobody's; the metadata is the same.
+
+        It has a status where the server creates the object with one that it reports.
+        """
         light = options.weight <= LIGHT_BYTES
         if light:
             self._validate_create(obj, options)
@@ -151,6 +156,9 @@ class Writer:
             self._track(None, sent, options, "")
         else:
             await computed(options.weight, self._track, None, sent, options, "")
+        if options.trusted and "status" in sent:
+            before = without_status(sent) | {"metadata": {**sent["metadata"]}}
+            self._track(before, sent, options, "status")
         warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
         stored = obj if self._stored_as_it_is else await self._objects.to_storage(obj)
@@ -355,8 +363,8 @@ class Writer:
             del new["metadata"]["managedFields"]  # unstructured objects cannot tell it from none
         if self.version.has_status and not subresource:
             # What the server puts into the status, for example of a new object, is nobody's: writers had no say in it.
-            old = old and {key: value for key, value in old.items() if key != "status"}
-            new = {key: value for key, value in new.items() if key != "status"}
+            old = old and without_status(old)
+            new = without_status(new)
         managed_fields.update(
             old,
             new,

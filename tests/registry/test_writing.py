@@ -112,6 +112,18 @@ async def test_what_the_server_makes_itself_is_not_judged_by_the_rules_of_its_ty
         await world.create(thing("b", size="large"), definition=refusing, trusted=True)
 
 
+async def test_what_the_server_creates_keeps_its_status_which_is_owned_as_one(world):
+    new = thing() | {"status": {"phase": "Big"}}
+    assert "status" not in await world.create(new)
+    created = await world.create(new | {"metadata": {"name": "b"}}, trusted=True, field_manager="server")
+    assert created["status"] == {"phase": "Big"}
+    owned = [(each.get("subresource"), *each["fieldsV1"]) for each in created["metadata"]["managedFields"]]
+    assert owned == [(None, "f:spec"), ("status", "f:status")]
+    without = await world.create(thing("c"), trusted=True, field_manager="server")
+    assert "status" not in without
+    assert [each.get("subresource") for each in without["metadata"]["managedFields"]] == [None]
+
+
 async def test_a_status_takes_labels_along_only_where_the_server_reports_it(world):
     def mirrored(live):
         live["status"] = {"phase": "Big"}

@@ -117,6 +117,24 @@ async def test_a_workspace_waits_for_its_types_initializer(shard: Shard) -> None
     assert found["metadata"]["labels"]["tenancy.kcp.io/phase"] == "Ready"
 
 
+@pytest.mark.parametrize("export", ["lost", "cloud"], ids=["there is no export", "its names are taken"])
+async def test_default_bindings_that_cannot_be_bound_hold_a_workspace_which_says_what_it_still_waits_for(
+    shard: Shard, export: str
+) -> None:
+    provider = await exporter(shard)
+    twice = [STORED, {**STORED, "schema": "v1.missing.cloud.example.com", "name": "missing"}]
+    await shard.change(provider, EXPORTS, "cloud", lambda obj: obj["spec"].update(resources=twice))
+    bindings = [{"path": "root:exporter", "export": export}]
+    extend = {"with": [{"name": "universal", "path": "root"}]}
+    await shard.create("root", WORKSPACE_TYPES, "special", spec={"defaultAPIBindings": bindings, "extend": extend})
+    cluster = await shard.workspace("work", type={"name": "special", "path": "root"})
+    found = shard.need(cluster, LOGICAL_CLUSTERS, "cluster")
+    assert found["status"]["initializers"] == ["system:apibindings"]
+    assert found["status"]["phase"] == "Initializing"
+    assert condition(found, "APIBindingsInitialized")[0] == "False"
+    assert shard.need("root", WORKSPACES, "work")["status"]["initializers"] == ["system:apibindings"]
+
+
 async def test_what_the_owner_deletes_after_the_start_is_not_made_again(shard: Shard) -> None:
     cluster = await shard.workspace("work")
     await shard.delete(cluster, CLUSTER_ROLE_BINDINGS, "workspace-admin")

@@ -64,8 +64,13 @@ class ApiControllers:
     # -- what wakes what
 
     def _names_changed(self, event: CacheEvent) -> None:
-        self._crds.add(event.cluster)
-        self._bindings.add(event.cluster)
+        self._add_if_any(self._crds, CRDS, event.cluster)
+        self._add_if_any(self._bindings, API_BINDINGS, event.cluster)
+
+    def _add_if_any(self, controller: Controller[str], resource: GroupVersionResource, cluster: str) -> None:
+        """Have a workspace looked at, unless there is nothing in it to decide on."""
+        if cluster in self._env.cache(*resource.group_resource).shelves:
+            controller.add(cluster)
 
     def _export_changed(self, event: CacheEvent) -> None:
         key = (event.cluster, either(event).name)
@@ -87,7 +92,7 @@ class ApiControllers:
     def _workspace_changed(self, event: CacheEvent) -> None:
         """A workspace that comes to be makes references by path resolve."""
         if event.previous is None:
-            self._bindings.add(event.cluster)
+            self._add_if_any(self._bindings, API_BINDINGS, event.cluster)
             self._wake_exports(event)
 
     # -- what each decides on

@@ -175,8 +175,17 @@ class CacheControllers:
             self._export_slices.add((entry.cluster, entry.name))
 
     def _binding_changed(self, event: CacheEvent) -> None:
-        self._add(self._consumers, event)
+        if self._may_consume(event):
+            self._add(self._consumers, event)
         self._served_changed(event)
+
+    def _may_consume(self, event: CacheEvent) -> bool:
+        """Whether there are records of the binding, or may have to be: most bind nothing with virtual storage."""
+        key = (event.cluster, either(event).name)
+        if self._records.of_binding(*key):
+            return True
+        bound = nested(self._env.lookup.get(API_BINDINGS, *key), "status", "boundResources") or ()
+        return not all(entry.get("storageVersions") for entry in bound)
 
     def _served_changed(self, event: CacheEvent) -> None:
         for entry in self._env.cache(*CACHED_RESOURCES.group_resource).entries(event.cluster):
