@@ -102,7 +102,7 @@ class CrdRules(NoRules):
                 errors.append(field_required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
             errors += version_errors(version, schema, f"{path}.schema.openAPIV3Schema", path)
             if not parted:
-                errors += _selectable_errors(version, schema, f"{path}.selectableFields")
+                errors += selectable_errors(version, schema, f"{path}.selectableFields")
         errors += versions_errors(spec)
         errors += names_errors(section(spec, "names"), "spec.names")
         errors += conversion_errors(section(spec, "conversion"), "spec.conversion")
@@ -318,7 +318,8 @@ def _column_errors(column: Object, path: str) -> Iterator[FieldError]:
         yield field_invalid(f"{path}.jsonPath", json_path, "must be a simple json path starting with .")
 
 
-def _selectable_errors(version: Object, schema: Any, path: str) -> Iterator[FieldError]:
+def selectable_errors(version: Object, schema: Any, path: str) -> Iterator[FieldError]:
+    """What is wrong with the ``selectableFields`` of a version with that schema."""
     seen: set[str] = set()
     if schema is None and version.get("selectableFields"):
         yield field_invalid(path, "", "selectableFields may only be set when validations.schema is included")

@@ -49,6 +49,21 @@ def test_an_api_resource_schema_is_checked_like_a_definition():
     ]
 
 
+def test_selectable_fields_are_checked_like_a_definitions():
+    """As in kcp from ``APIResourceVersion.SelectableFields`` on."""
+    fields = {f"c{number}": {"type": "string"} for number in range(9)} | {"parts": {"type": "object"}}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}}
+
+    def selecting(*paths):
+        return messages(schema_object(version(schema=schema, selectableFields=[{"jsonPath": path} for path in paths])))
+
+    at = "spec.versions[0].selectableFields"
+    assert selecting(".spec.c0", ".spec.c1") == []
+    assert selecting(*(f".spec.c{number}" for number in range(9))) == [f"{at}: Too many: 9: must have at most 8 items"]
+    (wrong,) = selecting(".spec.parts")
+    assert wrong.startswith(f'{at}[0].jsonPath: Invalid value: ".spec.parts": must point to a field of type string, ')
+
+
 def test_names_of_api_resource_schemas_follow_from_the_kind():
     assert schema_object()["spec"]["names"]["listKind"] == "WidgetList"
 

@@ -13,6 +13,7 @@ from kcpcache.registry.crd import (
     default_names,
     group_errors,
     names_errors,
+    selectable_errors,
     version_errors,
     versions_errors,
 )
@@ -47,6 +48,7 @@ class ApiResourceSchemaRules(NoRules):
         for index, version in sections(spec, "versions"):
             path = f"spec.versions[{index}]"
             errors += version_errors(version, version.get("schema"), f"{path}.schema", path)
+            errors += selectable_errors(version, version.get("schema"), f"{path}.selectableFields")
         errors += versions_errors(spec)
         errors += names_errors(section(spec, "names"), "spec.names")
         errors += conversion_errors(section(spec, "conversion"), "spec.conversion", services=False)
