@@ -6,6 +6,7 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looks import tell_looks
 from registry_world import CLUSTER, FREE, World, crd, names, opened, pending, thing
 
 from kcpcache.meta.errors import AlreadyExistsError, ConflictError
@@ -14,7 +15,6 @@ from kcpcache.registry import pauses, reading
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.reading import Reader
-from kcpcache.registry.settling import Settling
 from kcpcache.registry.shelf import Block
 from kcpcache.registry.view import ListOptions, WatchEvent, WriteOptions
 from kcpcache.registry.wildcard import AnyIdentityView, ResourceCaches
@@ -46,18 +46,14 @@ async def world():
 def decoded(monkeypatch):
     """The names of the entries that were decoded or looked at, in order."""
     found = []
-    read, made = Entry.object, Settling.made
+    read = Entry.object
 
     def reading(entry, cluster=None):
         found.append(entry.name)
         return read(entry, cluster)
 
-    def looking(settling, entry):
-        found.append(entry.name)
-        return made(settling, entry)
-
     monkeypatch.setattr(Entry, "object", reading)
-    monkeypatch.setattr(Settling, "made", looking)
+    tell_looks(monkeypatch, lambda entry: found.append(entry.name))
     return found
 
 

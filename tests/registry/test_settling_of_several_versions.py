@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from looks import tell_looks
 from registry_world import CLUSTER, FREE, names, opened, pending, thing
 from test_settling import INTEGER, LATER, ROUND, STRING, defined, specs
 
@@ -11,7 +12,7 @@ from kcpcache.meta.selectors import parse_field_selector
 from kcpcache.registry import pauses, stored_objects
 from kcpcache.registry.entry import encode
 from kcpcache.registry.reading import Reader
-from kcpcache.registry.settling import Settling, Token
+from kcpcache.registry.settling import Token
 from kcpcache.registry.view import ListOptions, WriteOptions
 
 TEXT = STRING | {"default": "y"}
@@ -30,13 +31,8 @@ async def world():
 def looked(monkeypatch):
     """The names of the entries that were looked at, each with whether that was on the event loop."""
     found = []
-    made, loop = Settling.made, threading.get_ident()
-
-    def looking(settling, entry):
-        found.append((entry.name, threading.get_ident() == loop))
-        return made(settling, entry)
-
-    monkeypatch.setattr(Settling, "made", looking)
+    loop = threading.get_ident()
+    tell_looks(monkeypatch, lambda entry: found.append((entry.name, threading.get_ident() == loop)))
     return found
 
 

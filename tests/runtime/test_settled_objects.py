@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from looks import tell_looks
 from shard_http import Http
 from shard_world import CRDS, EXPORTS, FLAVORS, SCHEMAS, Shard, crd_spec, schema_spec
 
 from kcpcache.meta.objects import Object
-from kcpcache.registry.entry import Entry
-from kcpcache.registry.settling import Settling
 
 CRD = "flavors.cloud.example.com"
 PATH = "/clusters/{}/apis/cloud.example.com/v1/flavors"
@@ -172,13 +171,7 @@ class TestConsumersOfACachedResource:
         provider, consumer = places
         await moved_on(shard, provider, LATER)
         looked: list[str] = []
-        made = Settling.made
-
-        def looking(settling: Settling, entry: Entry) -> Entry:
-            looked.append(entry.name)
-            return made(settling, entry)
-
-        monkeypatch.setattr(Settling, "made", looking)
+        tell_looks(monkeypatch, lambda entry: looked.append(entry.name))
         watch = http.watch(PATH.format(consumer), seconds=200)
         await asyncio.sleep(1)
         assert set(looked) == {"a"}  # it is older
