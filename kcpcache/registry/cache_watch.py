@@ -4,7 +4,7 @@ Where many of them see the same, they are given the same list of events, and wha
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
@@ -12,14 +12,14 @@ from weakref import WeakKeyDictionary
 from kcpcache.meta.errors import ExpiredError
 from kcpcache.registry.caches import CacheEvent, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.field_match import FieldMatch
+from kcpcache.registry.field_match import FieldMatch, Match
 from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, Item, WatchEvent
+from kcpcache.registry.watch_events import Change, selected, told
 
 if TYPE_CHECKING:
     from kcpcache.registry.reading import Reader
 
-Match: TypeAlias = Callable[[Entry], bool]
 Entries: TypeAlias = list[Entry]
 Events: TypeAlias = list[CacheEvent]
 
@@ -72,10 +72,15 @@ _shared: "WeakKeyDictionary[ResourceCache, _Batches]" = WeakKeyDictionary()
 
 
 class CacheWatch:
-    """A watch of a reader's scope, filtered by selectors and namespace. One reader (see ``view.Watch``)."""
+    """A watch of a reader's scope, filtered by selectors and namespace. One reader (see ``view.Watch``).
+
+    Where a webhook converts to select by fields, ``next`` raises ConversionError too.
+    """
 
     def __init__(self, reader: "Reader", match: Match | None, namespace: str) -> None:
-        self._reader, self._match, self._namespace = reader, match, namespace
+        self._reader, self._namespace = reader, namespace
+        self._by_fields = match if isinstance(match, FieldMatch) else None
+        self._match = None if isinstance(match, FieldMatch) else match
         self._shares = match is None and reader.shares and type(self) is CacheWatch
         self._like = reader.scope, reader.seen_in, namespace, reader.api_version, id(reader.definition)
         self._subscription = Subscription()
@@ -98,8 +103,8 @@ class CacheWatch:
         """See ``view.Watch``."""
         while self._ready is not None:
             ready = list(islice(self._ready, _READY_EVENTS))
-            events = await self._settled([event for event in ready if isinstance(event, CacheEvent)])
-            seen: list[WatchEvent | Bookmark] = [*self._all_seen(events)]
+            events = [event for event in ready if isinstance(event, CacheEvent)]
+            seen = await self._judged(events) if self._by_fields else [*self._all_seen(await self._settled(events))]
             seen += [event for event in ready if isinstance(event, Bookmark)]
             if len(ready) < _READY_EVENTS:
                 self._ready, self._sent = None, self._ready_until
@@ -107,10 +112,23 @@ class CacheWatch:
                 return seen
             if self._ready is not None:
                 await pause()
-        events = await self._settled(await self._drained(timeout_seconds))
+        events = await self._drained(timeout_seconds)
+        if self._by_fields:
+            return await self._judged(events)
+        events = await self._settled(events)
         if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
             return self._batch(events)
         return list(self._all_seen(events))
+
+    async def _judged(self, events: Events) -> list[WatchEvent | Bookmark]:
+        """What those of the events are that are selected by fields."""
+        match, seen_in = self._by_fields, self._reader.seen_in
+        seen = [Change(one.entry, one.previous, one.revision, seen_in) for one in events if self._concerns(one)]
+        return await told(self._reader, match, [change for one in seen for change in selected(match, one)])
+
+    def _concerns(self, event: CacheEvent) -> bool:
+        one = event.entry or event.previous
+        return one is not None and (not self._namespace or one.namespace == self._namespace)
 
     async def _drained(self, timeout_seconds: float | None) -> Events:
         """What has come; raises what ``next`` raises once nothing comes any more."""
@@ -130,9 +148,10 @@ class CacheWatch:
         reader = self._reader
         if not reader.settles:
             return events
-        token, by_fields = reader.token, isinstance(self._match, FieldMatch)
+        token = reader.token
         for event in events:
-            if _not_known(event.entry or event.previous, token) or (by_fields and _not_known(event.previous, token)):
+            one = event.entry or event.previous
+            if one is not None and one.memo is not token:
                 break
         else:
             return events
@@ -154,9 +173,7 @@ class CacheWatch:
         one = entry or previous
         if one is None or (self._namespace and one.namespace != self._namespace):
             return
-        if isinstance(match, FieldMatch):
-            yield from (each for each in (entry, previous) if each is not None and match.may_match(each))
-        elif entry is not None and (match is None or match(entry)):
+        if entry is not None and (match is None or match(entry)):
             yield entry
         elif previous is not None and (match is None or match(previous)):
             yield previous
@@ -207,18 +224,3 @@ class CacheWatch:
     def _item(self, entry: Entry) -> Item:
         reader = self._reader
         return Item(entry if reader.settles else reader.adapt(entry), reader.seen_in)
-
-
-async def shown(reader: "Reader", events: Iterable[WatchEvent | Bookmark]) -> list[WatchEvent | Bookmark]:
-    """Events with entries as they are stored, as ``reader`` shows them; an entry that is in several is settled once."""
-    told = list(events)
-    asked = {id(event.item.entry): event.item.entry for event in told if isinstance(event, WatchEvent)}
-    found = dict(zip(asked, await reader.settle(asked.values()), strict=True))
-    for index, event in enumerate(told):
-        if isinstance(event, WatchEvent) and (entry := found[id(event.item.entry)]) is not event.item.entry:
-            told[index] = WatchEvent(event.type, Item(entry, event.item.cluster))
-    return told
-
-
-def _not_known(entry: Entry | None, token: object) -> bool:
-    return entry is not None and entry.memo is not token

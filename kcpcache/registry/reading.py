@@ -21,14 +21,13 @@ from kcpcache.meta.errors import (
     qualified_resource,
 )
 from kcpcache.meta.names import api_version
-from kcpcache.meta.objects import nested
 from kcpcache.registry.beside import LIGHT_BYTES, computed
-from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
+from kcpcache.registry.cache_watch import CacheWatch, Entries, Events
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
 from kcpcache.registry.continue_tokens import FOREIGN_KEY, decode_continue, encode_continue
-from kcpcache.registry.converted_match import ConvertedMatch, ConvertedMatchWatch
+from kcpcache.registry.converted_match import ConvertedMatch
 from kcpcache.registry.entry import Entry, encode, entry_of
-from kcpcache.registry.field_match import FieldMatch
+from kcpcache.registry.field_match import FieldMatch, Match, metadata_fields
 from kcpcache.registry.pauses import Slices
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.settling import UNSETTLED
@@ -79,14 +78,14 @@ class Reader:
         self.token = UNSETTLED if self._showing is None else self._showing.token
         """That of entries that are shown as they are; no entry's where nothing is settled."""
         self.settles = self._showing is not None
-        self.asks = definition.conversion is not None and type(self) is Reader
+        self.asks = definition.conversion is not None
         """Whether objects are converted before they are selected by fields, since a webhook converts them."""
         self.shares = type(self) is Reader
         """Whether another reader of the same scope and definition, in the same version and cluster, shows the same."""
 
     def show_as_stored(self) -> None:
-        """Settle nothing, whatever the definition says: for readers that adapt in a way of their own."""
-        self._showing, self.token, self.settles = None, UNSETTLED, False
+        """Settle and convert nothing, whatever the definition says: for readers that adapt in a way of their own."""
+        self._showing, self.token, self.settles, self.asks = None, UNSETTLED, False, False
 
     def adapt(self, entry: Entry) -> Entry:
         """The entry in this reader's version, settled; in its own version where only a webhook could convert it.
@@ -203,38 +202,18 @@ class Reader:
                 raise self._unknown_field(requirement.path)
         if not fields:
             return lambda entry: labels.matches(entry.labels)
-        if self.asks and not fields.metadata_only:
-            return ConvertedMatch(self, labels, fields)
         if fields.metadata_only:
-            return lambda entry: (
-                labels.matches(entry.labels) and fields.matches(self._fields(entry, metadata_only=True))
-            )
-        return FieldMatch(self, labels, fields)
+            return lambda entry: labels.matches(entry.labels) and fields.matches(metadata_fields(entry))
+        return (ConvertedMatch if self.asks else FieldMatch)(self, labels, fields)
 
     def _selectable(self) -> Mapping[str, str]:
         return self.version.selectable_fields if self.asks else self.definition.selectable_in(self.version)
-
-    def converted(self, entry: Entry) -> Entry:
-        """An entry that a webhook has converted to this reader's version; ``adapt`` leaves it as it is."""
-        return entry if self._showing is None else self._showing.converted(entry)
-
-    def fields_of(self, entry: Entry) -> Mapping[str, str]:
-        """What field selectors look at, by their names."""
-        return self._fields(entry, metadata_only=False)
 
     def _unknown_field(self, path: str) -> BadRequestError:
         """In kube's two ways: of types that have fields of their own to select by (or could have), and of others."""
         if self.definition.origin != "builtin" or self.version.selectable_fields:
             return BadRequestError(f"field label not supported: {path}")
         return BadRequestError(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
-
-    def _fields(self, entry: Entry, metadata_only: bool) -> Mapping[str, str]:
-        fields = {"metadata.name": entry.name, "metadata.namespace": entry.namespace}
-        if not metadata_only:
-            obj = self.adapt(entry).object()
-            for label, path in self.version.selectable_fields.items():
-                fields[label] = _field_text(nested(obj, *path.split(".")))
-        return fields
 
     async def wait(self, resource_version: str) -> None:
         """Return once the caches are as new as asked for. Raises TimeoutStatusError for a revision too far ahead."""
@@ -276,30 +255,25 @@ class Reader:
 
     async def _page(self, entries: Entries, match: Match | None, limit: int) -> tuple[Entries, int]:
         """What matches, settled, ``limit`` at the most; and the index of the first entry that was not looked at."""
-        if isinstance(match, ConvertedMatch):
+        if isinstance(match, FieldMatch):
             return await match.page(entries, limit)
         if match is None:
             at = limit if 0 < limit < len(entries) else len(entries)
             return await self.settle(entries[:at]), at
         found: list[Entry] = []
         slices = Slices()
-        by_fields = match if isinstance(match, FieldMatch) and self.settles else None
-        select = match if by_fields is None else by_fields.may_match
         at = len(entries)
         for first in range(0, len(entries), _PAUSE_EVERY):
             if slices.over:
                 await slices.pause()
             few = enumerate(entries[first : first + _PAUSE_EVERY], first)
-            matching = [(index, entry) for index, entry in few if select(entry)]
-            if by_fields is not None and matching:
-                shown = await self.settle((entry for _, entry in matching), slices)
-                matching = [(index, one) for (index, _), one in zip(matching, shown, strict=True) if by_fields(one)]
+            matching = [(index, entry) for index, entry in few if match(entry)]
             room = limit - len(found) if limit else len(matching)
             found += [entry for _, entry in matching[:room]]
             if len(matching) > room:
                 at = matching[room][0]
                 break
-        return found if by_fields is not None else await self.settle(found, slices), at
+        return await self.settle(found, slices), at
 
     def _listing(self, found: Entries, entries: Entries, at: int, revision: int, options: ListOptions) -> Listing:
         """``found``, settled, as a listing, which goes on with ``entries`` from index ``at``."""
@@ -412,11 +386,7 @@ class Reader:
         if initial is None:
             initial = resource_version in {"", "0"}
         await self.wait(resource_version)
-        watch = (
-            ConvertedMatchWatch(self, match, options.namespace)
-            if isinstance(match, ConvertedMatch)
-            else CacheWatch(self, match, options.namespace)
-        )
+        watch = CacheWatch(self, match, options.namespace)
         if initial:
             watch.begin_with(self._entries(options.namespace, ""), bookmark=options.send_initial_events is True)
         elif resource_version not in {"", "0"}:
@@ -477,12 +447,6 @@ def too_large(asked: int, current: int) -> TimeoutStatusError:
     cause = StatusCause("ResourceVersionTooLarge", "Too large resource version")
     text = f"Timeout: Too large resource version: {asked}, current: {current}"
     return TimeoutStatusError(text, causes=[cause], retry_after_seconds=1)
-
-
-def _field_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
 
 
 def _exact(options: ListOptions) -> bool:

@@ -161,12 +161,6 @@ class Showing:
             found = self._by_prefix[entry.prefix] = self._of_version(entry.api_version)
         return found
 
-    def converted(self, entry: Entry) -> Entry:
-        """An entry that the webhook has made of another one: it is shown as it is."""
-        if not is_shown_as_it_is(entry, self.token):
-            force_setattr(entry, "memo", self.token)
-        return entry
-
     def shown(self, entry: Entry) -> Entry:
         """The entry as it is shown, found out if it is not known."""
         return self.of(entry).shown(entry)

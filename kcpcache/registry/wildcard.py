@@ -9,10 +9,11 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import MethodNotAllowedError
 from kcpcache.meta.names import GroupResource
-from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
+from kcpcache.registry.cache_watch import CacheWatch, Entries, Events
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -76,7 +77,7 @@ class AnyIdentityReader(Reader):
         for part in self._readers():
             found += [item.entry for item in (await part.list(exact)).items()]
         found.sort(key=self._position)
-        entries = [entry for entry in found if self._position(entry) >= start and (match is None or match(entry))]
+        entries, _ = await self._page([entry for entry in found if self._position(entry) >= start], match, limit=0)
         at = options.limit or len(entries)
         while 0 < at < len(entries) and self._position(entries[at]) == self._position(entries[at - 1]):
             at += 1

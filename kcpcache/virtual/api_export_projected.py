@@ -8,18 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
-from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.continue_tokens import decode_continue, encode_continue
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
-from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
+from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment
+from kcpcache.registry.watch_events import Change, selected
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding
 from kcpcache.virtual.api_export_grants import Grant, Name, Scope, Sight, admits
-from kcpcache.virtual.stepwise_watch import StepwiseWatch, Told
+from kcpcache.virtual.stepwise_watch import Seen, StepwiseWatch
 
 
 class ClaimedProjectionView(ReadOnlyView):
@@ -154,14 +155,14 @@ class ClaimedProjectionWatch(StepwiseWatch):
     """A watch over all workspaces. Its state is which copies and which grants there are."""
 
     def __init__(self, view: ClaimedProjectionView, match: Match | None, *, replaying: bool) -> None:
-        super().__init__(view.copies, replaying=replaying)
-        self._view, self._match = view, match
+        super().__init__(view.copies, match, replaying=replaying)
+        self._view = view
         self._copies = {entry.name: entry for entry in view.copies.cache.entries(view.copies.scope)}
         self._grants = view.sees.now()
         self.attach(view.copies.cache, view.copies.scope)
         self.attach(view.sees.consumers.cache, WILDCARD)
 
-    def _present(self) -> Told:
+    def _present(self) -> Seen:
         for cluster in sorted(self._grants):
             yield from self._batch(cluster, (), self._scope(cluster))
 
@@ -177,7 +178,7 @@ class ClaimedProjectionWatch(StepwiseWatch):
         else:
             self._copies[one.name] = now
 
-    def _seen(self, event: CacheEvent) -> Told:
+    def _seen(self, event: CacheEvent) -> Seen:
         if not is_binding(either(event)):
             self._step(event, event.entry)
             return self._copy_seen(event)
@@ -186,26 +187,19 @@ class ClaimedProjectionWatch(StepwiseWatch):
         after = self._scope(event.cluster)
         return [*self._batch(event.cluster, before, after), Bookmark(event.revision)] if before != after else ()
 
-    def _batch(self, cluster: str, before: Scope, after: Scope) -> Iterator[WatchEvent]:
+    def _batch(self, cluster: str, before: Scope, after: Scope) -> Iterator[Change]:
         for _, entry in sorted(self._copies.items()):
-            was, now = admits(before, entry.labels), admits(after, entry.labels)
-            if was is not now and self._matches(entry):
-                yield self._event("ADDED" if now else "DELETED", entry, cluster)
+            was, now = _admitted(entry, before), _admitted(entry, after)
+            if was is not now:
+                yield from selected(self._match, Change(now, was, entry.revision, cluster))
 
-    def _copy_seen(self, event: CacheEvent) -> Iterator[WatchEvent]:
-        entry, previous = event.entry, event.previous
-        gone = previous.at(event.revision) if previous is not None else None  # one for all, to be settled once
+    def _copy_seen(self, event: CacheEvent) -> Iterator[Change]:
         for cluster in sorted(self._grants):
             scope = self._scope(cluster)
-            was = previous is not None and admits(scope, previous.labels) and self._matches(previous)
-            if entry is not None and admits(scope, entry.labels) and self._matches(entry):
-                yield self._event("MODIFIED" if was else "ADDED", entry, cluster)
-            elif was and gone is not None:
-                yield self._event("DELETED", gone, cluster)
+            now, was = _admitted(event.entry, scope), _admitted(event.previous, scope)
+            if now is not was:
+                yield from selected(self._match, Change(now, was, event.revision, cluster))
 
-    def _matches(self, entry: Entry) -> bool:
-        return self._match is None or self._match(entry)
 
-    @staticmethod
-    def _event(kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
-        return WatchEvent(kind, Item(entry, cluster))
+def _admitted(entry: Entry | None, scope: Scope) -> Entry | None:
+    return entry if entry is not None and admits(scope, entry.labels) else None

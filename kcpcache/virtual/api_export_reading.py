@@ -12,13 +12,16 @@ from itertools import islice
 from typing import NamedTuple
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.cache_watch import Entries, Match, shown
+from kcpcache.registry.cache_watch import Entries
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match, narrowed
+from kcpcache.registry.pauses import pause
 from kcpcache.registry.reading import Blocks, Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import key_of, loose
-from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, WatchEvent
+from kcpcache.registry.view import WILDCARD, Bookmark, Listing, ListOptions, WatchEvent
+from kcpcache.registry.watch_events import Change, selected, told
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding
 from kcpcache.virtual.api_export_grants import ALL, Grant, Name, Scope, Sight, admits
 
@@ -114,15 +117,15 @@ class ExportReader(Reader):
         scopes = {cluster: self.sight.scope(found.values()) for cluster, found in grants.items()}
 
         def seen(entry: Entry) -> bool:
-            return self.sees(entry, scopes.get(entry.cluster, ())) and (match is None or match(entry))
+            return self.sees(entry, scopes.get(entry.cluster, ()))
 
-        return await super()._list_at(revision, start, seen, options)
+        return await super()._list_at(revision, start, narrowed(match, seen), options)
 
 
 class _Chunk(NamedTuple):
-    """Events to hand out, with entries as they are stored; when they are out, everything up to ``revision`` is."""
+    """Changes to tell, with entries as they are stored; when they are out, everything up to ``revision`` is."""
 
-    events: Iterator[WatchEvent | Bookmark]
+    changes: Iterator[Change | Bookmark]
     revision: int
     weight: int
 
@@ -181,21 +184,29 @@ class ExportWatch(Subscription):
 
     async def next(self, timeout_seconds: float | None = None) -> Sequence[WatchEvent | Bookmark]:
         """See ``view.Watch``."""
-        if not self._chunks:
-            await self.drain(timeout_seconds)
-        if self.overrun:
-            raise ExpiredError("the watch fell behind and was ended: list and watch anew")
-        if not self._chunks and self.closed:
-            raise StopAsyncIteration
-        found: list[WatchEvent | Bookmark] = []
+        while True:
+            if not self._chunks:
+                await self.drain(timeout_seconds)
+            if self.overrun:
+                raise ExpiredError("the watch fell behind and was ended: list and watch anew")
+            if not self._chunks and self.closed:
+                raise StopAsyncIteration
+            found = await told(self._reader, self._match, self._ready())
+            if found or not self._chunks:
+                return found
+            await pause()
+
+    def _ready(self) -> list[Change | Bookmark]:
+        """The next of what has come."""
+        found: list[Change | Bookmark] = []
         while self._chunks and len(found) < _READY_EVENTS:
             chunk = self._chunks[0]
-            found += islice(chunk.events, _READY_EVENTS - len(found))
+            found += islice(chunk.changes, _READY_EVENTS - len(found))
             if len(found) < _READY_EVENTS:
                 self._chunks.popleft()
                 self._queued -= chunk.weight
                 self._sent = chunk.revision
-        return await shown(self._reader, found)
+        return found
 
     def bookmark(self) -> Bookmark:
         """See ``view.Watch``."""
@@ -203,9 +214,9 @@ class ExportWatch(Subscription):
             self._sent = self._reader.caches.revision
         return Bookmark(self._sent)
 
-    def _put(self, events: Iterator[WatchEvent | Bookmark], revision: int, weight: int) -> None:
+    def _put(self, changes: Iterator[Change | Bookmark], revision: int, weight: int) -> None:
         self._bound(self._queued)  # one batch may be larger than the bound; another one on top of it may not
-        self._chunks.append(_Chunk(events, revision, weight))
+        self._chunks.append(_Chunk(changes, revision, weight))
         self._queued += weight
         self._wake()
 
@@ -223,16 +234,15 @@ class ExportWatch(Subscription):
 
     # -- from changes to events
 
-    def _added(self, entries: Entries, revision: int, *, bookmark: bool) -> Iterator[WatchEvent | Bookmark]:
+    def _added(self, entries: Entries, revision: int, *, bookmark: bool) -> Iterator[Change | Bookmark]:
         for entry in entries:
-            if self._matches(entry):
-                yield self._event("ADDED", entry)
+            yield from self._selected(entry, None, entry.revision)
         if bookmark:
             yield Bookmark(revision, initial=True)
 
     def _seen(
         self, event: CacheEvent, before: Scope, after: Scope, others: Iterable[Entry]
-    ) -> Iterator[WatchEvent | Bookmark]:
+    ) -> Iterator[Change | Bookmark]:
         """What a change means to this watch. ``before`` and ``after`` differ where it is one of an APIBinding.
 
         ``others`` are then all entries in its logical cluster. What has a revision of its own comes before the
@@ -243,32 +253,27 @@ class ExportWatch(Subscription):
             if reader.of_bindings and entry.name == one.name:
                 continue
             was, now = reader.sees(entry, before), reader.sees(entry, after)
-            if was is not now and self._matches(entry):
-                yield self._event("ADDED" if now else "DELETED", entry)
+            if was is not now:
+                yield from self._selected(entry if now else None, entry if was else None, entry.revision)
         if reader.of_bindings or not is_binding(one):
             yield from self._changed(event, before, after)
         if before != after:
             yield Bookmark(event.revision)
 
-    def _changed(self, event: CacheEvent, before: Scope, after: Scope) -> Iterator[WatchEvent]:
+    def _changed(self, event: CacheEvent, before: Scope, after: Scope) -> Iterator[Change]:
         sees, entry, previous = self._reader.sees, event.entry, event.previous
-        was = previous is not None and sees(previous, before) and self._matches(previous)
-        if entry is not None and sees(entry, after) and self._matches(entry):
-            yield self._event("MODIFIED" if was else "ADDED", entry)
-        elif was and previous is not None:
-            yield self._event("DELETED", previous.at(event.revision))
+        now = entry if entry is not None and sees(entry, after) else None
+        was = previous if previous is not None and sees(previous, before) else None
+        yield from self._selected(now, was, event.revision)
 
-    def _matches(self, entry: Entry) -> bool:
-        if self._namespace and entry.namespace != self._namespace:
-            return False
-        return self._match is None or self._match(entry)
-
-    @staticmethod
-    def _event(kind: EventType, entry: Entry) -> WatchEvent:
-        return WatchEvent(kind, Item(entry))
+    def _selected(self, now: Entry | None, was: Entry | None, revision: int) -> Iterable[Change]:
+        one = now or was
+        if one is None or (self._namespace and one.namespace != self._namespace):
+            return ()
+        return selected(self._match, Change(now, was, revision))
 
 
-_See = Callable[[CacheEvent, Scope, Scope, Iterable[Entry]], Iterator[WatchEvent | Bookmark]]
+_See = Callable[[CacheEvent, Scope, Scope, Iterable[Entry]], Iterator[Change | Bookmark]]
 
 
 class _Past:
@@ -287,7 +292,7 @@ class _Past:
         for event in reversed(events):
             self._step(event, event.previous)
 
-    def seen(self, see: _See) -> Iterator[WatchEvent | Bookmark]:
+    def seen(self, see: _See) -> Iterator[Change | Bookmark]:
         """What ``see`` makes of each change."""
         for event in self._events:
             cluster = event.cluster

@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 from kcpcache.meta.errors import ExpiredError, not_found
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.virtual_resources import CONSUMERS
-from kcpcache.registry.cache_watch import CacheWatch, Entries, Events, Match
+from kcpcache.registry.cache_watch import CacheWatch, Entries, Events
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions

@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ForbiddenError, MethodNotAllowedError, forbidden
 from kcpcache.meta.objects import Object, copy, nested
-from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match, narrowed
 from kcpcache.registry.lookup import Lookup
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
@@ -59,8 +59,7 @@ class WaitingReader(Reader):
 
     def matcher(self, options: ListOptions) -> Match:
         """See ``Reader.matcher``."""
-        selected = super().matcher(options)
-        return self.waits if selected is None else lambda entry: self.waits(entry) and selected(entry)
+        return narrowed(super().matcher(options), self.waits)
 
     def _listing(
         self, found: list[Entry], entries: list[Entry], at: int, revision: int, options: ListOptions

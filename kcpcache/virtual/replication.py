@@ -7,20 +7,20 @@ and so has a revision there: its batch of events ends with a bookmark at that re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
-from kcpcache.registry.cache_watch import Match
 from kcpcache.registry.caches import CacheEvent, Caches, Subscription
 from kcpcache.registry.continue_tokens import decode_continue, encode_continue
 from kcpcache.registry.entry import Entry
-from kcpcache.registry.field_match import FieldMatch
+from kcpcache.registry.field_match import Match
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
-from kcpcache.registry.view import WILDCARD, Bookmark, EventType, Item, Listing, ListOptions, Segment, WatchEvent
+from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment
 from kcpcache.registry.virtual_sources import Source
+from kcpcache.registry.watch_events import Change, selected
 from kcpcache.virtual.api_export_consumers import either
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
-from kcpcache.virtual.stepwise_watch import StepwiseWatch, Told
+from kcpcache.virtual.stepwise_watch import Seen, StepwiseWatch
 
 _TOKENS = "consumers"
 """What continue tokens of this view are for: no other list takes them."""
@@ -85,8 +85,6 @@ class ReplicationView(ReadOnlyView):
         fresh = options.resource_version in {"", "0"}
         await self.copies.wait(options.resource_version)
         if initial or fresh:
-            if isinstance(match, FieldMatch):
-                await self.copies.settle(self.copies.cache.entries(self._source.provider))
             watch = ReplicationWatch(self, match)
             if initial or (initial is None and fresh):
                 watch.begin(bookmark=initial is True)
@@ -104,8 +102,6 @@ class ReplicationView(ReadOnlyView):
         try:
             copies = await self._changes(after, until)
             records = await self._records.history(after, until)
-            if isinstance(match, FieldMatch):
-                await self.copies.settle(one for event in copies for one in (event.entry, event.previous) if one)
         except BaseException:
             watch.close()
             raise
@@ -162,38 +158,28 @@ class ReplicationWatch(StepwiseWatch):
     """A watch over all consumers. Its state is which copies and which consumers there are."""
 
     def __init__(self, view: ReplicationView, match: Match | None, *, replaying: bool = False) -> None:
-        super().__init__(view.copies, replaying=replaying)
-        self._view, self._match = view, match
+        super().__init__(view.copies, match, replaying=replaying)
+        self._view = view
         self._copies, self._consumers = view.present()
         view.attach(self)
 
-    def _present(self) -> Told:
+    def _present(self) -> Seen:
         for cluster in sorted({consumer.cluster for consumer in self._consumers.values()}):
-            yield from self._batch("ADDED", cluster, self._copies.values())
+            yield from self._come(cluster)
 
-    def _seen(self, event: CacheEvent) -> Told:
+    def _seen(self, event: CacheEvent) -> Seen:
         before = {consumer.cluster for consumer in self._consumers.values()}
         self._step(event, event.entry)
         if not _is_record(either(event)):
-            return self._copy_seen(event, sorted(before))
+            found = selected(self._match, Change(event.entry, event.previous, event.revision))
+            return [Change(now, was, at, cluster) for now, was, at, _ in found for cluster in sorted(before)]
         after = {consumer.cluster for consumer in self._consumers.values()}
-        found: list[WatchEvent | Bookmark] = []
+        batch: list[Change | Bookmark] = []
         for cluster in sorted(after - before):
-            found += self._batch("ADDED", cluster, self._copies.values())
+            batch += self._come(cluster)
         for cluster in sorted(before - after):
-            found += self._batch("DELETED", cluster, self._copies.values())
-        return [*found, Bookmark(event.revision)] if before != after else ()
-
-    def _copy_seen(self, event: CacheEvent, consumers: Sequence[str]) -> Iterable[WatchEvent]:
-        entry, previous, match = event.entry, event.previous, self._match
-        now = entry is not None and (match is None or match(entry))
-        before = previous is not None and (match is None or match(previous))
-        if now and entry is not None:
-            return [self._event("MODIFIED" if before else "ADDED", entry, cluster) for cluster in consumers]
-        if before and previous is not None:
-            gone = previous.at(event.revision)  # one for all consumers, to be settled once
-            return [self._event("DELETED", gone, cluster) for cluster in consumers]
-        return ()
+            batch += (Change(None, change.entry, change.revision, cluster) for change in self._come(cluster))
+        return [*batch, Bookmark(event.revision)] if before != after else ()
 
     def _step(self, event: CacheEvent, now: Entry | None) -> None:
         name = either(event).name
@@ -207,16 +193,10 @@ class ReplicationWatch(StepwiseWatch):
         else:
             self._consumers.pop(name, None)
 
-    def _batch(self, kind: EventType, cluster: str, copies: Iterable[Entry]) -> Iterable[WatchEvent]:
-        return [
-            self._event(kind, entry, cluster)
-            for entry in sorted(copies, key=lambda entry: entry.name)
-            if self._match is None or self._match(entry)
-        ]
-
-    @staticmethod
-    def _event(kind: EventType, entry: Entry, cluster: str) -> WatchEvent:
-        return WatchEvent(kind, Item(entry, cluster))
+    def _come(self, cluster: str) -> Iterator[Change]:
+        """The copies, in order, as they come to a consumer's workspace."""
+        for _, entry in sorted(self._copies.items()):
+            yield from selected(self._match, Change(entry, None, entry.revision, cluster))
 
 
 def _is_record(entry: Entry) -> bool:

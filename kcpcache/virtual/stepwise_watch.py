@@ -5,32 +5,34 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.cache_watch import shown
 from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Subscription
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.field_match import Match
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.view import Bookmark, WatchEvent
+from kcpcache.registry.watch_events import Change, told
 
-Told = Iterable[WatchEvent | Bookmark]
+Seen = Iterable[Change | Bookmark]
 
 
 class StepwiseWatch(Subscription, ABC):
     """See ``view.Watch``. It has a state of its own, as of the last change that it has seen.
 
     A subclass takes over the caches' state and attaches itself to them in one step, with nothing awaited in between.
-    What it tells has entries as they are stored: ``next`` hands them out as ``reader`` shows them. ``replaying``:
-    changes are held back until ``replay`` has told those of the past.
+    What it sees are entries as they are stored: ``next`` hands them out as ``reader`` shows them, and judges them by
+    ``match`` where that needs a look into them. ``replaying``: changes are held back until ``replay`` has told those of
+    the past.
     """
 
-    def __init__(self, reader: Reader, *, replaying: bool) -> None:
+    def __init__(self, reader: Reader, match: Match | None, *, replaying: bool) -> None:
         super().__init__()
-        self._reader, self._caches = reader, reader.caches
+        self._reader, self._caches, self._match = reader, reader.caches, match
         self._held: list[CacheEvent] | None = [] if replaying else None
-        self._ready: deque[WatchEvent | Bookmark] = deque()
+        self._ready: deque[Change | Bookmark] = deque()
         self._sent = self._caches.revision
 
     @abstractmethod
-    def _present(self) -> Told:
+    def _present(self) -> Seen:
         """Everything that there is, as ADDED."""
 
     @abstractmethod
@@ -38,8 +40,8 @@ class StepwiseWatch(Subscription, ABC):
         """Take over that what ``event`` is of became ``now``: forth its ``entry``, back its ``previous``."""
 
     @abstractmethod
-    def _seen(self, event: CacheEvent) -> Told:
-        """Take the event's step, and tell what it means."""
+    def _seen(self, event: CacheEvent) -> Seen:
+        """Take the event's step, and say what it means."""
 
     def begin(self, *, bookmark: bool) -> None:
         """Deliver what is there as ADDED, then (``bookmark``) the mark that it was all."""
@@ -86,7 +88,7 @@ class StepwiseWatch(Subscription, ABC):
         ready = list(self._ready)
         self._ready.clear()
         self._sent = self._caches.revision
-        return await shown(self._reader, ready)
+        return await told(self._reader, self._match, ready)
 
     def bookmark(self) -> Bookmark:
         """See ``view.Watch``."""

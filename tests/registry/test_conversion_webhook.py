@@ -8,6 +8,7 @@ from kcpcache.meta.objects import copy
 from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.conversion_webhook import conversion_of
+from kcpcache.registry.converted_match import ConvertedMatch
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, Bookmark, DeleteOptions, ListOptions, WriteOptions
@@ -194,7 +195,7 @@ class TestReading:
         assert world.server.reviews == []
 
     async def test_pages_of_a_selection_are_full_and_go_on_where_they_ended(self, world, monkeypatch):
-        monkeypatch.setattr("kcpcache.registry.converted_match._CHUNK", 2)
+        monkeypatch.setattr(ConvertedMatch, "at_once", 2)
         for index in range(7):
             await world.create("v1", f"n{index}", hostPort=f"h{index % 2}:1")
         selector, token, pages = parse_field_selector("spec.host=h0"), "", []

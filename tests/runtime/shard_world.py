@@ -14,6 +14,7 @@ from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.lookup import Lookup
+from kcpcache.registry.resource import Conversion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.system import SystemTypes, kcp_definitions
 from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, ListOptions, View, WriteOptions
@@ -67,6 +68,8 @@ class Shard:
     name: str = "root"
     url: str = "https://host:6443"
     failures_expected: bool = False
+    webhook: Conversion | None = None
+    """What converts where a definition says that a webhook does."""
     controllers: tuple[Controller[Any], ...] = ()
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -78,7 +81,9 @@ class Shard:
         self.clusters = LogicalClusters(self.caches)
         shard = ShardInfo(self.name, self.url, self.url, self.url)
         await Bootstrap(self.caches, self.system, shard, now, cached_apis=True).run()
-        self.serving = Serving(self.caches, self.system.base.values(), kcp_definitions())
+        self.serving = Serving(
+            self.caches, self.system.base.values(), kcp_definitions(), conversion=self._conversion_of
+        )
         self.lookup = Lookup(self.caches, self.clusters, self.system)
         applier = Applier(self.caches, self.serving, self.system.definition, now)
         self.env = Environment(self.lookup, self.serving, applier, shard, now)
@@ -93,6 +98,9 @@ class Shard:
             *AuthorizationControllers(self.env).controllers,
         )
         self.tasks = [asyncio.create_task(controller.run()) for controller in self.controllers]
+
+    def _conversion_of(self, spec: Object) -> Conversion | None:
+        return self.webhook if (spec.get("conversion") or {}).get("strategy") == "Webhook" else None
 
     async def stop(self) -> None:
         """As abrupt as a killed process: whatever was under way is not finished."""
@@ -152,9 +160,12 @@ class Shard:
         written = await view.update(namespace, name, edited, WriteOptions(), NO_ADMISSION, subresource=subresource)
         return written.item.object()
 
-    async def label(self, cluster: str, resource: GroupVersionResource, name: str, **labels: str) -> None:
+    async def label(
+        self, cluster: str, resource: GroupVersionResource, name: str, *, namespace: str = "", **labels: str
+    ) -> None:
         """Give an object exactly these labels."""
-        await self.change(cluster, resource, name, lambda obj: obj["metadata"].update(labels=labels))
+        edit = lambda obj: obj["metadata"].update(labels=labels)  # noqa: E731
+        await self.change(cluster, resource, name, edit, namespace=namespace)
 
     async def delete(
         self, cluster: str, resource: GroupVersionResource, name: str, *, namespace: str = "", policy: Any = ""

@@ -1,5 +1,7 @@
 """An APIExport with stored, virtual and claimed resources, its consumers, and its virtual workspace over HTTP."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,8 @@ from shard_world import BINDINGS, CACHED_RESOURCES, EXPORTS, SCHEMAS, Shard, vir
 from kcpcache.api.api_export import ApiExportHandler
 from kcpcache.api.wildcard import Wildcard
 from kcpcache.meta.names import GroupVersionResource
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import Object, copy
+from kcpcache.registry.conversion_webhook import ConversionError
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportedResources, ExportsByIdentity
 
@@ -51,6 +54,49 @@ def orders_schema(*versions: str) -> Object:
     return spec | ({"conversion": {"strategy": "None"}} if len(versions) > 1 else {})
 
 
+class SplittingWebhook:
+    """Orders as v1 has them (``item`` "tea:2") and as v2 does (``good`` "tea", ``count`` "2"); counts what is asked.
+
+    See ``resource.Conversion``.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.failing = False
+
+    async def convert(self, objects: Sequence[Object], api_version: str) -> list[Object]:
+        await asyncio.sleep(0)
+        self.asked += [obj["metadata"]["name"] for obj in objects]
+        if self.failing:
+            raise ConversionError("the webhook is out of order")
+        return [{**copy(obj), "apiVersion": api_version, "spec": self._spec(obj, api_version)} for obj in objects]
+
+    @staticmethod
+    def _spec(obj: Object, api_version: str) -> Object:
+        spec = obj.get("spec") or {}
+        if api_version.endswith("/v2"):
+            good, _, count = spec.get("item", "").partition(":")
+            return {"good": good, "count": count}
+        return {"item": f"{spec.get('good', '')}:{spec.get('count', '')}"}
+
+
+def converted_orders_schema() -> Object:
+    """Orders that a webhook converts between v1, which is stored, and v2; each version has fields to select by."""
+
+    def version(name: str, *fields: str) -> Object:
+        properties = {field: {"type": "string"} for field in fields}
+        schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
+        selectable = [{"jsonPath": f".spec.{field}"} for field in fields]
+        return {"name": name, "served": True, "storage": name == "v1", "schema": schema, "selectableFields": selectable}
+
+    webhook = {"clientConfig": {"url": "https://webhook.example.com"}, "conversionReviewVersions": ["v1"]}
+    return {
+        **orders_schema("v1"),
+        "versions": [version("v1", "item"), version("v2", "good", "count")],
+        "conversion": {"strategy": "Webhook", "webhook": webhook},
+    }
+
+
 def claim(resource: str, *verbs: str, group: str = "", identity: str = "") -> Object:
     """An entry of an APIExport's ``permissionClaims``."""
     found: Object = {"group": group, "resource": resource, "verbs": list(verbs)}
@@ -88,12 +134,18 @@ class ExportWorld:
         self.provider = ""
 
     async def begin(
-        self, *claims: Object, versions: tuple[str, ...] = ("v1",), virtual: bool = False, name: str = "provider"
+        self,
+        *claims: Object,
+        versions: tuple[str, ...] = ("v1",),
+        virtual: bool = False,
+        name: str = "provider",
+        spec: Object | None = None,
     ) -> None:
-        """Make the provider."""
+        """Make the provider. ``spec``: that of the APIResourceSchema of orders."""
         shard = self.shard
         self.provider = await (shard.provider(name) if virtual else shard.workspace(name))
-        await shard.create(self.provider, SCHEMAS, "v1.orders.shop.example.com", spec=orders_schema(*versions))
+        spec = orders_schema(*versions) if spec is None else spec
+        await shard.create(self.provider, SCHEMAS, "v1.orders.shop.example.com", spec=spec)
         orders = {"group": ORDERS.group, "name": "orders", "schema": "v1.orders.shop.example.com"}
         resources: list[Object] = [{**orders, "storage": {"crd": {}}}]
         if virtual:
@@ -127,9 +179,14 @@ class ExportWorld:
         """Let the APIBinding of a workspace answer the claims anew."""
         await self.shard.change(cluster, BINDINGS, EXPORT, lambda obj: obj["spec"].update(permissionClaims=[*claims]))
 
-    async def order(self, cluster: str, name: str, **fields: Any) -> Object:
+    async def order(self, cluster: str, name: str, item: str = "tea", **fields: Any) -> Object:
         """An order in a consumer's workspace."""
-        return await self.shard.create(cluster, ORDERS, name, namespace="default", spec={"item": "tea"}, **fields)
+        return await self.shard.create(cluster, ORDERS, name, namespace="default", spec={"item": item}, **fields)
+
+    async def reorder(self, cluster: str, name: str, item: str) -> Object:
+        """The same order, of something else."""
+        change = lambda obj: obj["spec"].update(item=item)  # noqa: E731
+        return await self.shard.change(cluster, ORDERS, name, change, namespace="default")
 
     async def config_map(self, cluster: str, name: str, **labels: str) -> Object:
         """A ConfigMap in a consumer's workspace."""

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from looks import tell_looks
 from registry_objects import IDENTITY, PROVIDER, SHARD, THINGS, stored_copies
 
 from kcpcache.meta.names import GroupResource
@@ -12,10 +14,9 @@ from kcpcache.meta.objects import Object
 from kcpcache.meta.selectors import parse_field_selector, parse_label_selector
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.definitions import definition_of_schema
-from kcpcache.registry.entry import Entry, encode
+from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import LogicalClusters
 from kcpcache.registry.lookup import Lookup
-from kcpcache.registry.settling import Settling
 from kcpcache.registry.system import SystemTypes
 from kcpcache.registry.view import ListOptions, WatchEvent
 from kcpcache.registry.virtual_sources import Source
@@ -42,13 +43,22 @@ DEFINITION = definition_of_schema(
             "group": "example.com",
             "scope": "Cluster",
             "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": SCHEMA}],
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": SCHEMA,
+                    "selectableFields": [{"jsonPath": ".spec.shape"}],
+                }
+            ],
         }
     },
     identity_hash=IDENTITY,
     virtual=True,
 )
 SHOWN = {"size": 1, "shape": "round"}
+ROUND, FLAT = (ListOptions(field_selector=parse_field_selector(f"spec.shape={shape}")) for shape in ("round", "flat"))
 WORKSPACES = ("one", "three", "two")
 
 
@@ -56,13 +66,7 @@ WORKSPACES = ("one", "three", "two")
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the entries that were looked at."""
     found: list[str] = []
-    made = Settling.made
-
-    def looking(settling: Settling, entry: Entry) -> Entry:
-        found.append(entry.name)
-        return made(settling, entry)
-
-    monkeypatch.setattr(Settling, "made", looking)
+    tell_looks(monkeypatch, lambda entry: found.append(entry.name))
     return found
 
 
@@ -72,6 +76,13 @@ def told(events: Any) -> Iterator[tuple[str, str | None, str, Any]]:
             yield event.type, event.item.cluster, event.item.entry.name, event.item.object()["spec"]
 
 
+def of_three(watch: ReplicationWatch) -> ReplicationWatch:
+    """The watch, as if there were three consumers."""
+    key = THINGS.group_resource
+    watch._consumers = {name: Consumer(name, "b", "x", key, ("p", "e"), "h") for name in WORKSPACES}
+    return watch
+
+
 class TestOverAllConsumersOfACachedResource:
     @pytest.fixture
     async def copies(self) -> AsyncIterator[Any]:
@@ -79,15 +90,14 @@ class TestOverAllConsumersOfACachedResource:
             yield found
 
     @pytest.fixture
-    def watch(self, copies: Any) -> ReplicationWatch:
-        """Of three consumers."""
+    def view(self, copies: Any) -> ReplicationView:
         source = Source(PROVIDER, THINGS, IDENTITY, "x")
         version = DEFINITION.versions[0]
-        view = ReplicationView(copies.caches, DEFINITION, version, source, shard=SHARD, wanted=lambda _: True)
-        found = ReplicationWatch(view, None)
-        key = THINGS.group_resource
-        found._consumers = {name: Consumer(name, "b", "x", key, ("p", "e"), "h") for name in WORKSPACES}
-        return found
+        return ReplicationView(copies.caches, DEFINITION, version, source, shard=SHARD, wanted=lambda _: True)
+
+    @pytest.fixture
+    def watch(self, view: ReplicationView) -> ReplicationWatch:
+        return of_three(ReplicationWatch(view, None))
 
     async def test_a_deletion_is_settled_once_for_all_of_them_and_not_before_it_is_asked_for(
         self, copies: Any, watch: ReplicationWatch, looked: list[str]
@@ -109,29 +119,65 @@ class TestOverAllConsumersOfACachedResource:
         ]
         assert looked == ["a", "b"]
 
+    async def test_fields_are_looked_at_when_it_is_asked_for_what_matches(
+        self, copies: Any, view: ReplicationView, looked: list[str]
+    ) -> None:
+        """Not in the caches' task, which everybody waits for."""
+        start = str(copies.caches.revision)
+        watches = [of_three(await view.watch(options)) for options in (ROUND, FLAT)]
+        await copies.put("b")
+        await copies.drop("b")
+        assert looked == []
+        assert list(told(await watches[0].next(0))) == [
+            (kind, name, "b", SHOWN) for kind in ("ADDED", "DELETED") for name in WORKSPACES
+        ]
+        assert list(told(await watches[1].next(0))) == []
+        resumed = await view.watch(replace(ROUND, resource_version=start))
+        assert looked == ["b"]
+        assert list(told(await resumed.next(0))) == []  # nobody consumes it
+
+
+class Sees:
+    """Everything in three workspaces."""
+
+    def __init__(self, consumers: Consumers) -> None:
+        self.consumers = consumers
+
+    def now(self) -> dict[str, dict[str, Any]]:
+        return {name: {} for name in WORKSPACES}
+
+    def scope(self, _grants: Any) -> Scope:
+        return ALL
+
+
+def claimed(copies: Any) -> ClaimedProjectionView:
+    """What is seen by a claim that three workspaces accept."""
+    lookup = Lookup(copies.caches, LogicalClusters(copies.caches), SystemTypes(cached_apis=True))
+    sees: Any = Sees(Consumers(lookup))
+    cache = copies.caches.of(Source(PROVIDER, THINGS, IDENTITY, "x").prefix(SHARD))
+    version, guard = DEFINITION.versions[0], lambda _watch: None
+    return ClaimedProjectionView(copies.caches, cache, DEFINITION, version, provider=PROVIDER, sees=sees, guard=guard)
+
+
+async def test_over_all_workspaces_that_accept_a_claim_fields_are_looked_at_when_it_is_asked_for_what_matches(
+    looked: list[str],
+) -> None:
+    async with stored_copies("a") as copies:
+        watches = [await claimed(copies).watch(options) for options in (ROUND, FLAT)]
+        await copies.put("b")
+        await copies.drop("b")
+        assert looked == []
+        assert list(told(await watches[0].next(0))) == [
+            *(("ADDED", name, "a", SHOWN) for name in WORKSPACES),
+            *((kind, name, "b", SHOWN) for kind in ("ADDED", "DELETED") for name in WORKSPACES),
+        ]
+        assert list(told(await watches[1].next(0))) == []
+        assert looked == ["a", "b"]
+
 
 async def test_over_all_workspaces_that_accept_a_claim_a_deletion_is_settled_once(looked: list[str]) -> None:
-    class Sees:
-        """Everything in three workspaces."""
-
-        def __init__(self, consumers: Consumers) -> None:
-            self.consumers = consumers
-
-        def now(self) -> dict[str, dict[str, Any]]:
-            return {name: {} for name in WORKSPACES}
-
-        def scope(self, _grants: Any) -> Scope:
-            return ALL
-
     async with stored_copies("a") as copies:
-        lookup = Lookup(copies.caches, LogicalClusters(copies.caches), SystemTypes(cached_apis=True))
-        sees: Any = Sees(Consumers(lookup))
-        cache = copies.caches.of(Source(PROVIDER, THINGS, IDENTITY, "x").prefix(SHARD))
-        version = DEFINITION.versions[0]
-        view = ClaimedProjectionView(
-            copies.caches, cache, DEFINITION, version, provider=PROVIDER, sees=sees, guard=lambda _watch: None
-        )
-        watch = ClaimedProjectionWatch(view, None, replaying=False)
+        watch = ClaimedProjectionWatch(claimed(copies), None, replaying=False)
         await copies.drop("a")
         assert looked == []
         assert list(told(await watch.next(0))) == [("DELETED", name, "a", SHOWN) for name in WORKSPACES]
@@ -181,6 +227,22 @@ async def test_what_an_export_sees_is_settled_when_it_is_asked_for(looked: list[
         assert looked == []
         assert list(told(await watch.next(0))) == [("ADDED", None, "b", SHOWN)]
         resumed = await reader.watch(ListOptions(resource_version="1"))
+        assert list(told(await resumed.next(0))) == [("ADDED", None, "b", SHOWN)]
+        assert looked == ["b"]
+
+
+async def test_fields_of_what_an_export_sees_are_looked_at_when_it_is_asked_for_what_matches(
+    looked: list[str],
+) -> None:
+    async with exported() as reader:
+        await put(reader, "a")
+        start = str(reader.caches.revision)
+        watches = [await reader.watch(replace(options, resource_version=start)) for options in (ROUND, FLAT)]
+        await put(reader, "b")
+        resumed = await reader.watch(replace(ROUND, resource_version=start))
+        assert looked == []
+        assert list(told(await watches[0].next(0))) == [("ADDED", None, "b", SHOWN)]
+        assert list(told(await watches[1].next(0))) == []
         assert list(told(await resumed.next(0))) == [("ADDED", None, "b", SHOWN)]
         assert looked == ["b"]
 
