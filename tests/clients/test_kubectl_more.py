@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from client_world import WIDGETS, widget, widgets_crd
-from real_kubectl import Kubectl, installed_kubectls, kubectl_binary
+from real_kubectl import RELEASES, Kubectl, kubectl_binary
 from real_server import Server, eventually
-
-RELEASES = [release for release in ("1.27", "1.33") if release in installed_kubectls()] or [None]
 
 
 class Place(NamedTuple):

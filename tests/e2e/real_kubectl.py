@@ -30,6 +30,11 @@ def installed_kubectls() -> dict[str, Path]:
     return {release: found[release] for release in ordered} or {"": Path(plain)}
 
 
+_TESTED = ("1.27", "1.33", "1.35")
+RELEASES: list[str | None] = [release for release in _TESTED if release in installed_kubectls()] or [None]
+"""The oldest and the newest that must work, and what is to come where it is there. None: whichever is."""
+
+
 def kubectl_binary(release: str | None = None) -> Path:
     """The kubectl to test with: of that release, else the newest. Without one the test is skipped, in CI it fails."""
     installed = installed_kubectls()

@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from real_kubectl import Kubectl, installed_kubectls, kubectl_binary
+from real_kubectl import RELEASES, Kubectl, kubectl_binary
 from real_server import Server, eventually
 
-RELEASES = [release for release in ("1.27", "1.33") if release in installed_kubectls()] or [None]
-"""The oldest and the newest that must work."""
 NUMBERS = itertools.count(1)
 SETTINGS = """
 apiVersion: v1

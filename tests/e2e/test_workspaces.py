@@ -57,8 +57,9 @@ def create_workspace(client: httpx.Client, parent: str, name: str, /, **kind: st
     return dict(eventually(ready))
 
 
-def raw(kubectl: Kubectl, path: str) -> Any:
-    return json.loads(kubectl("root", "get", "--raw", path))
+def raw(kubectl: Kubectl, server: Server, path: str) -> Any:
+    # Since 1.35, kubectl puts the path of its server's address before it.
+    return json.loads(kubectl("root", "get", "--raw", path, f"--server={server.url}"))
 
 
 # -- ws create, ws use, ws tree
@@ -111,7 +112,7 @@ def test_ws_tree_finds_every_workspace_with_a_url(admin: httpx.Client):
 
 
 def test_ws_home_is_made_on_demand_and_is_ones_own(server: Server, alice: Kubectl, kubectl: Kubectl):
-    home = raw(alice, f"/clusters/root{TENANCY}/workspaces/~")
+    home = raw(alice, server, f"/clusters/root{TENANCY}/workspaces/~")
     assert home["spec"]["URL"] == f"{server.url}/clusters/user:alice"
     assert alice.json("root", "workspace", "~")["status"]["phase"] == "Ready"
     alice("user:alice", "create", "configmap", "mine")
@@ -130,14 +131,14 @@ def test_ws_home_is_made_on_demand_and_is_ones_own(server: Server, alice: Kubect
 # -- kcp bind apiexport, kcp claims get apibinding
 
 
-def test_bind_and_claims_get(admin: httpx.Client, kubectl: Kubectl):
+def test_bind_and_claims_get(server: Server, admin: httpx.Client, kubectl: Kubectl):
     for name in ("provider", "consumer"):
         create_workspace(admin, "root", name, **UNIVERSAL)
     share_catalogue(kubectl, "root:provider")
     claim = {"group": "", "resource": "configmaps", "verbs": ["get", "list"]}
     patch = json.dumps({"spec": {"permissionClaims": [claim]}})
     kubectl("root:provider", "patch", "apiexport", "compute.cloud.example.com", "--type=merge", "-p", patch)
-    resources = raw(kubectl, "/clusters/root:consumer/apis")["groups"]
+    resources = raw(kubectl, server, "/clusters/root:consumer/apis")["groups"]
     preferred = {group["name"]: group["preferredVersion"]["version"] for group in resources}
     assert preferred["apis.kcp.io"] in {"v1alpha1", "v1alpha2"}
     accepted = {"group": "", "resource": "configmaps", "verbs": ["*"], "state": "Accepted"}
