@@ -59,6 +59,7 @@ class State:
     * ``unknown_claims``: those accepted claims whose identity hash nobody has.
     * ``remaining``: a bounded batch of the objects of its resources with crd storage in its workspace, those not yet
       being deleted first; read only while the binding is being deleted, and read after it.
+    * ``workspace_deleting``: everything else in its workspace is being deleted, too.
     """
 
     binding: Object | None
@@ -70,6 +71,7 @@ class State:
     taken: Mapping[str, TakenNames] = field(default_factory=dict)
     unknown_claims: frozenset[Claim] = frozenset()
     remaining: tuple[Remnant, ...] = ()
+    workspace_deleting: bool = False
 
 
 @dataclass(slots=True)
@@ -319,11 +321,14 @@ def _kept(schema: Object) -> Create:
 
 
 def _delete(target: Target, binding: Object, state: State) -> Plan:
-    """The instances, then the finalizer; that none is left counts once the status says that deletion is under way."""
+    """The instances, then the finalizer; that none is left counts once the status says that deletion is under way.
+
+    Where the workspace goes, that waits for whatever may still come.
+    """
     if not has_finalizer(binding, FINALIZER):
         return NOTHING
     stored = any(entry.get("storageVersions") for entry in nested(binding, "status", "boundResources") or ())
-    noted = not stored or bool(conditions.status_of(binding, _DELETED))
+    noted = not stored or state.workspace_deleting or bool(conditions.status_of(binding, _DELETED))
     if noted and not state.remaining:
         return Plan((Update(target, without_finalizer(binding, FINALIZER)),))
     draft: Object = {**binding, "status": copy(binding.get("status") or {})}

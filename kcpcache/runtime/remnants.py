@@ -1,12 +1,13 @@
 """What is still there of what must go, in batches, for the reconcilers that delete contents before containers."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from kcpcache.meta.names import GroupVersionResource, split_api_version
 from kcpcache.meta.objects import metadata
-from kcpcache.reconcilers.garbage import Remnant
-from kcpcache.reconcilers.plan import Target
+from kcpcache.reconcilers.garbage import NEXT_BATCH, WAIT, Remnant
+from kcpcache.reconcilers.plan import Plan, Target
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.storage.keys import REGISTRY
@@ -52,6 +53,13 @@ def batch(caches: Iterable[ResourceCache], cluster: str, namespace: str = "") ->
                 held.append(_held(cache, entry))
     alive.sort(key=lambda remnant: not remnant.target.namespace)
     return tuple(islice((*alive, *held), BATCH))
+
+
+def paced(plan: Plan, remaining: tuple[Remnant, ...]) -> Plan:
+    """The plan of whoever has a batch deleted, and is told when nothing is left; there is a next one if it was full."""
+    if plan.requeue_after == NEXT_BATCH and len(remaining) < BATCH:
+        return replace(plan, requeue_after=WAIT)
+    return plan
 
 
 def _held(cache: ResourceCache, entry: Entry) -> Remnant:

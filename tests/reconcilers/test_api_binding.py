@@ -390,6 +390,17 @@ def test_virtual_resources_need_no_waiting_on_deletion(consumer):
     assert isinstance(change, Update)
 
 
+def test_where_the_whole_workspace_goes_its_emptiness_is_not_noted_first(consumer):
+    consumer.settled()
+    consumer.delete(AT)
+    instance = Target(GroupVersionResource(GROUP, "v1", "instances"), "consumer", "a")
+    held = (Remnant(instance, "6", deleting=True, finalizers=("example.com/hold",)),)
+    assert isinstance(consumer.look(remaining=held, workspace_deleting=True).changes[0], UpdateStatus)
+    (change,) = consumer.look(workspace_deleting=True).changes
+    assert isinstance(change, Update)
+    assert FINALIZER not in change.object["metadata"].get("finalizers", ())
+
+
 def test_in_deletion_finalizers_of_others_are_left_alone(consumer):
     consumer.settled()
     consumer.objects[AT]["metadata"]["finalizers"].append("example.com/hold")

@@ -203,11 +203,13 @@ async def test_a_workspace_costs_few_writes_and_decisions(shard: Shard):
     await shard.workspace("one")
     ready = await shard.store.revision()
     assert decided(shard) - decisions <= 14
+    decisions = decided(shard)
     await shard.delete("root", WORKSPACES, "one")
     await shard.settled()
     gone = await shard.store.revision()
     assert ready - before <= 14
-    assert gone - ready <= 22
+    assert gone - ready <= 14
+    assert decided(shard) - decisions <= 20
 
 
 async def test_a_copy_that_is_as_it_should_be_is_not_decoded(shard: Shard, monkeypatch: pytest.MonkeyPatch):

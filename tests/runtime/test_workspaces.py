@@ -6,6 +6,7 @@ import pytest
 from shard_world import (
     BINDINGS,
     CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
     CONFIG_MAPS,
     CRDS,
     EXPORTS,
@@ -22,7 +23,8 @@ from shard_world import (
 
 from kcpcache.meta.errors import ForbiddenError
 from kcpcache.meta.objects import Object
-from kcpcache.registry.view import NO_ADMISSION, WriteOptions
+from kcpcache.reconcilers.plan import Target
+from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
 
 CRD = "flavors.cloud.example.com"
 STORED = {
@@ -44,6 +46,10 @@ async def exporter(shard: Shard, name: str = "exporter") -> str:
 def condition(obj: Object, kind: str) -> tuple[str, str]:
     found = next((c for c in obj["status"]["conditions"] if c["type"] == kind), {})
     return found.get("status", ""), found.get("reason", "")
+
+
+def let_go(obj: Object) -> None:
+    obj["metadata"].pop("finalizers", None)
 
 
 async def test_a_new_workspace_becomes_ready_with_url_annotations_label_and_finalizer(shard: Shard) -> None:
@@ -164,6 +170,59 @@ async def test_deleting_a_workspace_leaves_no_key_in_either_store(shard: Shard, 
         assert shard.clusters.state(cluster) == "missing"
     assert await shard.names("root", WORKSPACES) == []
     assert await shard.keys("", "/cache/") == []
+
+
+async def test_that_a_workspace_is_being_deleted_is_said_by_its_label_from_the_first_moment(shard: Shard) -> None:
+    cluster = await shard.workspace("work")
+    for where, resource, name in (("root", WORKSPACES, "work"), (cluster, LOGICAL_CLUSTERS, "cluster")):
+        view = shard.env.apply.view(Target(resource, where, name))
+        deleted = (await view.delete("", name, DeleteOptions(), NO_ADMISSION)).item.object()
+        assert deleted["metadata"]["labels"]["tenancy.kcp.io/phase"] == "Deleting"
+        assert deleted["metadata"]["deletionTimestamp"]
+
+
+async def test_what_holds_a_workspaces_end_up_is_told_after_a_while_and_so_is_what_is_left_of_it(shard: Shard) -> None:
+    cluster = await shard.workspace("work")
+    for name in ("a", "b"):
+        hold = ["example.com/hold"]
+        await shard.create(cluster, CONFIG_MAPS, name, namespace="default", finalizers=hold)
+    await shard.delete("root", WORKSPACES, "work")
+    for left in (2, 1):
+        await shard.settled()
+        for where, resource, name in (("root", WORKSPACES, "work"), (cluster, LOGICAL_CLUSTERS, "cluster")):
+            conditions = shard.need(where, resource, name)["status"]["conditions"]
+            text = next(each["message"] for each in conditions if each["type"] == "WorkspaceContentDeleted")
+            assert f"configmaps. has {left} resource instances" in text
+            assert f"example.com/hold in {left} resource instances" in text
+        await shard.change(cluster, CONFIG_MAPS, "ab"[left - 1], let_go, namespace="default")
+    await shard.settled()
+    assert shard.get("root", WORKSPACES, "work") is None
+
+
+@pytest.mark.parametrize("first", ["universal", "nothing"], ids=["with bindings", "emptied before that is noted"])
+async def test_a_workspace_that_nothing_holds_goes_without_waiting(shard: Shard, first: str) -> None:
+    await shard.create("root", WORKSPACE_TYPES, "nothing", spec={})
+    cluster = await shard.workspace("work", type={"name": first, "path": "root"})
+    if first == "nothing":
+        await shard.delete(cluster, CLUSTER_ROLE_BINDINGS, "workspace-admin")
+        await shard.delete(cluster, NAMESPACES, "default")
+        await shard.settled()
+    await shard.delete("root", WORKSPACES, "work")
+    await shard.settled(0.5)
+    assert shard.get("root", WORKSPACES, "work") is None
+
+
+async def test_what_is_created_while_a_workspace_empties_itself_goes_too(shard: Shard) -> None:
+    cluster = await shard.workspace("work")
+    await shard.create(cluster, CONFIG_MAPS, "held", namespace="default", finalizers=["example.com/hold"])
+    await shard.delete("root", WORKSPACES, "work")
+    await shard.settled(0.5)
+    await shard.create(cluster, CLUSTER_ROLES, "late", rules=[])
+    await shard.settled()
+    assert shard.get(cluster, CLUSTER_ROLES, "late") is None
+    await shard.change(cluster, CONFIG_MAPS, "held", let_go, namespace="default")
+    await shard.settled()
+    assert shard.get("root", WORKSPACES, "work") is None
 
 
 async def test_a_workspaces_end_waits_for_finalizers_in_it(shard: Shard) -> None:

@@ -15,7 +15,20 @@ _PHASES: Final = ("Scheduling", "Initializing", "Ready")
 """In their order. ``Unavailable`` stands outside of it: a logical cluster may come back from there."""
 
 
-class WorkspaceRules(NoRules):
+PHASE_LABEL: Final = "tenancy.kcp.io/phase"
+"""Mirrors the phase of a Workspace or LogicalCluster, and says ``Deleting`` while it is being deleted."""
+
+
+class _PhaseRules(NoRules):
+    """See ``registry.resource.Rules``."""
+
+    def prepare_delete(self, obj: Object) -> None:
+        """The label says so from the moment of the deletion, not from when someone notices."""
+        meta = obj["metadata"]
+        meta["labels"] = {**section(meta, "labels"), PHASE_LABEL: "Deleting"}
+
+
+class WorkspaceRules(_PhaseRules):
     """See ``registry.resource.Rules``."""
 
     def validate(self, obj: Object) -> list[FieldError]:
@@ -40,7 +53,7 @@ class WorkspaceTypeRules(NoRules):
         return errors + list(_label_errors(spec))
 
 
-class LogicalClusterRules(NoRules):
+class LogicalClusterRules(_PhaseRules):
     """See ``registry.resource.Rules``."""
 
     def validate(self, obj: Object) -> list[FieldError]:

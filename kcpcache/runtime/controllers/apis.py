@@ -18,7 +18,7 @@ from kcpcache.registry.serving import BoundResource, bound_resources
 from kcpcache.registry.virtual_sources import API_EXPORTS
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.controllers.bound_schemas import BoundSchemaController
-from kcpcache.runtime.environment import Environment, either, first_plan
+from kcpcache.runtime.environment import Environment, either, first_plan, joined
 from kcpcache.runtime.indexes import API_BINDINGS, BindingIndex, Name
 from kcpcache.runtime.remnants import batch, stored_caches
 from kcpcache.storage.keys import registry_prefix
@@ -146,7 +146,13 @@ class ApiControllers:
         )
 
     def _plan_bindings(self, cluster: str) -> Plan:
-        return first_plan(self._binding(cluster, obj) for obj in self._env.lookup.list(API_BINDINGS, cluster))
+        """Those that are being deleted do not get into each other's way."""
+        bindings = self._env.lookup.list(API_BINDINGS, cluster)
+        going = [obj for obj in bindings if "deletionTimestamp" in obj["metadata"]]
+        own = joined([self._binding(cluster, obj) for obj in going])
+        if own.changes or len(going) == len(bindings):
+            return own
+        return first_plan((own, *(self._binding(cluster, obj) for obj in bindings if obj not in going)))
 
     def _binding(self, cluster: str, obj: Object) -> Plan:
         lookup = self._env.lookup
@@ -171,8 +177,13 @@ class ApiControllers:
                 taken={group: join_taken(self._taken(cluster, group, but_binding=name)) for group in groups},
                 unknown_claims=self._unknown_claims(obj),
                 remaining=self._remaining(cluster, obj) if deleting else (),
+                workspace_deleting=deleting and self._is_going(cluster),
             )
         )
+
+    def _is_going(self, cluster: str) -> bool:
+        workspace = self._env.lookup.clusters.get(cluster)
+        return workspace is not None and workspace.deleting
 
     def _remaining(self, cluster: str, binding: Object) -> tuple[Remnant, ...]:
         definitions = [

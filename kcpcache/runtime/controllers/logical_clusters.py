@@ -22,7 +22,7 @@ from kcpcache.registry.workspace_types import API_BINDINGS_INITIALIZER
 from kcpcache.runtime.controller import Controller
 from kcpcache.runtime.environment import Environment, either
 from kcpcache.runtime.indexes import API_BINDINGS
-from kcpcache.runtime.remnants import batch, stored_caches
+from kcpcache.runtime.remnants import batch, paced, stored_caches
 
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
@@ -34,7 +34,7 @@ class LogicalClusterController:
     def __init__(self, env: Environment) -> None:
         self._env = env
         self.controller: Controller[str] = Controller("logical-cluster", self._plan, env.apply)
-        env.on_event("core.kcp.io", "logicalclusters", lambda event: self.controller.add(event.cluster))
+        env.on_event("core.kcp.io", "logicalclusters", self._changed)
         env.on_event("tenancy.kcp.io", "workspacetypes", self._type_changed)
         env.on_event("apis.kcp.io", "apibindings", self._binding_changed)
         env.on_event("apis.kcp.io", "apiexports", self._export_changed)
@@ -45,6 +45,18 @@ class LogicalClusterController:
             self.controller.add(cluster)
 
     # -- what wakes it
+
+    def _changed(self, event: CacheEvent) -> None:
+        """While it empties itself, it is looked at when nothing is left, and a while after each look."""
+        entry, before = event.entry, event.previous
+        goes_on = entry is not None and entry.deleting and before is not None and before.deleting
+        if entry is not None and (not goes_on or self._is_empty(event.cluster)):
+            self.controller.add(event.cluster)
+
+    def _is_empty(self, cluster: str) -> bool:
+        """But for the LogicalCluster itself."""
+        own, caches = self._env.lookup.clusters.cache, stored_caches(self._env.lookup.caches)
+        return not any(cluster in cache.shelves and cache is not own for cache in caches)
 
     def _type_changed(self, event: CacheEvent) -> None:
         changed = _spec(event.entry) != _spec(event.previous)
@@ -91,10 +103,8 @@ class LogicalClusterController:
         found = self._env.lookup.clusters.get(event.cluster)
         if found is None or not found.deleting:
             return
-        own, cluster = self._env.lookup.clusters.cache, event.cluster
-        caches = stored_caches(self._env.lookup.caches)
-        if not any(cluster in cache.shelves and cache is not own for cache in caches):
-            self.controller.add(cluster)
+        if self._is_empty(event.cluster):
+            self.controller.add(event.cluster)
 
     # -- what it decides
 
@@ -126,7 +136,7 @@ class LogicalClusterController:
         if "deletionTimestamp" in obj["metadata"]:
             own, caches = self._env.lookup.clusters.cache, self._env.lookup.caches
             remaining = batch((cache for cache in stored_caches(caches) if cache is not own), cluster)
-        return logical_cluster.reconcile(
+        plan = logical_cluster.reconcile(
             logical_cluster.State(
                 logical_cluster=obj,
                 now=self._env.now(),
@@ -135,6 +145,7 @@ class LogicalClusterController:
                 remaining=remaining,
             )
         )
+        return paced(plan, remaining)
 
     def first_objects(self, cluster: str, owned: Object) -> tuple[Create, ...]:
         """Namespace ``default`` and the binding of the owner, who is named by ``owned``: those that are missing."""
