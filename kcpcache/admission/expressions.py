@@ -15,6 +15,7 @@ from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE, 
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
 from kcpcache.schema.cel_environment import CompileError, check_optionals, language, readable
+from kcpcache.schema.cel_errors import plain
 from kcpcache.schema.cel_rewrite import relocated, runnable
 from kcpcache.schema.cel_text import code
 
@@ -31,16 +32,6 @@ _COMPILED: Final = 4096
 _EXPRESSIONS: Final = ("variables", "matchConditions", "validations", "auditAnnotations")
 _COMPILING_BYTES: Final = 1024
 _VARIABLE: Final = re.compile(r"(?<![\w.])variables\s*\.\s*([A-Za-z_]\w*)")
-_RUNTIME_ERRORS: Final = (
-    ("NOT_FOUND: Key not found in map : ", "no such key: "),
-    ("INVALID_ARGUMENT: divide by zero", "division by zero"),
-    ("UNKNOWN: No matching overloads found", "no such overload"),
-    ("UNKNOWN: Index error: ", "index out of bounds: "),
-    ("INTERNAL: Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
-    ("OUT_OF_RANGE: ", ""),
-    ("INVALID_ARGUMENT: ", ""),
-    ("UNKNOWN: ", ""),
-)
 
 
 class EvaluationError(Exception):
@@ -193,11 +184,7 @@ class Evaluation:
         self._budget.spend(estimate.of(size))
 
     def _readable(self, text: str) -> str:
-        for theirs, ours in _RUNTIME_ERRORS:
-            if text.startswith(theirs):
-                rest = text.removeprefix(theirs)
-                text = ours + (rest.strip('"') if ours == "no such key: " else rest)
-                break
+        text = plain(text)
         missing = text.removeprefix("no such key: ")
         if missing != text and missing in self._failed:
             return f"composited variable {missing!r} fails to evaluate: {self._failed[missing]}".replace("'", '"')

@@ -4,7 +4,6 @@ Documentation: "Validation rules"; ratcheting after KEP-4008. A rule sees its no
 ``oldSelf`` is a transition rule and is evaluated only where there is an old value to compare with.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, fie
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
 from kcpcache.schema.cel_environment import OLD_VARIABLE, CompileError, compile_expression, environment
+from kcpcache.schema.cel_errors import is_vague, plain
 from kcpcache.schema.cel_text import uses_old_self
 from kcpcache.schema.cel_value import align, compile_converter
 from kcpcache.schema.field_path import valid_field_path
@@ -23,22 +23,6 @@ _BUDGET = 20_000_000
 """For all rules of one object, in the units of ``cel_cost``: about two seconds."""
 _MAX_MESSAGE_LENGTH = 5_000
 _OVER_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
-_RUNTIME_ERRORS = (
-    ("NOT_FOUND: Key not found in map : ", "no such key: "),
-    ("INVALID_ARGUMENT: divide by zero", "division by zero"),
-    ("UNKNOWN: No matching overloads found", "no such overload"),
-    ("UNKNOWN: Index error: ", "index out of bounds: "),
-    ("OUT_OF_RANGE: ", ""),
-    ("FAILED_PRECONDITION: ", ""),
-    ("INVALID_ARGUMENT: ", ""),
-    ("UNKNOWN: ", ""),
-    ("INTERNAL: Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
-)
-
-
-_OWN_NAME = re.compile(r"__(?=\(|\)\.)")
-_INDEX = re.compile(r"^index out of bounds: index=(-?\d+) size=\d+")
-_CONVERSION = re.compile(r"^cannot convert (string|bytes|bool|int|uint|double) to (\w+)$")
 _IMMUTABLE = "self == oldSelf"
 """What most transition rules say; an unchanged value need not ask CEL."""
 
@@ -60,6 +44,11 @@ class Rule:
     def program(self) -> Any:
         """What says whether the rule holds."""
         return compile_expression(self.text, "bool", optional_old_self=self.optional_old_self)
+
+    @cached_property
+    def telling_program(self) -> Any:
+        """The same, to be asked again what is wrong."""
+        return compile_expression(self.text, "bool", optional_old_self=self.optional_old_self, telling=True)
 
     @cached_property
     def message_program(self) -> Any:
@@ -232,7 +221,7 @@ def _evaluate(rule: Rule, activation: Any, path: str, shown: str) -> FieldError 
     if result is True:
         return None
     if result is not False:
-        text = str(result)
+        text = str(_value(rule.telling_program, activation) if is_vague(str(result)) else result)
         if text.startswith("no such overload"):
             text = (
                 f"'{text}': call arguments did not match a supported operator, function or macro signature "
@@ -278,18 +267,7 @@ def _value(program: Any, activation: Any) -> Any:
         result = program.eval(activation)
         value = result.value()
     except (RuntimeError, TypeError, ValueError) as error:
-        return _EvaluationError(_plain(str(error)))
+        return _EvaluationError(plain(str(error)))
     if isinstance(value, str) and result.type().name() == "ERROR":
-        return _EvaluationError(_plain(value))
+        return _EvaluationError(plain(value))
     return value
-
-
-def _plain(text: str) -> str:
-    """cel-cpp's error in the words of cel-go, where the two differ."""
-    for theirs, ours in _RUNTIME_ERRORS:
-        if text.startswith(theirs):
-            rest = text.removeprefix(theirs)
-            text = ours + (rest.strip('"') if ours == "no such key: " else rest)
-            break
-    text = _CONVERSION.sub(r"type conversion error from '\1' to '\2'", text)
-    return _INDEX.sub(r"index out of bounds: \1", _OWN_NAME.sub("", text))

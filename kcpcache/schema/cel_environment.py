@@ -1,5 +1,6 @@
 """The CEL environment that rules are compiled in; cel-cpp is imported when the first rule is."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,8 @@ OLD_VARIABLE = "old__"
 
 _MAX_EXPRESSION_LENGTH = 20_000
 _STRINGS_VERSION = 2
+_FREE = re.compile(r"\bT%\d+")
+"""What cel-cpp calls a type that nothing tells."""
 
 
 class CompileError(ValueError):
@@ -76,16 +79,17 @@ def environment() -> Any:
     return cel.NewEnv(variables={"self": dynamic, "oldSelf": dynamic, OLD_VARIABLE: dynamic}, **language())
 
 
-def compile_expression(expression: str, wanted: str, *, optional_old_self: bool = False) -> Any:
+def compile_expression(expression: str, wanted: str, *, optional_old_self: bool = False, telling: bool = False) -> Any:
     """The program of an expression that must be a ``bool`` or ``string`` (or of unknown type).
 
-    With ``optional_old_self`` the name ``oldSelf`` is an optional value. Raises CompileError.
+    With ``optional_old_self`` the name ``oldSelf`` is an optional value; with ``telling`` it runs slower, and says more
+    of what is wrong. Raises CompileError.
     """
     from cel_expr_python import cel
 
     if len(expression) > _MAX_EXPRESSION_LENGTH:
         raise CompileError(f"expression is longer than {_MAX_EXPRESSION_LENGTH} characters")
-    rewritten = runnable(expression)
+    rewritten = runnable(expression, telling=telling)
     try:
         program = environment().compile(rewritten.text)
         if optional_old_self:  # only now, with parentheses known to be balanced
@@ -113,5 +117,5 @@ def check_optionals(program: Any) -> None:
 
 
 def readable(text: str) -> str:
-    """cel-cpp's report without its status codes."""
-    return text.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+    """cel-cpp's report without its status codes; what could be of any type is dynamic."""
+    return _FREE.sub("dyn", text.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]"))

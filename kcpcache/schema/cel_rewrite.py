@@ -13,15 +13,33 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 
 from kcpcache.schema.cel_report import report
-from kcpcache.schema.cel_text import Spans, arguments, code
+from kcpcache.schema.cel_text import Spans, arguments, code, literal
 
 MERGE = "merged__"
 """The function that puts maps together when a rule runs."""
-OWN = {name: f"{name}__" for name in ("format", "getMilliseconds", "replace", "string")}
-"""Functions that are called by other names when a rule runs: cel-cpp's answer otherwise, or know no bounds."""
+OWN = {
+    name: f"{name}__"
+    for name in (
+        "format",
+        "getMilliseconds",
+        "indexOf",
+        "lastIndexOf",
+        "replace",
+        "split",
+        "string",
+        "charAt",
+        "substring",
+    )
+}
+"""Functions that are called by other names when a rule runs: cel-cpp's answer otherwise, or know no bounds.
+
+Of some only those calls that can tell the difference; ``charAt`` and ``substring`` only to tell what is wrong.
+"""
 _RUN, _CHECK = f".{MERGE}()", "[0]"
 _MACRO = re.compile(r"(?<=\.)(?P<before>\s*)(?P<name>transformMap(?P<entry>Entry)?)\s*\(")
-_OWN = re.compile(r"(?:(?<=\.)\s*(?P<method>format|getMilliseconds|replace)|(?<![\w.])(?P<function>string))\s*(?=\()")
+_OWN = re.compile(
+    r"(?:(?<=\.)\s*(?P<method>charAt|format|getMilliseconds|indexOf|lastIndexOf|replace|split|substring)|(?<![\w.])(?P<function>string))\s*(?=\()"
+)
 _EXISTS_ONE = re.compile(r"(?<=\.)\s*(?P<name>exists_one)\s*\(")
 _UNWRAP = re.compile(r"(?<![\w.])optional\s*\.\s*unwrap\s*\(")
 _UNWRAP_METHOD = re.compile(r"(?<=\.)\s*unwrapOpt\s*\(\s*\)")
@@ -29,7 +47,7 @@ _UNWRAP_LOOPS = "filter(o__, o__.hasValue()).map(o__, o__.value())"
 _OPTIONAL = re.compile(r"(?:\.\s*validate|(?<![\w.])format\s*\.\s*named)\s*\(")
 _ERROR = re.compile(r"^ERROR: <input>:(\d+):(\d+): (.*)$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_MACRO_ARGUMENTS, _EXISTS_ARGUMENTS = (3, 4), 3
+_MACRO_ARGUMENTS, _EXISTS_ARGUMENTS, _OFFSET_ARGUMENTS = (3, 4), 3, 2
 _MAP = _UNWRAP_LOOPS.index("map") + 3
 
 
@@ -79,12 +97,14 @@ def checkable(expression: str) -> Rewritten:
     return _rewritten(expression, edits)
 
 
-def runnable(expression: str) -> Rewritten:
-    """The expression with nothing in it that could not run."""
+def runnable(expression: str, *, telling: bool = False) -> Rewritten:
+    """The expression with nothing in it that could not run; with ``telling`` errors have Kubernetes' words."""
     blanked = code(expression)
     called = arguments(blanked)
     macros = chain(_maps(blanked, called, _RUN), _unwraps(blanked, called), _exists(blanked, called))
-    return _rewritten(expression, chain(macros, _own(blanked), _optionals(blanked, called)))
+    return _rewritten(
+        expression, chain(macros, _own(expression, blanked, called, telling=telling), _optionals(blanked, called))
+    )
 
 
 def relocated(text: str, expression: str, rewritten: Rewritten) -> str:
@@ -135,10 +155,17 @@ def _exists(blanked: str, called: Mapping[int, Spans]) -> Iterator[_Edit]:
             yield _Edit(*found.span("name"), "existsOne", found.start(), opens=True)
 
 
-def _own(blanked: str) -> Iterator[_Edit]:
+def _own(expression: str, blanked: str, called: Mapping[int, Spans], *, telling: bool) -> Iterator[_Edit]:
     for found in _OWN.finditer(blanked):
         group = "method" if found["method"] else "function"
-        yield _Edit(*found.span(group), OWN[found[group]], found.start(), opens=True)
+        name, spans = found[group], called.get(found.end() + 1, [])
+        if name in {"charAt", "substring"} and not telling:
+            continue
+        if name in {"indexOf", "lastIndexOf"} and len(spans) != _OFFSET_ARGUMENTS:
+            continue
+        if name == "split" and spans and literal(expression[slice(*spans[0])]):
+            continue
+        yield _Edit(*found.span(group), OWN[name], found.start(), opens=True)
 
 
 def _unwraps(blanked: str, called: Mapping[int, Spans]) -> Iterator[_Edit]:

@@ -14,11 +14,11 @@ def extension() -> Any:
         quantity,
         regex,
         semver,
-        sets,
         text_formats,
+        text_places,
         texts,
         urls,
     )
 
-    modules = (lists, network, ordering, quantity, regex, semver, sets, text_formats, texts, urls)
+    modules = (lists, network, ordering, quantity, regex, semver, text_formats, text_places, texts, urls)
     return cel.CelExtension("kubernetes", [declaration for module in modules for declaration in module.functions(cel)])

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from kcpcache.schema.cel_library.messages import type_name
+
 
 def same(left: Any, right: Any) -> bool:
     """CEL's ``==``: numbers compare across types, a boolean is no number."""
@@ -12,15 +14,43 @@ def same(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    if type_name(left):
+        return type_name(left) == type_name(right) and bool(left.text == right.text)
     return bool(left == right)
 
 
-def ordered(left: Any, right: Any) -> bool:
-    """CEL's ``<``. Raises ValueError for what has no order."""
-    try:
-        return bool(left < right)
-    except TypeError:
-        raise ValueError("no such overload") from None
+_KINDS: dict[type, str] = {
+    bool: "bool",
+    int: "int",
+    float: "double",
+    str: "string",
+    bytes: "bytes",
+    bytearray: "bytes",
+    timedelta: "duration",
+    datetime: "timestamp",
+    list: "list",
+    dict: "map",
+    type(None): "null_type",
+}
+
+
+def kind(value: Any) -> str:
+    """The name of a value's type, where unsigned numbers are whole ones; "" for messages and types."""
+    return _KINDS.get(type(value), "")
+
+
+def only_kind(items: list[Any]) -> str:
+    """The name of the type that all of the items have; "" if there is no such type."""
+    types = set(map(type, items))
+    return _KINDS.get(types.pop(), "") if len(types) == 1 else ""
+
+
+def order(left: Any, right: Any) -> int | None:
+    """-1, 0 or 1: how two scalars compare; None for those that have no order."""
+    ours, theirs = kind(left), kind(right)
+    if ours != theirs and not {ours, theirs} <= {"int", "double"}:
+        return None
+    return -1 if left < right else 1 if left > right else 0 if left == right else None
 
 
 def returned(value: Any) -> Any:

@@ -5,13 +5,14 @@ cel-cpp evaluates such comparisons but lets none of them pass its checker, so th
 
 from typing import Any
 
+_EXTENSIONS = ("sets", "two-var-comprehensions")
 _OPERATORS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
 
 
 def config(cel: Any) -> Any:
-    """The configuration of an environment with the operators of ``functions``, and macros of two variables."""
+    """The configuration of an environment with the operators of ``functions``, sets, and macros of two variables."""
     names = "".join(f"  - name: {name!r}\n" for name in _OPERATORS)
-    extensions = "extensions:\n- name: two-var-comprehensions\n  version: latest\n"
+    extensions = "extensions:\n" + "".join(f"- name: {name}\n  version: latest\n" for name in _EXTENSIONS)
     return cel.NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{names}{extensions}")
 
 

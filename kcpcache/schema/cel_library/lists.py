@@ -1,30 +1,33 @@
 """Functions of lists: ``isSorted``, ``sum``, ``min``, ``max``, ``indexOf``, ``lastIndexOf`` and more."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from kcpcache.schema.cel_calls import called_by_cel
-from kcpcache.schema.cel_library.compare import ordered, returned, same
+from kcpcache.schema.cel_library.compare import kind, only_kind, order, returned, same
 from kcpcache.schema.cel_rewrite import MERGE
 
+_NO_OVERLOAD = "no such overload"
+_SUMMABLE = frozenset({"int", "double", "duration"})
+_COMPARABLE = _SUMMABLE | {"bool", "bytes", "string", "timestamp"}
 _LEAST_INT, _MOST_INT, _MOST_UINT = -(2**63), 2**63 - 1, 2**64 - 1
 
 
 def functions(cel: Any) -> list[Any]:
     """The declarations, for ``CelExtension``."""
-    kind = cel.Type
-    any_list = kind.List(kind.DYN)
+    types = cel.Type
+    any_list = types.List(types.DYN)
     methods = (
-        ("isSorted", kind.BOOL, (), _is_sorted),
-        ("sum", kind.DYN, (), _sum),
-        ("min", kind.DYN, (), _min),
-        ("max", kind.DYN, (), _max),
-        ("indexOf", kind.INT, (kind.DYN,), _index_of),
-        ("lastIndexOf", kind.INT, (kind.DYN,), _last_index_of),
-        ("slice", any_list, (kind.INT, kind.INT), _slice),
+        ("isSorted", types.BOOL, (), _is_sorted),
+        ("sum", types.DYN, (), _sum),
+        ("min", types.DYN, (), _min),
+        ("max", types.DYN, (), _max),
+        ("indexOf", types.INT, (types.DYN,), _index_of),
+        ("lastIndexOf", types.INT, (types.DYN,), _last_index_of),
+        ("slice", any_list, (types.INT, types.INT), _slice),
         ("distinct", any_list, (), _distinct),
         ("reverse", any_list, (), lambda items: returned(items[::-1])),
-        (MERGE, kind.Map(kind.DYN, kind.DYN), (), _merged),
+        (MERGE, types.Map(types.DYN, types.DYN), (), _merged),
     )
     return [
         cel.FunctionDecl(
@@ -36,36 +39,69 @@ def functions(cel: Any) -> list[Any]:
 
 
 def _is_sorted(items: list[Any]) -> bool:
-    return all(not ordered(after, before) for before, after in pairwise(items))
+    if only_kind(items) in _COMPARABLE:
+        return not any(before > after for before, after in pairwise(items))
+    _first(items, "isSorted", _COMPARABLE)
+    previous = None
+    for place, item in enumerate(items):
+        if kind(item) not in _COMPARABLE:
+            raise ValueError(_NO_OVERLOAD)
+        if place and order(previous, item) == 1:
+            return False
+        previous = item
+    return True
 
 
 def _sum(items: list[Any]) -> Any:
-    if any(isinstance(item, bool | str) for item in items):
-        raise ValueError("no such overload: sum")
-    total = sum(items[1:], items[0]) if items else 0
-    # Unsigned numbers arrive as plain ones: only what neither can hold is certain to be too much.
-    if isinstance(total, int) and not _LEAST_INT <= total <= _MOST_UINT:
-        raise ValueError("integer overflow" if total < 0 else "unsigned integer overflow")
-    if isinstance(total, int) and total > _MOST_INT >= max(items):
-        raise ValueError("integer overflow")
-    return returned(total)
+    """Of numbers or of durations; that of nothing is a whole number, as where no type tells more."""
+    first = _first(items, "sum", _SUMMABLE)
+    if not items:
+        return 0
+    if only_kind(items) != first:
+        raise ValueError(_NO_OVERLOAD)
+    totals = list(accumulate(items))
+    if first == "int":
+        # Unsigned numbers arrive as plain ones: only what neither can hold is certain to be too much.
+        if min(totals) < _LEAST_INT or max(totals) > _MOST_INT >= max(items):
+            raise ValueError("integer overflow")
+        if max(totals) > _MOST_UINT:
+            raise ValueError("unsigned integer overflow")
+    return returned(totals[-1])
 
 
 def _min(items: list[Any]) -> Any:
-    return _extreme(items, "min", ordered)
+    return returned(items[extreme(items, "min", 1)])
 
 
 def _max(items: list[Any]) -> Any:
-    return _extreme(items, "max", lambda item, best: ordered(best, item))
+    return returned(items[extreme(items, "max", -1)])
 
 
-def _extreme(items: list[Any], name: str, better: Any) -> Any:
+def extreme(items: list[Any], name: str, worse: int) -> int:
+    """The place of the best item: of one from which no later one has the order ``worse``. Raises ValueError.
+
+    What cannot be compared with the best so far is passed over, as in Kubernetes.
+    """
     if not items:
         raise ValueError(f"{name} called on empty list")
-    best = items[0]
-    for item in items[1:]:
-        best = item if better(item, best) else best
-    return returned(best)
+    if only_kind(items) in _COMPARABLE:
+        return items.index(min(items) if worse > 0 else max(items))
+    _first(items, name, _COMPARABLE)
+    best = 0
+    for place, item in enumerate(items):
+        if kind(item) not in _COMPARABLE:
+            raise ValueError(_NO_OVERLOAD)
+        if order(items[best], item) == worse:
+            best = place
+    return best
+
+
+def _first(items: list[Any], name: str, kinds: frozenset[str]) -> str:
+    """The type of the first item, which tells whether the function takes the list."""
+    found = kind(items[0]) if items else ""
+    if items and found not in kinds:
+        raise ValueError(f"{_NO_OVERLOAD}: {name}(list)")
+    return found
 
 
 def _index_of(items: list[Any], wanted: Any) -> int:

@@ -73,9 +73,6 @@ string.findAll(string) strings
 string.findAll(string, int) strings
 list.indexOf(dyn) int
 list.lastIndexOf(dyn) int
-sets.contains(list, list) bool
-sets.equivalent(list, list) bool
-sets.intersects(list, list) bool
 """
 """``receiver.method(parameters) result``, where the receiver is a type. Optional values cannot be declared: ``dyn``."""
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from kcpcache.meta.go_values import go_quoted
 from kcpcache.schema.cel_calls import called_by_cel
-from kcpcache.schema.cel_library.messages import cel_type
+from kcpcache.schema.cel_library.compare import kind
+from kcpcache.schema.cel_library.messages import cel_name, cel_type
 from kcpcache.schema.cel_rewrite import OWN
 
 _CLAUSE = re.compile(r"%(?:(?P<percent>%)|(?:\.(?P<precision>[0-9]+))?(?P<clause>[sdfebxXo]))")
@@ -22,6 +23,13 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})
 _LEAST, _MOST = -4, 6
 """Powers of ten from and below which numbers are shown without an exponent."""
+_KINDS = {"duration": "google.protobuf.Duration", "timestamp": "google.protobuf.Timestamp"}
+_TYPES = {
+    **{name.upper(): name for name in ("bool", "bytes", "double", "int", "list", "map", "string", "type", "uint")},
+    **{name.upper(): shown for name, shown in _KINDS.items()},
+    "NULL": "null_type",
+}
+"""What cel-cpp's Python interface calls types, and what CEL does."""
 _MAX_PRECISION = 1_000
 _MAX_REPLACED = 10_000_000
 """Characters: more than any request has, and so little that it does not matter."""
@@ -29,25 +37,26 @@ _MAX_REPLACED = 10_000_000
 
 def functions(cel: Any) -> list[Any]:
     """The declarations, for ``CelExtension``."""
-    kind = cel.Type
-    text, network = kind.STRING, cel_type(cel, "Network")
-    plain = (kind.BOOL, kind.INT, kind.UINT, kind.DOUBLE, text, kind.TIMESTAMP, kind.DURATION)
+    types = cel.Type
+    any_list = types.List(types.DYN)
+    text, network = types.STRING, cel_type(cel, "Network")
+    plain = (types.BOOL, types.INT, types.UINT, types.DOUBLE, text, types.TIMESTAMP, types.DURATION)
     strings = [
         *((of, shown) for of in plain),
-        (kind.BYTES, lambda value: bytes(value).decode()),
+        (types.BYTES, lambda value: bytes(value).decode()),
         (network, lambda value: value.text),
     ]
     return [
         cel.FunctionDecl(
             OWN["format"],
-            [cel.Overload("kubernetes_format", text, [text, kind.List(kind.DYN)], True, impl=called_by_cel(formatted))],
+            [cel.Overload("kubernetes_format", text, [text, any_list], True, impl=called_by_cel(formatted))],
         ),
         cel.FunctionDecl(
             OWN["replace"],
             [
                 cel.Overload("kubernetes_replace", text, [text] * 3, True, impl=called_by_cel(replaced)),
                 cel.Overload(
-                    "kubernetes_replace_some", text, [*[text] * 3, kind.INT], True, impl=called_by_cel(replaced)
+                    "kubernetes_replace_some", text, [*[text] * 3, types.INT], True, impl=called_by_cel(replaced)
                 ),
             ],
         ),
@@ -63,22 +72,22 @@ def functions(cel: Any) -> list[Any]:
             [
                 cel.Overload(
                     "kubernetes_duration_milliseconds",
-                    kind.INT,
-                    [kind.DURATION],
+                    types.INT,
+                    [types.DURATION],
                     True,
                     impl=called_by_cel(_milliseconds),
                 ),
                 cel.Overload(
                     "kubernetes_timestamp_milliseconds",
-                    kind.INT,
-                    [kind.TIMESTAMP],
+                    types.INT,
+                    [types.TIMESTAMP],
                     True,
                     impl=called_by_cel(_of_second),
                 ),
                 cel.Overload(
                     "kubernetes_zoned_milliseconds",
-                    kind.INT,
-                    [kind.TIMESTAMP, text],
+                    types.INT,
+                    [types.TIMESTAMP, text],
                     True,
                     impl=called_by_cel(lambda at, _zone: _of_second(at)),
                 ),
@@ -155,6 +164,8 @@ def _literal(value: Any) -> str:
             return f'duration("{shown(value)}")'
         case datetime():
             return f'timestamp("{shown(value)}")'
+    if name := cel_name(value):
+        raise ValueError(f"no formatting function for {name}")
     return _any(value)
 
 
@@ -164,29 +175,16 @@ def _any(value: Any) -> str:
     if isinstance(value, dict):
         pairs = sorted((_literal(key), _literal(item)) for key, item in value.items())
         return f"{{{', '.join(f'{key}:{item}' for key, item in pairs)}}}"
-    return _type(value) if hasattr(value, "is_assignable_from") else shown(value)
-
-
-def _type(value: Any) -> str:
-    return str(value.name()).lower()
+    if hasattr(value, "is_assignable_from"):
+        name = str(value.name()).partition("<")[0]
+        return _TYPES.get(name, name)
+    return shown(value)
 
 
 def _name(value: Any) -> str:
-    for types, name in (
-        (bool, "bool"),
-        (int, "int"),
-        (float, "double"),
-        (str, "string"),
-        ((bytes, bytearray), "bytes"),
-        (list, "list"),
-        (dict, "map"),
-        (timedelta, "google.protobuf.Duration"),
-        (datetime, "google.protobuf.Timestamp"),
-        (type(None), "null_type"),
-    ):
-        if isinstance(value, types):
-            return name
-    return "object"
+    if hasattr(value, "is_assignable_from"):
+        return "type"
+    return _KINDS.get(kind(value)) or kind(value) or cel_name(value)
 
 
 def _number(value: Any, why: str) -> float:
@@ -238,8 +236,15 @@ def _hexadecimal(form: str) -> Callable[[Any, int], str]:
     return clause
 
 
+def _text(value: Any, _precision: int) -> str:
+    if name := cel_name(value):
+        kinds = "strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"
+        raise ValueError(f"string clause can only be used on {kinds}, was given {name}")
+    return _any(value)
+
+
 _CLAUSES: dict[str, Callable[[Any, int], str]] = {
-    "s": lambda value, _: _any(value),
+    "s": _text,
     "d": _whole("decimal clause can only be used on integers", "d"),
     "f": _fixed,
     "e": _scientific,
