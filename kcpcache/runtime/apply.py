@@ -156,21 +156,24 @@ class Applier:
     async def apply_each(self, plans: Sequence[Plan]) -> list[Exception | None]:
         """Apply plans that change one thing in the cache store each, all in one go.
 
-        Why each failed, None if it did not. Raises ServiceUnavailableError for all of them.
+        Why each failed, None if it did not: one that cannot be written keeps none of the others back. Raises
+        ServiceUnavailableError for all of them.
         """
         changes = [plan.changes[0] for plan in plans]
-        puts = list(map(_put_of, changes))
-        with self._known_to_be_settled(changes):
+        puts = [_built(change) for change in changes]
+        sent = [(change, put) for change, put in zip(changes, puts, strict=True) if isinstance(put, Put)]
+        with self._known_to_be_settled(change for change, _ in sent):
             try:
-                outcomes = await self._caches.store.write_each(puts)
+                outcomes = await self._caches.store.write_each([put for _, put in sent])
             except StoreUnavailableError as error:
                 raise _not_taken(error) from None
             newest = max((outcome for outcome in outcomes if isinstance(outcome, int)), default=0)
             if newest:
                 await self._caches.reached(newest)
+        answers = iter(outcomes)
         return [
-            None if isinstance(outcome, int) else _failure(change, outcome)
-            for change, outcome in zip(changes, outcomes, strict=True)
+            put if isinstance(put, Exception) else _failure(change, next(answers))
+            for change, put in zip(changes, puts, strict=True)
         ]
 
     @contextlib.contextmanager
@@ -202,8 +205,18 @@ def _prefix_of(target: CacheTarget) -> str:
     return _prefix(target.shard, resource.group, resource.version, resource.resource, target.identity_hash)
 
 
+def _built(change: Change) -> Put | Exception:
+    """What a change of the cache store writes there, or why it cannot be said."""
+    try:
+        put = _put_of(change)
+        put.check()
+    except Exception as error:  # noqa: BLE001 -- it is told of
+        return error
+    return put
+
+
 def _put_of(change: Change) -> Put:
-    """What a change of the cache store writes there."""
+    """What a change of the cache store writes there. Raises ValueError, TypeError and the like where it is none."""
     target = change.target
     assert isinstance(target, CacheTarget), "it changes the cache store"  # noqa: S101 -- tells the type checker
     key = object_key(_prefix_of(target), target.cluster, target.name, namespace=_namespace(change))
@@ -213,8 +226,10 @@ def _put_of(change: Change) -> Put:
     return Put(key, value, Revision(expected) if expected else None)
 
 
-def _failure(change: Change, error: StoreError) -> Exception | None:
-    """What is raised of a write to the cache store that failed; None where there is nothing left to do."""
+def _failure(change: Change, error: Revision | StoreError) -> Exception | None:
+    """What is raised of a write to the cache store, by its answer; None where there is nothing left to do."""
+    if isinstance(error, int):
+        return None
     resource, name = change.target.resource, change.target.name
     if isinstance(error, KeyExistsError):
         return already_exists(resource.group, resource.resource, name)

@@ -8,7 +8,7 @@ from shard_world import BINDINGS, CONFIG_MAPS, CRDS, EXPORTS, FLAVORS, WORKSPACE
 from kcpcache.meta.errors import ServiceUnavailableError, StatusError
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, copy
-from kcpcache.reconcilers.plan import CacheTarget, Create, Delete, Plan, Target, Update, UpdateStatus
+from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, Target, Update, UpdateStatus
 from kcpcache.storage.store import Revision
 
 COPY = CacheTarget("root", FLAVORS, "hash", "provider", "small")
@@ -255,6 +255,28 @@ async def test_deleting_a_copy_that_is_gone_is_success_and_updating_it_is_a_conf
     with pytest.raises(StatusError) as caught:
         await made(shard, Update(COPY, flavor(resourceVersion="1")))
     assert caught.value.reason == "Conflict"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Create(COPY._replace(name="broken"), flavor(2**70)),
+        Update(COPY._replace(name="broken"), flavor(resourceVersion="newest")),
+        Create(COPY._replace(name="no/name"), flavor()),
+        Delete(COPY._replace(name="\ud800"), "1"),
+    ],
+    ids=["no encoding", "no revision", "no key", "no UTF-8"],
+)
+async def test_a_copy_that_cannot_be_written_keeps_none_of_the_others_back(shard: Shard, broken: Change) -> None:
+    """Each of many plans that are applied together ends by itself: only this one is told of, and tried again."""
+    shard.cache_side.controllers[-1].queue.close()
+    names = ("a", "b", "c")
+    plans = [Plan((Create(COPY._replace(name=name), flavor(name=name)),)) for name in names]
+    failures = await shard.env.apply.apply_each([*plans[:1], Plan((broken,)), *plans[1:]])
+    assert [type(failure) for failure in failures] == [type(None), type(failures[1]), type(None), type(None)]
+    assert isinstance(failures[1], TypeError | ValueError)
+    assert all([await stored(shard, COPY_KEY.replace("small", name)) for name in names])
+    assert await shard.env.apply.apply_each([]) == []
 
 
 async def test_a_store_that_takes_no_writes_is_service_unavailable(shard: Shard) -> None:
