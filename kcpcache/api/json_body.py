@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from kcpcache.meta.errors import BadRequestError
-from kcpcache.meta.large_json import LARGE_BYTES, loads
+from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
 
 MOST_NESTING: Final = 200
 """Objects and lists within each other. Whatever walks an object recursively can rely on it; orjson encodes 254."""
@@ -25,7 +25,7 @@ def decode_json(data: bytes) -> Any:
     than 64 bits, which would not come back as they were.
     """
     try:
-        value = orjson.loads(data) if len(data) <= LARGE_BYTES else loads(data)
+        value = DECODERS[len(data) > LARGE_BYTES](data)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"couldn't get version/kind; json parse error: {error}") from None
     if data.count(b"{") + data.count(b"[") > MOST_NESTING:

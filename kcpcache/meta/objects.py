@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
-from kcpcache.meta.large_json import LARGE_BYTES, loads
+from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
 
 Object: TypeAlias = dict[str, Any]
 """One Kubernetes object, or any JSON object within it."""
@@ -29,7 +29,7 @@ _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 def copy(value: _T) -> _T:
     """A deep copy of a JSON value: ten times faster than ``deepcopy``."""
     data = orjson.dumps(value)
-    return orjson.loads(data) if len(data) <= LARGE_BYTES else loads(data)  # type: ignore[no-any-return]
+    return DECODERS[len(data) > LARGE_BYTES](data)  # type: ignore[no-any-return]
 
 
 def metadata(obj: Mapping[str, Any]) -> Object:

@@ -56,14 +56,8 @@ class Deleter:
         value = encoded(await self._objects.to_storage(obj))
         if same_object(value, entry.stored()):
             return Written(Item(await self._objects.seen(entry)))
-        self._objects.settled[id(value)] = self.reader.token
-        try:
-            revision = await self._objects.put(entry, value, pinned=bool(options.resource_version))
-            if revision is None:
-                return None
-            return Written(Item(await self._objects.committed(value, entry.namespace, entry.name, revision)))
-        finally:
-            del self._objects.settled[id(value)]
+        pinned = bool(options.resource_version)
+        return await self._objects.write(entry.namespace, entry.name, value, over=entry.revision, pinned=pinned)
 
 
 def _note_propagation(meta: Object, options: DeleteOptions) -> None:

@@ -1,8 +1,10 @@
 """The objects of one resource in one logical cluster, as whoever writes them has them: stored, and in one version."""
 
+from typing import overload
+
 import orjson
 
-from kcpcache.meta.errors import ServiceUnavailableError, conflict
+from kcpcache.meta.errors import ServiceUnavailableError, already_exists, conflict
 from kcpcache.meta.objects import Object, copy
 from kcpcache.registry.beside import computed
 from kcpcache.registry.caches import Caches
@@ -13,21 +15,19 @@ from kcpcache.registry.reading import Reader
 from kcpcache.registry.settling import fit
 from kcpcache.registry.view import Item, Written
 from kcpcache.registry.write_steps import encoded
-from kcpcache.storage.store import Revision, RevisionConflictError, StoreUnavailableError
+from kcpcache.storage.store import KeyExistsError, Revision, RevisionConflictError, StoreUnavailableError
 
 
 class StoredObjects:
-    """What creating, updating and deleting have in common. ``reader`` has the version that is written.
-
-    ``settled``: where to note, while it is written, what is stored as it is written: it is settled under the schema.
-    """
+    """What creating, updating and deleting have in common. ``reader`` has the version that is written."""
 
     def __init__(self, caches: Caches, reader: Reader) -> None:
         self.caches, self.reader = caches, reader
         self.cache, self.cluster, self.definition = reader.cache, reader.scope, reader.definition
         self._api_version = reader.api_version
         as_it_is = self._api_version == self.definition.storage_api_version
-        self.settled = self.cache.settled if as_it_is and reader.settles else {}
+        # Where to note, while it is written, what is stored as it is written: it is settled under the schema.
+        self._settled = self.cache.settled if as_it_is and reader.settles else {}
 
     async def to_storage(self, obj: Object) -> Object:
         """The object in the version that is stored. Raises ConversionError, BadRequestError."""
@@ -57,19 +57,47 @@ class StoredObjects:
         name = str(obj["metadata"]["name"])
         return entry_of(encoded(obj), cluster=self.cluster, namespace=namespace, name=name, revision=revision)
 
-    async def committed(self, value: bytes, namespace: str, name: str, revision: int) -> Entry:
-        """The entry of what has been stored, once the caches show it, in the version that is written."""
-        if self.caches.revision < revision:
-            await self.caches.reached(revision)
+    @overload
+    async def write(self, namespace: str, name: str, value: bytes) -> Written: ...
+
+    @overload
+    async def write(self, namespace: str, name: str, value: bytes, *, over: int, pinned: bool) -> Written | None: ...
+
+    async def write(
+        self, namespace: str, name: str, value: bytes, *, over: int | None = None, pinned: bool = False
+    ) -> Written | None:
+        """Store an encoded object, and answer it in the version that is written, once the caches show it.
+
+        ``over``: the revision that it takes the place of; else it is created. None where another writer was faster.
+        Raises AlreadyExistsError, ConflictError where ``pinned``, ServiceUnavailableError.
+        """
+        key, store, settled = self.key(namespace, name), self.caches.store, self._settled
+        settled[id(value)] = self.reader.token
+        try:
+            if over is None:
+                revision = await store.create(key, value)
+            else:
+                revision = await store.update(key, value, expected=Revision(over))
+            if self.caches.revision < revision:
+                await self.caches.reached(revision)
+        except KeyExistsError:
+            raise already_exists(self.definition.group, self.definition.plural, name) from None
+        except RevisionConflictError:
+            self._lost(name, pinned=pinned)
+            return None
+        except StoreUnavailableError as error:
+            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
+        finally:
+            del settled[id(value)]
         await turn()
         found = self.cache.get(self.cluster, name, namespace)
         if found is None or found.revision != revision:
             found = entry_of(value, cluster=self.cluster, namespace=namespace, name=name, revision=revision)
-        if found.memo is self.reader.token:
-            return found
-        # Of a built-in type no more is done than has to be.
-        as_stored = not self.definition.settles and self.definition.conversion is None
-        return self.reader.adapt(found) if as_stored else await self.seen(found)
+        if found.memo is not self.reader.token:
+            # Of a built-in type no more is done than has to be.
+            as_stored = not self.definition.settles and self.definition.conversion is None
+            found = self.reader.adapt(found) if as_stored else await self.seen(found)
+        return Written(Item(found), created=over is None)
 
     async def seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""
@@ -80,18 +108,6 @@ class StoredObjects:
         if self.definition.conversion is None:
             return entry
         return (await entries_in(self.definition, [entry], self._api_version))[0]
-
-    async def put(self, entry: Entry, value: bytes, *, pinned: bool) -> int | None:
-        """The new revision; None where another writer was faster. Raises ConflictError where ``pinned``."""
-        try:
-            return await self.caches.store.update(
-                self.key(entry.namespace, entry.name), value, expected=Revision(entry.revision)
-            )
-        except RevisionConflictError:
-            self._lost(entry, pinned=pinned)
-            return None
-        except StoreUnavailableError as error:
-            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
 
     def may_vanish(self, obj: Object) -> bool:
         """Whether nothing holds a deleted object any more. Namespaces have finalizers in their spec too."""
@@ -111,7 +127,7 @@ class StoredObjects:
                     self.key(entry.namespace, entry.name), expected=Revision(entry.revision)
                 )
             except RevisionConflictError:
-                self._lost(entry, pinned=pinned)
+                self._lost(entry.name, pinned=pinned)
                 return None
             except StoreUnavailableError as error:
                 raise ServiceUnavailableError(f"the object was not deleted: {error}") from None
@@ -121,6 +137,6 @@ class StoredObjects:
             return Written(Item(self.entry(shown, entry.namespace, revision)), deleted=True)
         return Written(Item(await self.seen(entry.at(revision))), deleted=True)
 
-    def _lost(self, entry: Entry, *, pinned: bool) -> None:
+    def _lost(self, name: str, *, pinned: bool) -> None:
         if pinned:
-            raise conflict(self.definition.group, self.definition.plural, entry.name)
+            raise conflict(self.definition.group, self.definition.plural, name)

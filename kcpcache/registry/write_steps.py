@@ -9,7 +9,7 @@ import orjson
 
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import BadRequestError, FieldError, conflict
-from kcpcache.meta.large_json import LARGE_BYTES, loads
+from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
 from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -84,8 +84,8 @@ def same_object(value: bytes, stored: bytes) -> bool:
     """Whether two stored forms are of the same object: the order of keys means nothing."""
     if value == stored or len(value) != len(stored):
         return value == stored
-    read = orjson.loads if len(value) <= LARGE_BYTES else loads
-    one, other = read(value), read(stored)
+    decode = DECODERS[len(value) > LARGE_BYTES]
+    one, other = decode(value), decode(stored)
     return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
 
 

@@ -7,19 +7,16 @@ only refuse, managed fields, encode, store. Nothing here knows of users or HTTP.
 from collections.abc import Callable
 from datetime import datetime
 
-import orjson
-
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import (
     AlreadyExistsError,
     BadRequestError,
     FieldError,
-    ServiceUnavailableError,
     StatusError,
     already_exists,
     conflict,
 )
-from kcpcache.meta.large_json import LARGE_BYTES, loads
+from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
 from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
@@ -51,7 +48,6 @@ from kcpcache.registry.write_steps import (
     with_part_of,
     without_status,
 )
-from kcpcache.storage.store import KeyExistsError, StoreUnavailableError
 
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
@@ -168,16 +164,7 @@ class Writer:
             if self.cache.get(self.cluster, name, namespace) is not None:
                 raise already_exists(self.definition.group, self.definition.plural, name)
             return Written(Item(self._objects.entry(obj, namespace, 0)), created=True)
-        self._objects.settled[id(value)] = self.reader.token
-        try:
-            revision = await self.caches.store.create(self._objects.key(namespace, name), value)
-            return Written(Item(await self._objects.committed(value, namespace, name, revision)), created=True)
-        except KeyExistsError:
-            raise already_exists(self.definition.group, self.definition.plural, name) from None
-        except StoreUnavailableError as error:
-            raise ServiceUnavailableError(f"the object was not stored: {error}") from None
-        finally:
-            del self._objects.settled[id(value)]
+        return await self._objects.write(namespace, name, value)
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         errors = metadata_errors(self.definition, obj["metadata"])
@@ -270,22 +257,15 @@ class Writer:
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._objects.entry(new, entry.namespace, entry.revision)))
-        self._objects.settled[id(value)] = self.reader.token
-        try:
-            revision = await self._objects.put(entry, value, pinned=pinned)
-            if revision is None:
-                return None
-            return Written(Item(await self._objects.committed(value, entry.namespace, entry.name, revision)))
-        finally:
-            del self._objects.settled[id(value)]
+        return await self._objects.write(entry.namespace, entry.name, value, over=entry.revision, pinned=pinned)
 
     def _changed(
         self, live: Entry, change: Change, options: WriteOptions, subresource: str
     ) -> tuple[Object, Object, bool]:
         """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
-        read = orjson.loads if len(live.tail) <= LARGE_BYTES else loads
-        old = read(live.wire())
-        new = change(read(live.wire()))
+        decode = DECODERS[len(live.tail) > LARGE_BYTES]
+        old = decode(live.wire())
+        new = change(decode(live.wire()))
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)
