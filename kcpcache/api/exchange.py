@@ -189,6 +189,14 @@ class Exchange:
         else:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
+    def chunks_at_once(self) -> Callable[[bytes], bool] | None:
+        """What sends pieces that are framed as chunks without waiting; None where the client has to be waited for.
+
+        It says whether a piece was sent. Whoever uses it adds to ``sent_bytes``, after the first ``write``.
+        """
+        reply = self.scope.get(REPLY)
+        return reply.chunk if reply is not None and not reply.waits else None
+
     async def finish(self) -> None:
         """End an answer that was sent piece by piece."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

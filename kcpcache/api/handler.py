@@ -24,7 +24,8 @@ from kcpcache.api.routes import Route, Routes
 from kcpcache.api.services import RequestFacts, Services, Workspace, find_in
 from kcpcache.api.shortcuts import Shortcuts
 from kcpcache.api.strangers import Strangers
-from kcpcache.api.watch import HttpStream, OpenWatches, SlowClientError, Stream, watch
+from kcpcache.api.watch import OpenWatches, SlowClientError, watch
+from kcpcache.api.watch_stream import HttpStream, Stream
 from kcpcache.api.websocket import WebSocketStream, as_http
 from kcpcache.audit.trail import Trail
 from kcpcache.auth.attributes import Attributes, Decision

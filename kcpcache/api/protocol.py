@@ -121,6 +121,15 @@ class Reply:
             self._written, head = True, b"" if self._written else self._head
             self._transport.writelines((b"%b%x\r\n" % (head, len(data)), data, b"\r\n"))
 
+    def chunk(self, data: bytes) -> bool:
+        """Send a chunk, framed as such, of an answer whose head has gone; unless ``waits``: whether it was sent."""
+        cycle = self._cycle
+        if cycle.flow.write_paused:
+            return False
+        if not cycle.disconnected:
+            self._transport.write(data)
+        return True
+
     def write(self, data: bytes) -> None:
         """Send ``data``, or keep it as the head. ``100 Continue`` and what else is provisional goes at once."""
         if self._written or data.startswith(_PROVISIONAL):

@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 import structlog
 
-from kcpcache.api.call import OK, Call
+from kcpcache.api.call import Call
 from kcpcache.api.collecting import Collecting, Turn
-from kcpcache.api.exchange import Exchange
+from kcpcache.api.fan_out import FanOut
 from kcpcache.api.options import list_options, number
 from kcpcache.api.request_measures import WatchCounts
 from kcpcache.api.shapes import CHUNK_BYTES, PlainShaper, Shaper
+from kcpcache.api.watch_stream import Stream
 from kcpcache.meta.errors import InternalError, StatusError
-from kcpcache.registry.cache_watch import Batch, Frames
+from kcpcache.registry.batches import Batch, Frames
+from kcpcache.registry.cache_watch import CacheWatch
 from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
 
@@ -41,39 +43,6 @@ class SlowClientError(Exception):
     """The client stopped reading; the connection is to be cut."""
 
 
-class Stream(Protocol):
-    """Where a watch's frames go."""
-
-    def require_own_page(self) -> None:
-        """Called for every watch. Raises ForbiddenError where another site's page makes use of a user's certificate."""
-        ...
-
-    def require_watch(self) -> None:
-        """Called for every other verb. Raises BadRequestError where the stream can only be a watch's."""
-        ...
-
-    async def start(self) -> None:
-        """Send what comes before the first frame."""
-        ...
-
-    @property
-    def prompt(self) -> bool:
-        """Whether ``write`` would not wait."""
-        ...
-
-    async def write(self, frames: bytes) -> None:
-        """Send frames, each ended by a newline. Waits while the client does not read."""
-        ...
-
-    async def finish(self) -> None:
-        """End the stream cleanly."""
-        ...
-
-    async def disconnected(self) -> None:
-        """Return when the client has gone away."""
-        ...
-
-
 class OpenWatches:
     """All watches that are being streamed, so that shutdown can end them. Used on the event loop."""
 
@@ -81,6 +50,7 @@ class OpenWatches:
         self._open: set[Watch] = set()
         self._ended = False
         self.collecting = Collecting()
+        self.fan_out = FanOut(lambda events: _frames_of(events))  # noqa: PLW0108 -- it is defined further below
 
     def __len__(self) -> int:
         return len(self._open)
@@ -89,12 +59,16 @@ class OpenWatches:
     def holding(self, watch: Watch) -> Iterator[None]:
         """Know the watch for the duration, and close it in the end."""
         self._open.add(watch)
+        if isinstance(watch, CacheWatch):
+            self.fan_out.add(watch)
         if self._ended:
             watch.close()
         try:
             yield
         finally:
             self._open.discard(watch)
+            if isinstance(watch, CacheWatch):
+                self.fan_out.discard(watch)
             watch.close()
 
     def end(self) -> None:
@@ -102,41 +76,6 @@ class OpenWatches:
         self._ended = True
         for watch in tuple(self._open):
             watch.close()
-
-
-class HttpStream:
-    """A chunked HTTP answer."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    def require_own_page(self) -> None:
-        """See ``Stream``: browsers keep the answer from other sites' pages."""
-
-    def require_watch(self) -> None:
-        """See ``Stream``: an HTTP request may be anything."""
-
-    async def start(self) -> None:
-        """See ``Stream``."""
-        await self._exchange.start(OK, ((b"content-type", b"application/json"),))
-        await self._exchange.write(b"")  # the head waits for a body, and the first event may be long in coming
-
-    @property
-    def prompt(self) -> bool:
-        """See ``Stream``."""
-        return self._exchange.prompt
-
-    async def write(self, frames: bytes) -> None:
-        """See ``Stream``."""
-        await self._exchange.write(frames)
-
-    async def finish(self) -> None:
-        """See ``Stream``."""
-        await self._exchange.finish()
-
-    async def disconnected(self) -> None:
-        """See ``Stream``."""
-        await self._exchange.disconnected()
 
 
 async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
@@ -157,7 +96,7 @@ async def watch(call: Call, open_watches: OpenWatches, stream: Stream) -> None:
         counts = call.services.measures.watch(call.definition, call.info.version)
         counts.open += 1
         try:
-            await _Streaming(found, shaper, options, stream, counts, open_watches.collecting).run(seconds)
+            await _Streaming(found, shaper, options, stream, counts, open_watches).run(seconds)
         finally:
             counts.open -= 1
             gone.cancel()
@@ -180,10 +119,12 @@ class _Streaming:
         options: ListOptions,
         stream: Stream,
         counts: WatchCounts,
-        collecting: Collecting,
+        open_watches: OpenWatches,
     ) -> None:
         self._watch, self._shaper, self._stream = found, shaper, stream
-        self._counts, self._collecting, self._turn = counts, collecting, Turn()
+        self._counts, self._turn = counts, Turn()
+        self._collecting, self._fan_out = open_watches.collecting, open_watches.fan_out
+        self._plain = isinstance(shaper, PlainShaper)
         self._bookmarks = options.allow_watch_bookmarks
         self._clock = asyncio.get_running_loop().time
 
@@ -205,6 +146,7 @@ class _Streaming:
     async def _forward(self, end: float) -> bool:
         """Whether the time is up; False where the watch was ended."""
         next_bookmark = self._clock() + BOOKMARK_SECONDS
+        collects = False
         while True:
             now = self._clock()
             if now >= end:
@@ -213,17 +155,32 @@ class _Streaming:
                 await self._send(self._bookmark(self._watch.bookmark()))
                 next_bookmark = now + BOOKMARK_SECONDS
             until = min(end, next_bookmark) if self._bookmarks else end
+            if await self._carried(until - now):
+                collects = False
+                continue
+            if collects:
+                await self._collecting.wait(self._turn)
             try:
-                events = await self._watch.next(max(until - now, 0.0))
+                events = await self._watch.next(max(until - self._clock(), 0.0))
                 await self._send_all(events)
             except StopAsyncIteration:
                 return False
-            if events:
-                await self._collecting.wait(self._turn)
+            collects = bool(events)
+
+    async def _carried(self, seconds: float) -> bool:
+        """Whether events were sent together with those of alike watches, until there was something to do for this."""
+        found = self._watch
+        if not self._plain or not isinstance(found, CacheWatch) or not self._fan_out.takes(found):
+            return False
+        send = self._stream.at_once()
+        if send is None:
+            return False
+        self._stream.sent(await self._fan_out.carry(found, send, self._counts, seconds))
+        return True
 
     async def _send_all(self, events: Sequence[WatchEvent | Bookmark]) -> None:
         """One write for what came at once, but none much larger than 64 KiB."""
-        if isinstance(events, Batch) and isinstance(self._shaper, PlainShaper):
+        if isinstance(events, Batch) and self._plain:
             await self._send_shared(events)
             return
         parts: list[bytes] = []
@@ -243,8 +200,8 @@ class _Streaming:
         frames = events.frames
         if frames is None:
             frames = events.frames = _frames_of(events)
-        self._counts.events += frames.events
-        self._counts.bytes += frames.bytes
+        self._counts.events += sum(frames.events)
+        self._counts.bytes += sum(frames.bytes)
         for at, piece in enumerate(frames.pieces):
             if at:
                 await pause()
@@ -282,21 +239,23 @@ class _Streaming:
 
 
 def _frames_of(events: Batch) -> Frames:
+    """Each piece is not much larger than ``CHUNK_BYTES``."""
     pieces: list[bytes] = []
+    counts: list[int] = []
+    sizes: list[int] = []
     parts: list[bytes] = []
-    size = total = 0
-    for event in events:
+    size = 0
+    for last, event in enumerate(events, 1 - len(events)):
         shown = event.item.wire()
         parts += (_OPENINGS[event.type], shown, _END)
         size += len(shown)
-        total += len(shown)
-        if size >= CHUNK_BYTES:
+        if size >= CHUNK_BYTES or not last:
             pieces.append(b"".join(parts))
+            counts.append(len(parts) // 3)
+            sizes.append(size)
             parts.clear()
             size = 0
-    if parts:
-        pieces.append(b"".join(parts))
-    return Frames(tuple(pieces), len(events), total)
+    return Frames(tuple(pieces), tuple(counts), tuple(sizes))
 
 
 def _error_frame(error: StatusError) -> bytes:

@@ -37,7 +37,7 @@ def chosen_protocol(offered: list[str]) -> str | None:
 
 
 class WebSocketStream:
-    """A watch's frames as text messages (see ``watch.Stream``)."""
+    """A watch's frames as text messages (see ``watch_stream.Stream``)."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
@@ -61,6 +61,12 @@ class WebSocketStream:
     def prompt(self) -> bool:
         """See ``Stream``: it cannot be told."""
         return False
+
+    def at_once(self) -> None:
+        """See ``Stream``: it cannot be told whether that would wait."""
+
+    def sent(self, size: int) -> None:
+        """See ``Stream``: nobody asks for it."""
 
     async def write(self, frames: bytes) -> None:
         """One message per line: JSON has no newline of its own. A client that has gone is noticed elsewhere."""

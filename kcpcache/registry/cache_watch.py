@@ -3,13 +3,13 @@
 Where many of them see the same, they are given the same list of events, and what is made of it serves them all.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ExpiredError
+from kcpcache.registry.batches import Batch, Batches
 from kcpcache.registry.caches import CacheEvent, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import FieldMatch, Match
@@ -28,53 +28,24 @@ _READY_EVENTS = 1000
 FEWEST_ALIKE: Final = 8
 """Where fewer watch, they do not share."""
 _MOST_BATCHES = 16
-_MOST_SHARED_EVENTS = 256
+MOST_SHARED_EVENTS: Final = 256
+
+_shared: "WeakKeyDictionary[ResourceCache, Batches]" = WeakKeyDictionary()
 
 
-class Frames(NamedTuple):
-    """What a batch is on its way to clients: pieces to write, the objects in them and their size."""
+class Leaving(Protocol):
+    """A watch's place among others, which somebody else reads for."""
 
-    pieces: tuple[bytes, ...]
-    events: int
-    bytes: int
-
-
-class Batch(list[WatchEvent]):
-    """Events that several watches are given: nobody changes it. ``frames`` is kept by whoever has made them."""
-
-    __slots__ = ("definition", "frames")
-
-    def __init__(self, events: Iterator[WatchEvent], definition: Any) -> None:
-        super().__init__(events)
-        self.definition = definition  # alive, so that nothing else has its id
-        self.frames: Frames | None = None
-
-
-class _Batches:
-    """The last batches of one cache. Event loop only."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Any, Batch] = OrderedDict()
-
-    def of(self, key: Any, events: Iterator[WatchEvent], definition: Any) -> Batch:
-        """The batch of that key, made of ``events`` if there is none yet."""
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = Batch(events, definition)
-            if len(self._known) > _MOST_BATCHES:
-                self._known.popitem(last=False)
-        return found
-
-
-_shared: "WeakKeyDictionary[ResourceCache, _Batches]" = WeakKeyDictionary()
+    def leave(self) -> None:
+        """Give it up: the watch goes on by itself, with what it has not been told yet."""
+        ...
 
 
 class CacheWatch:
     """A watch of a reader's scope, filtered by selectors and namespace. One reader (see ``view.Watch``).
 
-    Where a webhook converts to select by fields, ``next`` raises ConversionError too.
+    Where a webhook converts to select by fields, ``next`` raises ConversionError too. Those that share ``like`` and are
+    ``up_to_date`` can be read together (``registry/feed.py``).
     """
 
     def __init__(self, reader: "Reader", match: Match | None, namespace: str) -> None:
@@ -83,6 +54,8 @@ class CacheWatch:
         self._match = None if isinstance(match, FieldMatch) else match
         self._shares = match is None and reader.shares and type(self) is CacheWatch
         self._like = reader.scope, reader.seen_in, namespace, reader.api_version, id(reader.definition)
+        self._following: Leaving | None = None
+        self._all_known = True
         self._subscription = Subscription()
         self._subscription.attach(reader.cache, reader.scope)
         self._ready: Iterator[CacheEvent | Bookmark] | None = None
@@ -116,19 +89,18 @@ class CacheWatch:
         if self._by_fields:
             return await self._judged(events)
         events = await self._settled(events)
-        if self._shares and 0 < len(events) <= _MOST_SHARED_EVENTS:
-            return self._batch(events)
+        if self._shares and 0 < len(events) <= MOST_SHARED_EVENTS:
+            cache = self._reader.cache
+            if len(cache.subscriptions.get(self._reader.scope, ())) >= FEWEST_ALIKE:
+                return self.batch(events)
+            _shared.pop(cache, None)
         return list(self._all_seen(events))
 
     async def _judged(self, events: Events) -> list[WatchEvent | Bookmark]:
         """What those of the events are that are selected by fields."""
         match, seen_in = self._by_fields, self._reader.seen_in
-        seen = [Change(one.entry, one.previous, one.revision, seen_in) for one in events if self._concerns(one)]
+        seen = [Change(one.entry, one.previous, one.revision, seen_in) for one in events if self.concerns(one)]
         return await told(self._reader, match, [change for one in seen for change in selected(match, one)])
-
-    def _concerns(self, event: CacheEvent) -> bool:
-        one = event.entry or event.previous
-        return one is not None and (not self._namespace or one.namespace == self._namespace)
 
     async def _drained(self, timeout_seconds: float | None) -> Events:
         """What has come; raises what ``next`` raises once nothing comes any more."""
@@ -143,6 +115,49 @@ class CacheWatch:
             raise StopAsyncIteration
         return events
 
+    # -- read together with others
+
+    @property
+    def like(self) -> Hashable:
+        """Equal for watches that see the same; None where it sees what no other does."""
+        reader = self._reader
+        return (reader.cache, reader.token, self._like) if self._shares else None
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether all that has come was handed out, none of which had to be settled first."""
+        subscription = self._subscription
+        return self._ready is None and self._all_known and subscription.idle and not subscription.closed
+
+    def concerns(self, event: CacheEvent) -> bool:
+        """Whether the event is in its namespace."""
+        one = event.entry or event.previous
+        return one is not None and (not self._namespace or one.namespace == self._namespace)
+
+    def knows(self, event: CacheEvent) -> bool:
+        """Whether the event can be shown without settling anything."""
+        reader, one = self._reader, event.entry or event.previous
+        return not reader.settles or one is None or one.memo is reader.token
+
+    @property
+    def source(self) -> tuple[ResourceCache, str]:
+        """Whose events it sees: of a cache, and in which logical cluster (``*``: in all)."""
+        return self._reader.cache, self._reader.scope
+
+    def follow(self, place: Leaving) -> None:
+        """Let somebody else note what comes from now on, until ``resume``; ``up_to_date`` holds."""
+        self._following = place
+        self._subscription.suspend()
+
+    def resume(self, missed: Events, feed: Subscription) -> None:
+        """Go on alone. Ends as the feed has ended, if it has."""
+        self._following = None
+        self._sent = missed[0].revision - 1 if missed else self._reader.caches.revision
+        self._subscription.resume(missed)
+        if feed.closed:
+            self._subscription.overrun = feed.overrun
+            self._subscription.close()
+
     async def _settled(self, events: Events) -> Events:
         """The events with those entries settled that this watch looks at; mostly they are, and known to be."""
         reader = self._reader
@@ -154,7 +169,9 @@ class CacheWatch:
             if one is not None and one.memo is not token:
                 break
         else:
+            self._all_known = True
             return events
+        self._all_known = False
         asked = {id(entry): entry for event in events for entry in self._looked_at(event)}
         shown = dict(zip(asked, await reader.settle(asked.values()), strict=True))
         return [
@@ -178,16 +195,15 @@ class CacheWatch:
         elif previous is not None and (match is None or match(previous)):
             yield previous
 
-    def _batch(self, events: Events) -> Sequence[WatchEvent]:
-        """Revisions name events: between the same two of them in the same scope there are the same."""
+    def batch(self, events: Events) -> Batch:
+        """Settled events, as all see them that are like this one; the same list for the same events.
+
+        Revisions name events: between the same two of them in the same scope there are the same.
+        """
         reader = self._reader
-        cache = reader.cache
-        if len(cache.subscriptions.get(reader.scope, ())) < FEWEST_ALIKE:
-            _shared.pop(cache, None)
-            return list(self._all_seen(events))
-        batches = _shared.get(cache)
+        batches = _shared.get(reader.cache)
         if batches is None:
-            batches = _shared[cache] = _Batches()
+            batches = _shared[reader.cache] = Batches(_MOST_BATCHES)
         key = events[0].revision, events[-1].revision, self._like
         return batches.of(key, self._all_seen(events), reader.definition)
 
@@ -202,6 +218,8 @@ class CacheWatch:
 
     def close(self) -> None:
         """See ``view.Watch``. What has come before is still handed out: a DELETED must not be lost."""
+        if self._following is not None:
+            self._following.leave()
         self._subscription.close()
         if not self._reader.cache.subscriptions.get(self._reader.scope):
             _shared.pop(self._reader.cache, None)

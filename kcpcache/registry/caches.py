@@ -111,9 +111,19 @@ class Subscription:
         """Receive nothing more, and wake the reader."""
         if not self.closed:
             self.closed = True
-            for cache, cluster in self._sources:
-                cache.unsubscribe(cluster, self)
+            self.suspend()
             self._wake()
+
+    def suspend(self) -> None:
+        """Receive nothing until ``resume``: somebody else notes what comes."""
+        for cache, cluster in self._sources:
+            cache.unsubscribe(cluster, self)
+
+    def resume(self, missed: Iterable[CacheEvent]) -> None:
+        """Receive again, after what came since ``suspend``."""
+        self._events += missed
+        for cache, cluster in self._sources:
+            cache.subscriptions.setdefault(cluster, {})[self] = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

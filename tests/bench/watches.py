@@ -30,6 +30,7 @@ EVENT_BYTES = 400
 DRAIN_SECONDS = 30.0
 OPEN_SECONDS = 300.0
 SPARE_FILES = 200
+_CARRIAGE_RETURN = 13
 P99_GOAL_MS = {1_000: 100.0, 5_000: 400.0, 10_000: 500.0}
 
 
@@ -45,7 +46,7 @@ class Watcher(asyncio.Protocol):
     """Asks for a watch and counts what comes; with ``lags``, also notes how long each stamped event took."""
 
     def __init__(self, head: bytes, lags: list[float] | None) -> None:
-        self._head, self._lags, self._rest = head, lags, b""
+        self._head, self._lags, self._rest, self._last = head, lags, b"", 0
         self.events, self.ended = 0, False
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -54,7 +55,11 @@ class Watcher(asyncio.Protocol):
         transport.write(self._head)
 
     def data_received(self, data: bytes) -> None:
-        self.events += data.count(b"\n") - data.count(b"\r")
+        at = data.find(b"\n")  # counting both ends of lines takes twice as long, most of what a watcher does
+        while at >= 0:
+            self.events += (data[at - 1] if at else self._last) != _CARRIAGE_RETURN
+            at = data.find(b"\n", at + 1)
+        self._last = data[-1]
         if not self.answered.done():
             self.answered.set_result(data.split(b"\r\n", 1)[0])
         if self._lags is not None:
