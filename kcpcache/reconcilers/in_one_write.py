@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from kcpcache.meta.objects import Object
-from kcpcache.reconcilers.plan import Change, Create, Plan, Target, UpdateStatus
+from kcpcache.reconcilers.plan import Change, Create, Plan, Target, Update, UpdateStatus
 
 Decide: TypeAlias = Callable[[Object], Plan]
 """A reconciler with all of its state but the object."""
@@ -42,6 +42,14 @@ def in_one_write(target: Target, obj: Object, reconcilers: Sequence[Decide]) -> 
             break
     status = () if draft is obj else (UpdateStatus(target, draft),)
     return Plan((*others.values(), *status), min(waits) if waits else None)
+
+
+def with_next_status(update: Update, decide: Decide) -> Update:
+    """The update together with the status that the object's reconciler would write next, if that is all it would do."""
+    changes = decide(update.object).changes
+    if len(changes) != 1 or not isinstance(changes[0], UpdateStatus) or changes[0].target != update.target:
+        return update
+    return Update(update.target, changes[0].object, status=True)
 
 
 def begun(create: Create, obj: Object, reconcilers: Sequence[Decide]) -> Create:

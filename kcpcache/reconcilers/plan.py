@@ -45,10 +45,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Write the whole object but its status; ``object`` carries the resourceVersion that was decided on."""
+    """Write the whole object but its status; ``object`` carries the resourceVersion that was decided on.
+
+    ``status``: write that, too, which saves the write that would follow.
+    """
 
     target: Target | CacheTarget
     object: Object
+    status: bool = False
 
 
 @dataclass(frozen=True, slots=True)

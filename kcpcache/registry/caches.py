@@ -151,7 +151,7 @@ class ResourceCache:
     def get(self, cluster: str, name: str, namespace: str = "") -> Entry | None:
         """The live entry, or None."""
         shelf = self.shelves.get(cluster)
-        return shelf.get(f"{namespace}/{name}" if namespace else name) if shelf else None
+        return None if shelf is None else shelf.get(f"{namespace}/{name}" if namespace else name)
 
     def is_unreadable(self, cluster: str, name: str, namespace: str = "") -> bool:
         """Whether there is an entry, but its stored value is no object (damaged, or not to be decrypted)."""
@@ -167,7 +167,7 @@ class ResourceCache:
     def entries(self, cluster: str, namespace: str = "") -> list[Entry]:
         """The live entries of one logical cluster in key order."""
         shelf = self.shelves.get(cluster)
-        return shelf.snapshot(namespace) if shelf else []
+        return [] if shelf is None else shelf.snapshot(namespace)
 
     def all_entries(self) -> Iterator[Entry]:
         """The live entries of all logical clusters, in key order."""

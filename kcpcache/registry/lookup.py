@@ -50,7 +50,11 @@ class Lookup:
     def get(self, resource: GroupVersionResource, cluster: str, name: str, namespace: str = "") -> Object | None:
         """The object, as a client of its workspace sees it, or None."""
         found = self._cache(resource).get(cluster, name, namespace)
-        return None if found is None else self._object(resource, found)
+        if found is None:
+            return None
+        known = self._decoded.get(found)
+        shown = None if known is None else known.get(resource.version)
+        return self._object(resource, found) if shown is None else shown
 
     def list(self, resource: GroupVersionResource, cluster: str, namespace: str = "") -> tuple[Object, ...]:
         """All objects of one logical cluster."""
@@ -68,7 +72,9 @@ class Lookup:
         shown = self._reader(resource).adapt(entry)
         if shown is not entry:
             return self._shared(entry, resource.version, shown)
-        return self._shared(entry, _AS_STORED, entry)
+        found = self._shared(entry, _AS_STORED, entry)
+        self._decoded[entry][resource.version] = found
+        return found
 
     def _shared(self, entry: Entry, version: str, shown: Entry) -> Object:
         versions = self._decoded.get(entry)

@@ -115,7 +115,13 @@ class StoredView:
             return found
 
         return await self._writer.update(
-            namespace, name, changed, options, admission, subresource=subresource, create_if_missing=create_if_missing
+            namespace,
+            name,
+            changed if create_if_missing else change,
+            options,
+            admission,
+            subresource=subresource,
+            create_if_missing=create_if_missing,
         )
 
     async def delete(self, namespace: str, name: str, options: DeleteOptions, admission: Admission) -> Written:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from kcpcache.meta.objects import Object
+from kcpcache.meta.objects import Object, copy
 from kcpcache.meta.selectors import EVERYTHING, FieldSelector, LabelSelector
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -133,7 +133,8 @@ class WriteOptions:
 
     ``applied``: the change is a server-side apply that has put the managed fields right itself. ``trusted``: the server
     creates what it made itself, which the type's rules need not judge (with its status, where it has one), or reports a
-    status, which CEL need not judge, with the labels that mirror it. ``weight`` is how much the client sent, in bytes:
+    status, which CEL need not judge, with the labels that mirror it. ``whole``: the server updates an object together
+    with its status. ``weight`` is how much the client sent, in bytes:
     what is computed from much is computed beside the event loop (``registry/beside.py``).
 
     ``own(old, new, options, subresource)`` notes in the object who owns what the client wrote. Whoever lets others
@@ -144,6 +145,7 @@ class WriteOptions:
     field_manager: str = ""
     applied: bool = False
     trusted: bool = False
+    whole: bool = False
     field_validation: Literal["Ignore", "Warn", "Strict"] = "Ignore"
     warnings: list[str] = field(default_factory=list)
     weight: int = 0
@@ -183,6 +185,19 @@ to refuse.
 
 Change: TypeAlias = Callable[["Object | None"], Object]
 """Makes the wanted object of the live one, which it may change; None: there is none. May raise a StatusError."""
+
+
+class Replacement:
+    """A ``Change`` that takes no look at the live object: ``wanted``, parts of which others may have, replaces it."""
+
+    __slots__ = ("_wanted",)
+
+    def __init__(self, wanted: Object) -> None:
+        self._wanted = wanted
+
+    def __call__(self, _live: Object | None) -> Object:
+        """A copy of what is wanted."""
+        return copy(self._wanted)
 
 
 def _finish(known: bool) -> None:

@@ -119,12 +119,17 @@ def with_part_of(definition: ResourceDefinition, new: Object, old: Object, subre
 
 
 def kept_by_server(
-    definition: ResourceDefinition, version: ServedVersion, new: Object, old: Object, subresource: str, *, labels: bool
+    definition: ResourceDefinition,
+    version: ServedVersion,
+    new: Object,
+    old: Object,
+    subresource: str,
+    options: WriteOptions,
 ) -> Object:
     """``new`` with what this way of writing may not change put back from ``old``, with which it shares nothing."""
     if subresource in WRITTEN_BY:
-        new = with_part_of(definition, new, copy(old), subresource, labels=labels)
-    elif version.has_status:
+        new = with_part_of(definition, new, copy(old), subresource, labels=options.trusted)
+    elif version.has_status and not options.whole:
         put_nested(new, ("status",), copy(old.get("status")))
     meta = new["metadata"]
     for key in ("name", "namespace", *SERVER_FIELDS):

@@ -25,7 +25,7 @@ from kcpcache.registry.embedded import decode_embedded
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.stored_objects import StoredObjects
-from kcpcache.registry.view import Admission, Change, Item, WriteOptions, Written
+from kcpcache.registry.view import Admission, Change, Item, Replacement, WriteOptions, Written
 from kcpcache.registry.write_checks import check_envelope, raise_invalid, raise_undecodable
 from kcpcache.registry.write_steps import (
     ATTEMPTS,
@@ -153,8 +153,7 @@ class Writer:
         else:
             await computed(options.weight, self._track, None, sent, options, "")
         if options.trusted and "status" in sent:
-            before = without_status(sent) | {"metadata": {**sent["metadata"]}}
-            self._track(before, sent, options, "status")
+            self._track_status(None, sent, options)
         warn_of_finalizers(obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
         stored = obj if self._stored_as_it_is else await self._objects.to_storage(obj)
@@ -243,13 +242,18 @@ class Writer:
         else:
             new = await computed(weight, self._completed, new, old, options, subresource)
         await admission.validate("UPDATE", new, old)
+        meta = new["metadata"]
+        vanishes = bool(meta.get("deletionTimestamp")) and self._objects.may_vanish(new)
+        if vanishes and type(change) is Replacement:  # nobody looks at what it would have become
+            return await self._objects.remove(entry, options.dry_run, pinned=pinned)
         if light:
             self._track(old, new, options, subresource)
         else:
             await computed(weight, self._track, old, new, options, subresource)
+        if options.whole:
+            self._track_status(old, new, options)
         count_generation(self.definition, self.version, new, old)
-        meta = new["metadata"]
-        if meta.get("deletionTimestamp") and self._objects.may_vanish(new):
+        if vanishes:
             return await self._objects.remove(entry, options.dry_run, pinned=pinned, shown=new)
         warn_of_finalizers(meta, old["metadata"], options)
         value = await computed(weight, encoded, await self._objects.to_storage(new))
@@ -265,11 +269,11 @@ class Writer:
         """What is wanted, without what is not for this way of writing; the live object; whether the write is pinned."""
         decode = DECODERS[len(live.tail) > LARGE_BYTES]
         old = decode(live.wire())
-        new = change(decode(live.wire()))
+        new = change(None if type(change) is Replacement else decode(live.wire()))
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
         self._prune(new, options)
-        new = kept_by_server(self.definition, self.version, new, old, subresource, labels=options.trusted)
+        new = kept_by_server(self.definition, self.version, new, old, subresource, options)
         if not subresource:
             self.definition.rules.prepare_update(new, old)
         return new, old, pinned
@@ -357,6 +361,13 @@ class Writer:
             has_version=self._has_version,
             typed=self.definition.origin == "builtin",
         )
+
+    def _track_status(self, old: Object | None, new: Object, options: WriteOptions) -> None:
+        """The status that the server writes along with the rest, whose owners have been noted, is owned as a status."""
+        before = without_status(new) | {"metadata": {**new["metadata"]}}
+        if old and "status" in old:
+            before["status"] = old["status"]
+        self._track(before, new, options, "status")
 
     def _has_version(self, version: str) -> bool:
         """Whether an ``apiVersion`` is one of the resource's; Events have those of both their groups."""

@@ -18,7 +18,7 @@ from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.settling import Token
 from kcpcache.registry.stored_view import StoredView
-from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, WriteOptions
+from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, Replacement, WriteOptions
 from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
 from kcpcache.storage.store import (
     KeyExistsError,
@@ -123,6 +123,7 @@ class Applier:
             return
         view = self.view(target)
         options = WriteOptions(field_manager=FIELD_MANAGER, trusted=isinstance(change, Create | UpdateStatus))
+        options.whole = isinstance(change, Update) and change.status
         if isinstance(change, Create):
             await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)
         elif isinstance(change, Delete):
@@ -135,15 +136,8 @@ class Applier:
             subresource = (
                 "status" if isinstance(change, UpdateStatus) else await _subresource(view, target, change.object)
             )
-            wanted = change.object  # parts of it are shared with the caches: the write gets a copy
-            await view.update(
-                target.namespace,
-                target.name,
-                lambda _live: copy(wanted),
-                options,
-                NO_ADMISSION,
-                subresource=subresource,
-            )
+            wanted = Replacement(change.object)
+            await view.update(target.namespace, target.name, wanted, options, NO_ADMISSION, subresource=subresource)
 
     @staticmethod
     async def _delete(view: StoredView, target: Target, options: DeleteOptions) -> None:

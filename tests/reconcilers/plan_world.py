@@ -70,7 +70,7 @@ class World:
         elif isinstance(change.target, CacheTarget):
             new = change.object
         else:
-            new = {**change.object, "status": old["status"]} if "status" in old else change.object
+            new = {**change.object, "status": old["status"]} if "status" in old and not change.status else change.object
             assert {k: v for k, v in new.items() if k != "status"} != {k: v for k, v in old.items() if k != "status"}
         assert new != old, "a write that changes nothing"
         if "deletionTimestamp" in new["metadata"] and not new["metadata"].get("finalizers"):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from kcpcache.meta.names import GroupVersionResource
-from kcpcache.reconcilers.in_one_write import begun, in_one_write
+from kcpcache.reconcilers.in_one_write import begun, in_one_write, with_next_status
 from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target, Update, UpdateStatus
 
 THINGS = GroupVersionResource("example.com", "v1", "things")
@@ -77,6 +77,22 @@ def test_those_that_never_agree_end_all_the_same():
         return Plan((UpdateStatus(AT, {**obj, "status": {"on": not obj["status"].get("on")}}),))
 
     assert len(in_one_write(AT, thing(), [flips]).changes) <= 1
+
+
+def test_an_update_takes_the_status_along_that_would_be_written_next():
+    update = Update(AT, thing())
+    assert with_next_status(update, sets("one")) == Update(AT, thing(one=True), status=True)
+    assert with_next_status(update, lambda _obj: NOTHING) is update
+
+
+def test_an_update_stays_alone_where_something_else_would_have_to_come_before_the_status():
+    update = Update(AT, thing())
+
+    def creates(obj):
+        return Plan((Create(OTHER, {}), *sets("made")(obj).changes))
+
+    assert with_next_status(update, creates) is update
+    assert with_next_status(update, lambda obj: Plan((UpdateStatus(OTHER, obj),))) is update
 
 
 def test_an_object_can_be_created_with_its_first_status_and_its_labels():

@@ -124,6 +124,23 @@ async def test_what_the_server_creates_keeps_its_status_which_is_owned_as_one(wo
     assert [each.get("subresource") for each in without["metadata"]["managedFields"]] == [None]
 
 
+async def test_what_the_server_updates_as_a_whole_is_owned_as_if_it_were_written_one_after_the_other(world):
+    owners = []
+    for name, whole in (("a", True), ("b", False)):
+        created = await world.create(thing(name), field_manager="me")
+        wanted = created | {"spec": {"size": 2}, "status": {"phase": "Big"}}
+        made = await world.update(wanted, whole=whole, field_manager="server")
+        assert made.get("status") == ({"phase": "Big"} if whole else None)
+        assert made["metadata"]["generation"] == 2
+        if not whole:
+            reported = made | {"status": {"phase": "Big"}}
+            made = await world.update(reported, subresource="status", trusted=True, field_manager="server")
+        entries = made["metadata"]["managedFields"]
+        owners.append([(each["manager"], each.get("subresource"), each["fieldsV1"]) for each in entries])
+    assert owners[0] == owners[1]
+    assert [owner[:2] for owner in owners[0]] == [("me", None), ("server", None), ("server", "status")]
+
+
 async def test_a_status_takes_labels_along_only_where_the_server_reports_it(world):
     def mirrored(live):
         live["status"] = {"phase": "Big"}

@@ -202,12 +202,12 @@ async def test_a_workspace_costs_few_writes_and_decisions(shard: Shard):
     before, decisions = await shard.store.revision(), decided(shard)
     await shard.workspace("one")
     ready = await shard.store.revision()
-    assert decided(shard) - decisions <= 14
+    assert decided(shard) - decisions <= 13
     decisions = decided(shard)
     await shard.delete("root", WORKSPACES, "one")
     await shard.settled()
     gone = await shard.store.revision()
-    assert ready - before <= 14
+    assert ready - before <= 13
     assert gone - ready <= 14
     assert decided(shard) - decisions <= 20
 

@@ -1,13 +1,16 @@
 """The controllers of workspaces: Workspace and WorkspaceType, beside that of LogicalClusters."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, annotations_of, labels_of, nested
 from kcpcache.meta.selectors import label_selector_of
 from kcpcache.reconcilers import workspace, workspace_type
-from kcpcache.reconcilers.plan import NOTHING, Change, Create, Plan
+from kcpcache.reconcilers.in_one_write import with_next_status
+from kcpcache.reconcilers.plan import NOTHING, Change, Create, Plan, Update
 from kcpcache.reconcilers.workspace import CLUSTER_NAME_ANNOTATION, WORKSPACES
 from kcpcache.registry import workspace_types
 from kcpcache.registry.caches import CacheEvent
@@ -34,6 +37,10 @@ def fresh_cluster_name() -> str:
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return _LETTERS[letter] + "".join(digits)
+
+
+def _next(state: workspace.State, obj: Object) -> Plan:
+    return workspace.reconcile(replace(state, workspace=obj))
 
 
 class WorkspaceControllers:
@@ -104,25 +111,30 @@ class WorkspaceControllers:
         scheduled = bool(nested(obj, "spec", "cluster"))
         begins = cluster and nested(obj, "status", "phase") != "Ready" and "deletionTimestamp" not in obj["metadata"]
         missing = self._clusters.first_objects(cluster, obj) if begins else ()
-        plan = workspace.reconcile(
-            workspace.State(
-                workspace=obj,
-                now=env.now(),
-                parent_path=env.lookup.clusters.path(key[0]),
-                fresh_cluster_name="" if scheduled else self._unused_name(),
-                shard=self._shard_for(obj),
-                logical_cluster=found,
-                initializers=None if scheduled else self._initializers(obj, key[0]),
-                bootstrap_objects=missing,
-            )
+        state = workspace.State(
+            workspace=obj,
+            now=env.now(),
+            parent_path=env.lookup.clusters.path(key[0]),
+            fresh_cluster_name="" if scheduled else self._unused_name(),
+            shard=self._shard_for(obj),
+            logical_cluster=found,
+            initializers=None if scheduled else self._initializers(obj, key[0]),
+            bootstrap_objects=missing,
         )
-        return replace(plan, changes=tuple(self._whole(change, missing) for change in plan.changes))
+        plan = workspace.reconcile(state)
+        return replace(plan, changes=tuple(self._whole(plan, state)))
 
-    def _whole(self, change: Change, missing: tuple[Create, ...]) -> Change:
-        """A logical cluster that is to be created, with its first status, which saves its own controller a write."""
-        if isinstance(change, Create) and change.target.resource == LOGICAL_CLUSTERS:
-            return self._clusters.begun(change, missing)
-        return change
+    def _whole(self, plan: Plan, state: workspace.State) -> Iterator[Change]:
+        """The changes, a new logical cluster with its first status, and where it is written together with its phase."""
+        for change in plan.changes:
+            if isinstance(change, Create) and change.target.resource == LOGICAL_CLUSTERS:
+                created = self._clusters.begun(change, state.bootstrap_objects)
+                state = replace(state, logical_cluster=created.object)
+                yield created
+            elif isinstance(change, Update) and nested(change.object, "spec", "cluster"):
+                yield with_next_status(change, partial(_next, replace(state, bootstrap_objects=())))
+            else:
+                yield change
 
     def _shard_for(self, obj: Object) -> workspace.Shard | None:
         """The shard that this process is, if ``spec.location.selector`` allows it."""
