@@ -5,7 +5,7 @@ Where many of them see the same, they are given the same list of events, and wha
 
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ExpiredError
@@ -13,15 +13,14 @@ from kcpcache.registry.batches import Batch, Batches
 from kcpcache.registry.caches import CacheEvent, ResourceCache, Subscription
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import FieldMatch, Match
+from kcpcache.registry.history import Events
 from kcpcache.registry.pauses import pause
+from kcpcache.registry.shown_entries import Entries
 from kcpcache.registry.view import Bookmark, Item, WatchEvent
 from kcpcache.registry.watch_events import Change, selected, told
 
 if TYPE_CHECKING:
     from kcpcache.registry.reading import Reader
-
-Entries: TypeAlias = list[Entry]
-Events: TypeAlias = list[CacheEvent]
 
 _READY_EVENTS = 1000
 """How many initial or replayed events a watch hands out at once."""

@@ -7,8 +7,9 @@ told, and somebody reads for all of them from there. A watch that is to go on by
 from collections.abc import Callable
 
 from kcpcache.registry.batches import Batch
-from kcpcache.registry.cache_watch import MOST_SHARED_EVENTS, CacheWatch, Events
+from kcpcache.registry.cache_watch import MOST_SHARED_EVENTS, CacheWatch
 from kcpcache.registry.caches import CacheEvent, Subscription
+from kcpcache.registry.history import Events
 
 
 class Place:

@@ -9,15 +9,17 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import MethodNotAllowedError
 from kcpcache.meta.names import GroupResource
-from kcpcache.registry.cache_watch import CacheWatch, Entries, Events
+from kcpcache.registry.cache_watch import CacheWatch
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import Match
+from kcpcache.registry.history import Events
 from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import Block
+from kcpcache.registry.shown_entries import Entries
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions, Watch
 from kcpcache.storage.keys import REGISTRY
 

@@ -10,12 +10,14 @@ from weakref import WeakKeyDictionary
 from kcpcache.meta.errors import ExpiredError, not_found
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.virtual_resources import CONSUMERS
-from kcpcache.registry.cache_watch import CacheWatch, Entries, Events
+from kcpcache.registry.cache_watch import CacheWatch
 from kcpcache.registry.caches import Caches, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import Match
+from kcpcache.registry.history import Events
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.shown_entries import Entries
 from kcpcache.registry.view import WILDCARD, Item, Listing, ListOptions
 from kcpcache.schema.compiled import compile_schema
 from kcpcache.storage.keys import CACHE

@@ -11,7 +11,7 @@ from registry_world import CLUSTER, FREE, World, crd, names, opened, pending, th
 
 from kcpcache.meta.errors import AlreadyExistsError, ConflictError
 from kcpcache.meta.selectors import parse_field_selector
-from kcpcache.registry import pauses, reading
+from kcpcache.registry import pauses, shown_entries
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.reading import Reader
@@ -300,13 +300,13 @@ class TestWhatItCosts:
 
     async def test_large_objects_are_looked_at_beside_the_event_loop(self, world, monkeypatch):
         weights = []
-        real = reading.computed
+        real = shown_entries.computed
 
         async def computed(weight, work, *arguments):
             weights.append(weight)
             return await real(weight, work, *arguments)
 
-        monkeypatch.setattr(reading, "computed", computed)
+        monkeypatch.setattr(shown_entries, "computed", computed)
         await world.create(thing(color="x" * 9000), BEFORE)
         assert world.view(LATER).at_once("", "a") is None
         assert (await world.get("a", LATER))["spec"] == {"shape": "round"}
