@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 
 import orjson
 
+from kcpcache.meta.go_values import go_quoted
+
 REDACTED = "<secret contents redacted>"
 """What errors say in place of what a Secret holds: they go into logs. The words are kube-apiserver's."""
 
@@ -218,6 +220,8 @@ class FieldError:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and not value.isprintable():
+        return go_quoted(value.encode(errors="replace").decode())
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # an integer of more than 64 bits, a lone surrogate

@@ -13,22 +13,24 @@ from urllib.parse import urlsplit
 from kcpcache.meta.errors import (
     FieldError,
     field_duplicate,
-    field_forbidden,
     field_invalid,
-    field_not_supported,
     field_required,
     field_too_many,
 )
 from kcpcache.meta.go_values import go_value
 from kcpcache.meta.names import GroupResource, dns1035_label_errors, dns1123_subdomain_errors, kind_errors
 from kcpcache.meta.objects import Object, annotations_of, name_of
-from kcpcache.registry.builtin.rules.rule import immutable, invalid, section, sections, text, texts, whole
+from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION, JSON_SCHEMA_PROPS
+from kcpcache.registry.builtin.canonical import as_written
+from kcpcache.registry.builtin.rules.rule import immutable, section, sections, text, texts
+from kcpcache.registry.builtin.types import json_fields
+from kcpcache.registry.crd_conversion import choice_errors, conversion_errors
 from kcpcache.registry.crd_paths import internal_paths, parted_selectable_fields
 from kcpcache.registry.resource import NoRules, Rules
 from kcpcache.schema.compiled import schema_hash
 from kcpcache.schema.field_path import FieldPathError, field_at
 from kcpcache.schema.structural import check_structural
-from kcpcache.schema.values import shown
+from kcpcache.schema.structural_defaults import has_default
 
 APPROVED_ANNOTATION: Final = "api-approved.kubernetes.io"
 
@@ -39,21 +41,29 @@ _PRUNING: Final = (
     "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
 )
 _SCOPES: Final = ("Cluster", "Namespaced")
-_STRATEGIES: Final = ("None", "Webhook")
-_REVIEW_VERSIONS: Final = ("v1", "v1beta1")
 _COLUMN_TYPES: Final = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS: Final = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _SELECTABLE_TYPES: Final = ("string", "boolean", "integer")
 _MAX_SELECTABLE: Final = 8
 _MAX_WARNING_BYTES: Final = 256
-_NOT_IN_HOSTS: Final = frozenset(" {}|\\^`")
-_MAX_PORT: Final = 65535
 _ROOT_KEYWORDS: Final = (
     *("description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
     *("maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items"),
     *("properties", "externalDocs", "example", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations"),
 )
 """All that may stand at the root beside a status subresource: what holds for parts of the object holds for each."""
+_KEYWORD_ORDER: Final = (
+    *("id", "$schema", "$ref", "description", "type", "nullable", "format", "title", "default", "maximum"),
+    *("exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern", "maxItems", "minItems"),
+    *("uniqueItems", "multipleOf", "enum", "maxProperties", "minProperties", "required", "items", "allOf", "oneOf"),
+    *("anyOf", "not", "properties", "additionalProperties", "patternProperties", "dependencies", "additionalItems"),
+    *("definitions", "externalDocs", "example", "x-kubernetes-preserve-unknown-fields"),
+    *("x-kubernetes-embedded-resource", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys"),
+    *("x-kubernetes-list-type", "x-kubernetes-map-type", "x-kubernetes-validations"),
+)
+"""In which kube-apiserver looks at the root, as far as the first that may not stand there."""
+_POINTERS: Final = frozenset(field.name for field in json_fields(JSON_SCHEMA_PROPS) if field.pointer)
+"""Keywords that say something even if they are empty."""
 
 
 class CrdRules(NoRules):
@@ -70,7 +80,8 @@ class CrdRules(NoRules):
             _note_storage_version(new)
 
     def default(self, obj: Object) -> None:
-        """Names that follow from the kind, strategy ``None``, and the webhook's port."""
+        """Names that follow from the kind, strategy ``None``, the webhook's port; all else as Kubernetes writes it."""
+        as_written(CUSTOM_RESOURCE_DEFINITION, obj)
         spec = section(obj, "spec")
         default_names(spec)
         if spec and spec.get("conversion") is None:  # what is of another type is refused with the rest
@@ -86,21 +97,23 @@ class CrdRules(NoRules):
         errors = [
             field_invalid(f"metadata.{key}", given, 'must be spec.names.plural+"."+spec.group')
             for key, given in (("generateName", text(section(obj, "metadata"), "generateName")), ("name", name))
-            if given != f"{plural}.{group}" and (given or key == "name")
+            if given not in ("", f"{plural}.{group}") and not text(section(obj, "metadata"), "resourceVersion")
         ]
-        if spec.get("preserveUnknownFields") is True:
-            errors.append(field_invalid("spec.preserveUnknownFields", True, _PRUNING))
+        errors += _preserving_errors(spec)
         errors += group_errors(group)
-        errors += _choice_errors("spec.scope", text(spec, "scope"), _SCOPES)
+        errors += choice_errors("spec.scope", text(spec, "scope"), _SCOPES)
         parted = list(parted_selectable_fields(obj))
         if not _conditions(obj):  # it is new: what there is already is asked when it changes
             errors += parted
+        beside_status = status_besides(spec)
         for index, version in sections(spec, "versions"):
             path = f"spec.versions[{index}]"
             schema = section(version, "schema").get("openAPIV3Schema")
             if schema is None:
                 errors.append(field_required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
-            errors += version_errors(version, schema, f"{path}.schema.openAPIV3Schema", path)
+            errors += version_errors(
+                version, schema, f"{path}.schema.openAPIV3Schema", path, beside_status=beside_status
+            )
             if not parted:
                 errors += selectable_errors(version, schema, f"{path}.selectableFields")
         errors += versions_errors(spec)
@@ -128,9 +141,24 @@ class CrdRules(NoRules):
         if _conditions(obj) and spec.get("versions") != before.get("versions"):
             errors += parted_selectable_fields(obj)
         if any(text(c, "type") == "Established" and text(c, "status") == "True" for c in conditions):
-            errors += immutable("spec.scope", spec.get("scope"), before.get("scope"))
+            errors += immutable("spec.scope", text(spec, "scope"), text(before, "scope"))
             errors += immutable("spec.names.kind", names.get("kind"), names_before.get("kind"))
         return errors
+
+
+def _preserving_errors(spec: Object) -> Iterator[FieldError]:
+    """That unknown fields are kept is what schemas say, and nothing else in a definition goes with the old way."""
+    if spec.get("preserveUnknownFields") is not True:
+        return
+    path = "spec.preserveUnknownFields"
+    schemas = [section(version, "schema").get("openAPIV3Schema") for _, version in sections(spec, "versions")]
+    if any(has_default(schema) for schema in schemas):
+        yield field_invalid(path, True, "must be false in order to use defaults in the schema")
+    yield field_invalid(path, True, _PRUNING)
+    strategy = text(section(spec, "conversion"), "strategy")
+    if spec.get("conversion") is not None and strategy != "None":
+        where = "spec.conversion.strategy"
+        yield field_invalid(where, strategy, "must be None if spec.preserveUnknownFields is true")
 
 
 def _conditions(crd: Object) -> list[Object]:
@@ -153,16 +181,10 @@ def default_names(spec: Object) -> None:
 
 
 def _note_storage_version(crd: Object) -> None:
-    stored = next((text(v, "name") for _, v in sections(section(crd, "spec"), "versions") if v.get("storage")), "")
-    versions = texts(section(crd, "status"), "storedVersions")
-    if stored and stored not in versions:
+    storage = (text(v, "name") for _, v in sections(section(crd, "spec"), "versions") if v.get("storage"))
+    stored, versions = next(storage, None), texts(section(crd, "status"), "storedVersions")
+    if stored is not None and stored not in versions:
         crd["status"] = {**section(crd, "status"), "storedVersions": [*versions, stored]}
-
-
-def _choice_errors(path: str, value: str, choices: tuple[str, ...]) -> list[FieldError]:
-    if not value:
-        return [field_required(path)]
-    return [] if value in choices else [field_not_supported(path, value, choices)]
 
 
 def group_errors(group: str) -> list[FieldError]:
@@ -210,12 +232,24 @@ def versions_errors(spec: Object) -> Iterator[FieldError]:
         yield field_invalid("spec.versions", names, "must have exactly one version marked as storage version")
 
 
-def version_errors(version: Object, schema: Any, schema_path: str, path: str) -> Iterator[FieldError]:
-    """What is wrong with one version at ``path``, whose schema stands at ``schema_path`` (None: said elsewhere)."""
+def status_besides(spec: Object) -> bool:
+    """Whether all versions have one schema, and some version a status: then the schema stands beside a status."""
+    versions = [version for _, version in sections(spec, "versions")]
+    alike = all(version.get("schema") == versions[0].get("schema") for version in versions)
+    return alike and any(section(version, "subresources").get("status") is not None for version in versions)
+
+
+def version_errors(
+    version: Object, schema: Any, schema_path: str, path: str, *, beside_status: bool = False
+) -> Iterator[FieldError]:
+    """What is wrong with one version at ``path``, whose schema stands at ``schema_path`` (None: said elsewhere).
+
+    ``beside_status``: the schema is another version's too, which has a status subresource.
+    """
     yield from _deprecation_errors(version, f"{path}.deprecationWarning")
     subresources = section(version, "subresources")
     if schema is not None:
-        if subresources.get("status") is not None and isinstance(schema, dict):
+        if (beside_status or subresources.get("status") is not None) and isinstance(schema, dict):
             yield from _root_errors(schema, schema_path)
         yield from _SOUND.errors(schema, schema_path)
     if subresources.get("scale") is not None:
@@ -231,12 +265,15 @@ def _deprecation_errors(version: Object, path: str) -> Iterator[FieldError]:
     if version.get("deprecated") is not True:
         yield field_invalid(path, warning, "can only be set for deprecated versions")
         return
-    if not warning:
-        yield field_invalid(path, warning, "must not be an empty string")
     if len(warning.encode()) > _MAX_WARNING_BYTES:
         yield field_invalid(path, warning, f"must be <= {_MAX_WARNING_BYTES} characters long")
+    if not warning:
+        yield field_invalid(path, warning, "must not be an empty string")
     if not warning.isprintable():
-        yield field_invalid(path, warning, "must only contain printable UTF-8 characters")
+        before = next(index for index, character in enumerate(warning) if not character.isprintable())
+        index = len(warning[:before].encode())
+        why = f"must only contain printable UTF-8 characters; non-printable character found at index {index}"
+        yield field_invalid(path, warning, why)
 
 
 class _SoundSchemas:
@@ -275,8 +312,15 @@ _SOUND: Final = _SoundSchemas()
 
 
 def _root_errors(schema: Object, path: str) -> Iterator[FieldError]:
-    for keyword, value in schema.items():
-        if value and keyword not in _ROOT_KEYWORDS:
+    for keyword in _KEYWORD_ORDER:
+        value = schema.get(keyword)
+        if value is None or (not value and keyword not in _POINTERS):
+            continue
+        if keyword == "type" and value != "object":
+            only = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
+            yield field_invalid(f"{path}.type", value, only)
+            return
+        if keyword not in _ROOT_KEYWORDS:
             allowed = " ".join(_ROOT_KEYWORDS)
             detail = (
                 f"only [{allowed}] fields are allowed at the root of the schema if the status subresource is enabled"
@@ -349,97 +393,6 @@ def selectable_errors(version: Object, schema: Any, path: str) -> Iterator[Field
         yield field_too_many(path, len(seen), _MAX_SELECTABLE)
 
 
-def conversion_errors(conversion: Object, path: str, *, services: bool = True) -> Iterator[FieldError]:
-    """``services``: whether the webhook may be a Service. Without a conversion there is nothing to say."""
-    if not conversion:
-        return
-    strategy = text(conversion, "strategy")
-    yield from _choice_errors(f"{path}.strategy", strategy, _STRATEGIES)
-    webhook = section(conversion, "webhook")
-    if strategy != "Webhook":
-        why = "should not be set when strategy is not set to Webhook"
-        if webhook.get("clientConfig") is not None:
-            yield field_forbidden(f"{path}.webhook.clientConfig", why)
-        if webhook.get("conversionReviewVersions"):
-            yield field_forbidden(f"{path}.webhook.conversionReviewVersions", why)
-        return
-    if not isinstance(webhook.get("clientConfig"), dict):
-        yield field_required(f"{path}.webhook.clientConfig", "required when strategy is set to Webhook")
-    else:
-        yield from _client_errors(webhook["clientConfig"], f"{path}.webhook.clientConfig", services=services)
-    yield from _review_version_errors(webhook, f"{path}.webhook.conversionReviewVersions")
-
-
-def _client_errors(client: Object, path: str, *, services: bool) -> Iterator[FieldError]:
-    url, service = client.get("url"), client.get("service")
-    if (url is None) == (service is None):
-        yield field_required(path, "exactly one of url or service is required" if services else "url is required")
-    elif url is not None:
-        yield from _url_errors(text(client, "url"), f"{path}.url")
-    else:
-        for key in ("name", "namespace"):
-            if not text(section(service), key):
-                yield field_required(f"{path}.service.{key}", f"service {key} is required")
-        port = whole(section(service), "port")
-        if port is not None and not 1 <= port <= _MAX_PORT:
-            yield field_invalid(
-                f"{path}.service.port", port, "port is not valid: must be between 1 and 65535, inclusive"
-            )
-        yield from _service_path_errors(text(section(service), "path"), f"{path}.service.path")
-
-
-def _service_path_errors(value: str, path: str) -> Iterator[FieldError]:
-    if not value or value == "/":
-        return
-    if not value.startswith("/"):
-        yield field_invalid(path, value, "must start with a '/'")
-    steps = value[1:].removesuffix("/").split("/")
-    for index, step in enumerate(steps):
-        if not step:
-            yield field_invalid(path, value, f"segment[{index}] may not be empty")
-            continue
-        for error in dns1123_subdomain_errors(step):
-            yield field_invalid(path, value, f"segment[{index}]: {error}")
-
-
-def _url_errors(url: str, path: str) -> Iterator[FieldError]:
-    form = "desired format: https://host[/path]"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError as error:
-        yield field_required(path, f"url must be a valid URL: {error}; {form}")
-        return
-    if bad := next((char for char in parts.netloc if char in _NOT_IN_HOSTS), ""):
-        why = f"parse {shown(url)}: invalid character {shown(bad)} in host name"
-        yield field_required(path, f"url must be a valid URL: {why}; {form}")
-        return
-    if parts.scheme != "https":
-        yield field_invalid(path, parts.scheme, f"'https' is the only allowed URL scheme; {form}")
-    if not host:
-        yield field_invalid(path, parts.netloc, f"host must be specified; {form}")
-    if parts.username is not None:
-        yield field_invalid(path, "…", "user information is not permitted in the URL")
-    for what, value in (("query parameters", parts.query), ("fragments", parts.fragment)):
-        if value:
-            yield field_invalid(path, value, f"{what} are not permitted in the URL")
-
-
-def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:
-    versions = texts(webhook, "conversionReviewVersions")
-    if not versions:
-        yield field_required(path)
-        return
-    for index, version in enumerate(versions):
-        if version in versions[:index]:
-            yield field_invalid(f"{path}[{index}]", version, "duplicate version")
-        else:
-            yield from invalid(f"{path}[{index}]", version, dns1035_label_errors(version))
-    if not set(versions) & set(_REVIEW_VERSIONS):
-        why = f"must include at least one of {', '.join(_REVIEW_VERSIONS)}"
-        yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(versions)}: {why}")
-
-
 def approval_errors(group: str, obj: Object) -> Iterator[FieldError]:
     """Groups of the Kubernetes community need an annotation that names the approval."""
     if not any(group == protected or group.endswith(f".{protected}") for protected in _PROTECTED_GROUPS):
@@ -473,11 +426,14 @@ def _stored_version_errors(crd: Object) -> Iterator[FieldError]:
                 f"{version} from status.storedVersions"
             )
             yield field_invalid(f"status.storedVersions[{index}]", version, why)
-    where = "status.storedVersions"
+    where, seen = "status.storedVersions", set[str]()
     for name, is_storage in all_versions:
-        if stored and is_storage and name not in stored:
+        if (
+            stored and is_storage and (name not in stored or name in seen)
+        ):  # of two with one name, the second is another
             why = f"Invalid value: {go_value(stored)}: must have the storage version {name}"
             yield FieldError("FieldValueInvalid", where, why)
+        seen.add(name)
     if not stored and not any(is_storage for _, is_storage in all_versions):
         why = "Invalid value: []string(nil): must have at least one stored version"
         yield FieldError("FieldValueInvalid", where, why)

@@ -10,6 +10,7 @@ import orjson
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import BadRequestError, FieldError, conflict
 from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
+from kcpcache.meta.names import path_segment_errors
 from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -212,11 +213,11 @@ def check_preconditions(definition: ResourceDefinition, entry: Entry, options: D
         raise conflict(group, kind, entry.name, why)
 
 
-def metadata_errors(definition: ResourceDefinition, meta: Object) -> list[FieldError]:
-    """What is wrong with an object's metadata by itself."""
+def metadata_errors(definition: ResourceDefinition, meta: Object, *, stored: bool = False) -> list[FieldError]:
+    """What is wrong with an object's metadata by itself; once it is ``stored``, its name may be any that it has."""
     return object_meta.errors(
         meta,
         namespaced=definition.namespaced,
-        check_name=definition.name_errors,
+        check_name=path_segment_errors if stored else definition.name_errors,
         qualified_finalizers=definition.origin == "builtin" and definition.group not in _BARE_FINALIZERS_ALLOWED,
     )

@@ -166,10 +166,10 @@ class Writer:
         return await self._objects.write(namespace, name, value)
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
-        errors = metadata_errors(self.definition, obj["metadata"])
-        errors += self._schema_errors(obj, None, options) if not errors else []
-        if not options.trusted and only_choices(errors):
-            errors += self.definition.rules.validate(obj)
+        wrong = self._schema_errors(obj, None, options)
+        if not options.trusted and only_choices(wrong):
+            wrong += self.definition.rules.validate(obj)
+        errors = metadata_errors(self.definition, obj["metadata"]) + wrong
         raise_invalid(self.definition, self.version, obj, errors)
 
     # -- update
@@ -295,13 +295,14 @@ class Writer:
 
     def _validate_update(self, new: Object, old: Object, options: WriteOptions) -> None:
         meta = new["metadata"]
-        errors = metadata_errors(self.definition, meta)
+        errors = metadata_errors(self.definition, meta, stored=True)
         errors += object_meta.update_errors(meta, old["metadata"])
-        errors += self._schema_errors(new, old, options) if not errors else []
-        if only_choices(errors):
+        wrong = self._schema_errors(new, old, options)
+        if only_choices(wrong):
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
-            errors += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
+            wrong += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
+        errors += wrong
         raise_invalid(self.definition, self.version, new, errors)
 
     # -- shared steps

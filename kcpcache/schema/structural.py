@@ -22,6 +22,10 @@ _MAX_PATTERNS, _MAX_LARGE_PATTERNS = 1_000, 8
 
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
+_NOT_STRUCTURAL = frozenset({"example", "externalDocs"})
+"""Keywords that a structural schema does not know, so that they make no difference to it."""
+_FORBIDDEN_EMPTY = frozenset({"default", "x-kubernetes-list-type", "x-kubernetes-map-type"})
+"""Those below that say something even if they are empty."""
 _TYPE_MISSING = {
     "root": "must not be empty at the root",
     "item": "must not be empty for specified array items",
@@ -131,9 +135,9 @@ def _value_validation(schema: Object, path: str, *, on_spine: bool = False) -> I
     """
     for junctor in _JUNCTORS:
         for index, branch in enumerate(schema.get(junctor) or ()):
-            if on_spine and junctor == "anyOf" and schema["anyOf"] == _INT_OR_STRING:
+            if on_spine and junctor == "anyOf" and _spells_int_or_string(schema):
                 continue
-            spelled = on_spine and junctor == "allOf" and index == 0 and branch.get("anyOf") == _INT_OR_STRING
+            spelled = on_spine and junctor == "allOf" and index == 0 and _spells_int_or_string(branch)
             yield from _nested(branch, f"{path}.{junctor}[{index}]", skip_any_of=spelled)
     if isinstance(schema.get("not"), dict):
         yield from _nested(schema["not"], f"{path}.not")
@@ -143,6 +147,11 @@ def _value_validation(schema: Object, path: str, *, on_spine: bool = False) -> I
             compile_pattern(pattern)
         except PatternError as error:
             yield field_invalid(f"{path}.pattern", pattern, f"must be a valid regular expression, but isn't: {error}")
+
+
+def _spells_int_or_string(schema: Object) -> bool:
+    branches = schema.get("anyOf") or ()
+    return [{k: v for k, v in branch.items() if k not in _NOT_STRUCTURAL} for branch in branches] == _INT_OR_STRING
 
 
 def _nested(schema: Object, path: str, *, skip_any_of: bool = False) -> Iterator[FieldError]:
@@ -155,7 +164,11 @@ def _nested(schema: Object, path: str, *, skip_any_of: bool = False) -> Iterator
         yield from _nested(child, f"{path}.properties[{name}]")
     for keyword, why in _FORBIDDEN_WHEN_NESTED:
         value = schema.get(keyword)
-        if value or (value is not None and keyword == "default") or (keyword == "additionalProperties" and value == {}):
+        if (
+            value
+            or (value is not None and keyword in _FORBIDDEN_EMPTY)
+            or (keyword == "additionalProperties" and value == {})
+        ):
             yield field_forbidden(f"{path}.{keyword}", why)
     if "metadata" in properties:
         yield field_forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")
@@ -205,7 +218,9 @@ def _resource_fields(schema: Object, level: Level, path: str) -> Iterator[FieldE
 
 def _restricts_names_only(schema: Object) -> bool:
     return set(schema.get("properties") or ()) <= {"name", "generateName"} and not any(
-        value for keyword, value in schema.items() if keyword not in {"type", "properties", "default"}
+        value
+        for keyword, value in schema.items()
+        if keyword not in {"type", "properties", "default"} and keyword not in _NOT_STRUCTURAL
     )
 
 

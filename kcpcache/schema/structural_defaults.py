@@ -1,7 +1,7 @@
 """Defaults in a schema must be pruned and valid by themselves (documentation, "Defaulting")."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from kcpcache.meta.errors import FieldError
 from kcpcache.meta.go_values import go_value
@@ -13,6 +13,11 @@ from kcpcache.schema.values import ABSENT, same
 
 _Check: TypeAlias = Callable[[Object, object, str], Iterator[FieldError]]
 """What is wrong with a default of this schema that stands at this path."""
+_NAMED: Final = frozenset({"properties", "patternProperties", "definitions", "dependencies"})
+_CHILDREN: Final = (
+    *_NAMED,
+    *("items", "allOf", "anyOf", "oneOf", "not", "additionalProperties", "additionalItems"),
+)
 
 
 def check_defaults(schema: Object, path: str) -> list[FieldError]:
@@ -28,6 +33,26 @@ def check_defaults(schema: Object, path: str) -> list[FieldError]:
 def check_default_rules(schema: Object, path: str) -> list[FieldError]:
     """The same of the CEL rules that the defaults break; the schema's rules are known to be good."""
     return list(_node(schema, path, _broken_rules))
+
+
+def has_default(schema: Any) -> bool:
+    """Whether any schema in this one, wherever it stands, has a default. Bears any JSON."""
+    waiting = [schema]
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, dict):
+            continue
+        if found.get("default") is not None:
+            return True
+        for keyword in _CHILDREN:
+            below = found.get(keyword)
+            if isinstance(below, list):
+                waiting += below
+            elif keyword in _NAMED and isinstance(below, dict):
+                waiting += below.values()
+            else:
+                waiting.append(below)
+    return False
 
 
 def _node(schema: Object, path: str, check: _Check) -> Iterator[FieldError]:

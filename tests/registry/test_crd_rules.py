@@ -296,7 +296,11 @@ def test_beside_a_status_subresource_the_root_says_nothing_about_the_object_as_a
         ),
         (
             {"deprecated": True, "deprecationWarning": "a\tb"},
-            '"a\\tb": must only contain printable UTF-8 characters',
+            '"a\\tb": must only contain printable UTF-8 characters; non-printable character found at index 1',
+        ),
+        (
+            {"deprecated": True, "deprecationWarning": "é\u200b"},
+            '"é\\u200b": must only contain printable UTF-8 characters; non-printable character found at index 2',
         ),
     ],
 )

@@ -9,7 +9,6 @@ from kcpcache.meta.objects import Object, annotations_of, name_of
 from kcpcache.registry.builtin.rules.rule import section, sections, text
 from kcpcache.registry.crd import (
     approval_errors,
-    conversion_errors,
     default_names,
     group_errors,
     names_errors,
@@ -17,6 +16,7 @@ from kcpcache.registry.crd import (
     version_errors,
     versions_errors,
 )
+from kcpcache.registry.crd_conversion import conversion_errors
 from kcpcache.registry.resource import NoRules
 
 SCHEMA_NAME_ANNOTATION: Final = "apis.kcp.io/schema-name"
