@@ -18,6 +18,7 @@ from kcpcache.auth.attributes import Attributes
 from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.registry import scale
 from kcpcache.registry.beside import computed
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -123,8 +124,10 @@ class Call(msgspec.Struct, frozen=True):
     def unknown_fields(self, obj: Object) -> list[str]:
         """What strict decoding says of fields that the type does not have; ``obj`` stays as it is.
 
-        Nothing where the object is of another type (a Scale, a TokenRequest), or is refused for its metadata anyway.
+        Nothing where the object is of another type (a TokenRequest), or is refused for its metadata anyway.
         """
+        if self.info.subresource == "scale":
+            return [f'unknown field "{path}"' for path in scale.unknown_fields(obj)]
         if self._is_of_another_type() or object_meta.type_errors(metadata(obj)):
             return []
         seen = copy(obj)

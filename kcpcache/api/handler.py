@@ -255,11 +255,11 @@ class KubernetesHandler:
             listed = _ANSWERS[info.verb]
             check_form(form, _kind_of_answer(resource.definition, listed=listed), listed=listed)
         exchange.resource = resource.definition
+        if served.deprecation_warning:
+            exchange.warnings.append(served.deprecation_warning)
         check_call(info, workspace.cluster, resource, served, self.services.path_of)
         if info.verb != "watch":
             check_timeout(info)
-        if served.deprecation_warning:
-            exchange.warnings.append(served.deprecation_warning)
         view = workspace.view(resource, served)
         if info.name == HOME and self.services.home is not None and info.service is None:
             view = self.services.home.seen_by(attributes, view)
@@ -357,6 +357,8 @@ def check_call(
     if info.subresource:
         verbs = served.subresources.get(info.subresource)
         if verbs is None:
+            if definition.origin in {"crd", "bound"}:  # kube-apiserver tells only built-in types' paths apart
+                raise not_found(definition.group, definition.plural, info.name)
             raise path_not_found()
         if verb not in verbs or (verb not in definition.verbs and "create" not in verbs):
             raise method_not_allowed(definition.group, f"{definition.plural}/{info.subresource}", verb)

@@ -82,25 +82,47 @@ async def patch(call: Call) -> None:
             create_if_missing=kind == APPLY_PATCH and not call.info.subresource,
         )
     except UndecodableError as error:
-        raise _rejected_patch(call, data.decode(errors="replace"), error.why) from error
+        text = _shown_patched(call, change) or data.decode(errors="replace")
+        raise _rejected_patch(call, text, error.why) from error
     await respond_written(call, written)
 
 
 def _change(call: Call, kind: str, data: bytes, options: WriteOptions) -> Callable[[Object | None], Object]:
-    apply = patch_function(call, kind, data, options)
+    return _Patched(call, patch_function(call, kind, data, options))
 
-    def change(live: Object | None) -> Object:
+
+class _Patched:
+    """Patches the live object, and keeps what came out, which an error may have to show."""
+
+    def __init__(self, call: Call, apply: Patch) -> None:
+        self._info, self._apply = call.info, apply
+        self.found: Object = {}
+        self.version: Any = None
+
+    def __call__(self, live: Object | None) -> Object:
         if live is None:
-            raise not_found(call.info.group, call.info.resource, call.info.name)
-        version = metadata(live).get("resourceVersion")
-        return _unpinned(apply(live), version)
+            raise not_found(self._info.group, self._info.resource, self._info.name)
+        self.version = metadata(live).get("resourceVersion")
+        self.found = self._apply(live)
+        return _unpinned(self.found, self.version)
 
-    return change
+
+def _shown_patched(call: Call, change: object) -> str:
+    """The patched custom object as kube-apiserver shows it, with its members in order; "" for other types.
+
+    There the patch is made on JSON, and what comes out is decoded.
+    """
+    if call.definition.origin not in {"crd", "bound"} or not isinstance(change, _Patched):
+        return ""
+    shown = {**change.found, "metadata": {"resourceVersion": change.version, **metadata(change.found)}}
+    return orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
     """A function that patches an object of its caller's. Raises BadRequestError for what is no such patch."""
     document = decode_json(data)
+    if kind == MERGE_PATCH and not isinstance(document, dict | None):
+        raise _undecodable_patch(document)
     said = [] if options.field_validation == "Ignore" else _complaints(kind, data, document)
     schema = call.version.schema.schema
     if kind == MERGE_PATCH and call.definition.normalize_patch is not None and isinstance(document, dict):
@@ -125,6 +147,13 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
     return apply
 
 
+def _undecodable_patch(document: Any) -> BadRequestError:
+    """In the words of Go's decoder."""
+    given = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
+    why = f"json: cannot unmarshal {given} into Go value of type map[string]interface {{}}"
+    return BadRequestError(f"error decoding patch: {why}")
+
+
 def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
     """What strict decoding says of the patch itself."""
     if kind != JSON_PATCH:
@@ -142,7 +171,8 @@ def _complaints(kind: str, data: bytes, document: Any) -> list[str]:
 def _refuse(call: Call, errors: list[str], patched: Object) -> None:
     """Raises InvalidError as kube-apiserver does: of a patch, what is wrong is the patched object."""
     if errors:
-        text = orjson.dumps(patched).decode()
+        sort = 0 if call.definition.origin == "builtin" else orjson.OPT_SORT_KEYS
+        text = orjson.dumps(patched, option=sort).decode()
         raise _rejected_patch(call, text, f"strict decoding error: {', '.join(errors)}")
 
 
@@ -165,6 +195,7 @@ async def _apply_change(call: Call, data: bytes, options: WriteOptions) -> Calla
             if refusal is not None:
                 raise refusal
             _refuse_uid(call, metadata(body.object).get("uid"))
+            metadata(body.object).pop("resourceVersion", None)  # only of an object that is there it means anything
         applied = apply_configuration(call, live, body.object, options)
         complain_of_yaml(body.complaints, options)
         return applied if live is None else _unpinned(applied, metadata(live).get("resourceVersion"))

@@ -7,11 +7,20 @@ from kcpcache.api.decoding import decode_body
 from kcpcache.api.options import delete_options, list_options, resource_version
 from kcpcache.api.paths import RequestInfo
 from kcpcache.auth.authorize import forbid
-from kcpcache.meta.errors import FieldError, ForbiddenError, InvalidError, conflict, method_not_allowed
+from kcpcache.meta.errors import (
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    conflict,
+    method_not_allowed,
+)
 from kcpcache.meta.names import GroupResource, api_version
 from kcpcache.meta.objects import Object, copy, metadata
+from kcpcache.registry.beside import computed
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import Written
+from kcpcache.registry.write_checks import check_decodes
 
 _RBAC, _EVENTS_GROUP = "rbac.authorization.k8s.io", "events.k8s.io"
 CREATED_BY_UPDATE: Final = frozenset(
@@ -105,15 +114,20 @@ async def update(call: Call) -> None:
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.
         return body if pinned else copy(body)
 
-    written = await call.view.update(
-        info.namespace,
-        info.name,
-        change,
-        options,
-        call.admission(options),
-        subresource=info.subresource,
-        create_if_missing=may_create,
-    )
+    try:
+        written = await call.view.update(
+            info.namespace,
+            info.name,
+            change,
+            options,
+            call.admission(options),
+            subresource=info.subresource,
+            create_if_missing=may_create,
+        )
+    except NotFoundError:
+        # A body that can be no object of the type is refused as that, whether or not there is one to replace.
+        await computed(options.weight, check_decodes, call.definition, call.version, body, options)
+        raise
     await respond_written(call, written)
 
 

@@ -1,5 +1,6 @@
 """The scale subresource: an ``autoscaling/v1 Scale`` read from and written into any object that has replicas."""
 
+import re
 from typing import Final
 
 from kcpcache.api.call import OK, Call, check_metadata
@@ -14,7 +15,9 @@ from kcpcache.api.patches import (
 )
 from kcpcache.meta.errors import (
     BadRequestError,
+    ConflictError,
     InvalidError,
+    StatusCause,
     conflict,
     field_invalid,
     not_found,
@@ -24,8 +27,12 @@ from kcpcache.meta.objects import Object, metadata
 from kcpcache.registry.resource import Scale
 from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION, scale_of, set_replicas
 from kcpcache.registry.view import Change, Item, WriteOptions
+from kcpcache.registry.write_steps import warn
 
 _MOST_REPLICAS: Final = 2**31 - 1
+_REPLICAS: Final = ".spec.replicas"
+_VERSION: Final = re.compile(r"using [^\s:]+")
+"""In which version somebody else owns a field, as errors say it."""
 
 
 async def get_scale(call: Call) -> None:
@@ -40,6 +47,11 @@ async def update_scale(call: Call) -> None:
     """Replicas as the Scale in the body says."""
     options = call.write_options()
     body = (await call.decode(options)).object
+    if unknown := call.unknown_fields(body):
+        if options.field_validation == "Strict":
+            why = f"strict decoding error: {', '.join(unknown)}"
+            raise BadRequestError(f'Scale in version "v1" cannot be handled as a Scale: {why}')
+        _warn_of(unknown, options)
 
     def change(live: Object | None) -> Object:
         return _scaled(call, live, body)
@@ -63,6 +75,7 @@ async def patch_scale(call: Call) -> None:
         before = scale_of(live, _paths(call))
         version = before["metadata"].get("resourceVersion")
         patched = apply(before)
+        _warn_of(call.unknown_fields(patched), options)
         if metadata(patched).get("resourceVersion") == version:
             metadata(patched).pop("resourceVersion", None)
         return _scaled(call, live, patched)
@@ -85,15 +98,36 @@ async def _apply_scale(call: Call, data: bytes, options: WriteOptions) -> None:
             raise BadRequestError("an apply configuration must have its apiVersion and kind")
         configuration = {key: live[key] for key in ("apiVersion", "kind")}
         configuration["metadata"] = {"name": call.info.name}
-        replicas = _replicas(call, scale)
+        replicas = _replicas(scale)
         if "replicas" in scale.get("spec", {}):
             set_replicas(configuration, _paths(call), replicas)
         _check_identity(call, scale)
-        applied = apply_configuration(call, live, configuration, options)
+        try:
+            applied = apply_configuration(call, live, configuration, options)
+        except ConflictError as error:
+            raise _conflict_about_replicas(error) from None
         complain_of_yaml(body.complaints, options)
         return _pinned(call, applied, live, scale)
 
     await _write(call, change, options)
+
+
+def _warn_of(unknown: list[str], options: WriteOptions) -> None:
+    if options.field_validation != "Ignore":
+        warn(options, unknown)
+
+
+def _conflict_about_replicas(error: ConflictError) -> ConflictError:
+    """The conflict as one of Scales: what others own is ``spec.replicas`` of theirs, wherever the object keeps it."""
+    fields = {cause.field for cause in error.causes}
+    message = _VERSION.sub(f"using {SCALE_GROUP}/{SCALE_VERSION}", str(error))
+    for field in fields:
+        message = message.replace(field, _REPLICAS)
+    causes = [
+        StatusCause(cause.reason, _VERSION.sub(f"using {SCALE_GROUP}/{SCALE_VERSION}", cause.message), _REPLICAS)
+        for cause in error.causes
+    ]
+    return ConflictError(message, causes=causes)
 
 
 async def _write(call: Call, change: Change, options: WriteOptions) -> None:
@@ -117,20 +151,20 @@ def _scaled(call: Call, live: Object | None, scale: Object) -> Object:
     if live is None:
         raise not_found(info.group, info.resource, info.name)
     _check_identity(call, scale)
-    replicas = _replicas(call, scale)
+    replicas = _replicas(scale)
     _pinned(call, live, live, scale)
     set_replicas(live, _paths(call), replicas)
     return live
 
 
-def _replicas(call: Call, scale: Object) -> int:
+def _replicas(scale: Object) -> int:
     spec = scale.get("spec", {})
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise BadRequestError("spec.replicas of a Scale must be an integer")
-    if not 0 <= replicas <= _MOST_REPLICAS:
-        wrong = field_invalid("spec.replicas", replicas, "must be greater than or equal to 0, and fit into 32 bits")
-        raise InvalidError(SCALE_GROUP, SCALE_KIND, call.info.name, [wrong])
+    if replicas > _MOST_REPLICAS:  # a negative number is the object's to refuse
+        wrong = field_invalid("spec.replicas", replicas, "must fit into 32 bits")
+        raise InvalidError(SCALE_GROUP, SCALE_KIND, "", [wrong])
     return replicas
 
 

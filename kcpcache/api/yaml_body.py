@@ -29,6 +29,8 @@ _TAG: Final = "tag:yaml.org,2002:"
 _INTEGER: Final = re.compile(r"([-+]?)(?:0x([0-9a-fA-F_]+)|0b([01_]+)|0o?([0-7_]+)|(0|[1-9][0-9_]*))")
 _EXPONENT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 """A number to goyaml (and YAML 1.2), text to YAML 1.1's resolver."""
+_LETTERS: Final = frozenset("yYnN")
+"""Booleans to goyaml (and by YAML 1.1's text), strings to PyYAML's resolver."""
 _EXACT: Final = 2.0**53
 _BASES: Final = (16, 2, 8, 10)
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
@@ -177,6 +179,8 @@ def _scalar(event: ScalarEvent) -> Any:
         if not event.implicit[0]:
             return text
         tag = str(_resolver.resolve(yaml.ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]
+        if text in _LETTERS:
+            return _boolean(text)
     kind = tag.removeprefix(_TAG)
     if kind == "null":
         return None

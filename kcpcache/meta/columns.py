@@ -88,4 +88,6 @@ def age(obj: Mapping[str, Any], now: datetime) -> str:
 
 NAME_COLUMN = Column("Name", "string", "name", "Name of the object.", 0, ".metadata.name")
 AGE_COLUMN = Column("Age", "string", "", "Time since the object was created.", 0, age)
+CUSTOM_AGE_COLUMN = Column("Age", "date", "", AGE_COLUMN.description, 0, ".metadata.creationTimestamp")
+"""The one that custom resources have where they name none."""
 CREATED_AT_COLUMN = Column("Created At", "date", "", "When the object was created.", 0, ".metadata.creationTimestamp")

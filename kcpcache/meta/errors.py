@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from kcpcache.meta.go_values import go_quoted
+from kcpcache.meta.go_values import go_quoted, go_value
 
 REDACTED = "<secret contents redacted>"
 """What errors say in place of what a Secret holds: they go into logs. The words are kube-apiserver's."""
@@ -250,7 +250,8 @@ def field_forbidden(path: str, detail: str) -> FieldError:
 
 def field_duplicate(path: str, value: Any) -> FieldError:
     """The value stands twice in a list that is a set or a map."""
-    return FieldError("FieldValueDuplicate", path, f"Duplicate value: {_shown(value)}")
+    shown = go_value(value) if isinstance(value, dict) else _shown(value)
+    return FieldError("FieldValueDuplicate", path, f"Duplicate value: {shown}")
 
 
 def field_not_found(path: str, value: Any) -> FieldError:

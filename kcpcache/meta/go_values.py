@@ -21,6 +21,22 @@ def go_value(value: Any, *, within: bool = False) -> str:
     return orjson.dumps(str(value).encode(errors="replace").decode()).decode()
 
 
+def go_plain(value: Any) -> str:
+    """A JSON value in Go's plain form (``%v``): ``map[a:1]``, ``[a b]``, ``true``."""
+    match value:
+        case None:
+            return "<nil>"
+        case dict():
+            return f"map[{' '.join(f'{key}:{go_plain(value[key])}' for key in sorted(value))}]"
+        case list():
+            return f"[{' '.join(map(go_plain, value))}]"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}" if value.is_integer() else repr(value)
+    return str(value)
+
+
 _ESCAPES = {**dict(zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)), "\\": "\\", '"': '"'}
 
 

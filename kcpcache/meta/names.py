@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class GroupResource(NamedTuple):
@@ -164,3 +164,15 @@ def label_value_errors(value: str) -> list[str]:
 def is_logical_cluster_path(value: str) -> bool:
     """Whether ``value`` can be a workspace path (``root:org:ws``) or a logical cluster's name."""
     return (_LOGICAL_CLUSTER_PATH.fullmatch(value) or _SPECIAL_PATH.fullmatch(value)) is not None
+
+
+_VERSION: Final = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_STAGES: Final = {None: 0, "beta": 1, "alpha": 2}
+
+
+def version_order(name: str) -> tuple[int, int, int, str]:
+    """Kubernetes' order of versions as a sort key: ``v2``, ``v1``, ``v2beta1``, ``v1alpha2``, …, then by text."""
+    found = _VERSION.fullmatch(name)
+    if found is None:
+        return (3, 0, 0, name)
+    return (_STAGES[found[2]], -int(found[1]), -int(found[3] or 0), name)

@@ -1,13 +1,12 @@
 """What each workspace serves: an immutable snapshot per logical cluster, shared between all that serve the same."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from weakref import WeakValueDictionary
 
-from kcpcache.meta.names import GroupResource
+from kcpcache.meta.names import GroupResource, version_order
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 
 
@@ -66,7 +65,7 @@ class Snapshot:
             names = {version.name for version in resource.definition.versions if version.served}
             found.setdefault(resource.definition.group, set()).update(names)
         groups = sorted(found, key=lambda group: (_GROUPS.get(group, len(_GROUPS)), group))
-        return {group: tuple(sorted(found[group], key=version_priority)) for group in groups if found[group]}
+        return {group: tuple(sorted(found[group], key=version_order)) for group in groups if found[group]}
 
     def of_version(self, group: str, version: str) -> Iterable[tuple[Resource, ServedVersion]]:
         """The resources of one group version, in order of their names."""
@@ -114,16 +113,6 @@ _GROUPS = {
     )
 }
 """Kubernetes' groups in the order of kube-aggregator's priorities."""
-_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
-_STAGES = {None: 0, "beta": 1, "alpha": 2}
-
-
-def version_priority(name: str) -> tuple[int, int, int, str]:
-    """Kubernetes' order of versions as a sort key: ``v2``, ``v1``, ``v2beta1``, ``v1alpha2``, …, then by text."""
-    found = _VERSION.fullmatch(name)
-    if found is None:
-        return (3, 0, 0, name)
-    return (_STAGES[found[2]], -int(found[1]), -int(found[3] or 0), name)
 
 
 class SnapshotPool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from kcpcache.meta.columns import AGE_COLUMN, NAME_COLUMN, Column
+from kcpcache.meta.columns import CUSTOM_AGE_COLUMN, NAME_COLUMN, Column
+from kcpcache.meta.names import version_order
 from kcpcache.meta.objects import Object
 from kcpcache.registry.resource import (
     ALL_VERBS,
@@ -21,6 +22,7 @@ from kcpcache.schema.compiled import compile_schema
 
 Origin = Literal["builtin", "system", "crd", "bound", "virtual"]
 
+_COLUMN: Final = "Custom resource definition column (in JSONPath format):"
 _OPEN_SCHEMA: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
@@ -39,7 +41,7 @@ def definition_of_crd(
     """
     spec = crd["spec"]
     versions = [
-        _version(version, (version.get("schema") or {}).get("openAPIV3Schema") or _OPEN_SCHEMA, fresh=fresh)
+        _version(spec, version, (version.get("schema") or {}).get("openAPIV3Schema") or _OPEN_SCHEMA, fresh=fresh)
         for version in spec["versions"]
     ]
     names = crd.get("status", {}).get("acceptedNames") or spec["names"]
@@ -62,7 +64,9 @@ def definition_of_schema(
     as above.
     """
     spec = schema["spec"]
-    versions = [_version(version, version.get("schema") or _OPEN_SCHEMA, fresh=fresh) for version in spec["versions"]]
+    versions = [
+        _version(spec, version, version.get("schema") or _OPEN_SCHEMA, fresh=fresh) for version in spec["versions"]
+    ]
     return _definition(
         spec,
         spec["names"],
@@ -104,11 +108,12 @@ def _definition(
     )
 
 
-def _version(version: Mapping[str, Any], schema: Object, *, fresh: bool) -> tuple[ServedVersion, bool]:
+def _version(
+    spec: Mapping[str, Any], version: Mapping[str, Any], schema: Object, *, fresh: bool
+) -> tuple[ServedVersion, bool]:
     subresources = version.get("subresources") or {}
     scale = subresources.get("scale")
     paths = [field["jsonPath"] for field in version.get("selectableFields") or ()]
-    deprecated = version.get("deprecationWarning") or "" if version.get("deprecated") else ""
     served = ServedVersion(
         name=version["name"],
         schema=compile_schema(schema, fresh=fresh),
@@ -117,9 +122,24 @@ def _version(version: Mapping[str, Any], schema: Object, *, fresh: bool) -> tupl
         scale=_scale(scale) if scale else None,
         selectable_fields={path.lstrip("."): path.lstrip(".") for path in paths},
         served=bool(version.get("served", True)),
-        deprecation_warning=deprecated,
+        deprecation_warning=_deprecation_warning(spec, version),
     )
     return served, bool(version.get("storage"))
+
+
+def _deprecation_warning(spec: Mapping[str, Any], version: Mapping[str, Any]) -> str:
+    """What requests of a deprecated version are told: its own text, else what to use instead. Of others ""."""
+    if not version.get("deprecated"):
+        return ""
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    group, kind, name = spec["group"], spec["names"]["kind"], version["name"]
+    others = [found["name"] for found in spec["versions"] if found.get("served", True) and not found.get("deprecated")]
+    better = min(
+        (other for other in others if version_order(other) < version_order(name)), key=version_order, default=""
+    )
+    warning = f"{group}/{name} {kind} is deprecated"
+    return f"{warning}; use {group}/{better} {kind}" if better else warning
 
 
 def _columns(columns: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
@@ -128,13 +148,14 @@ def _columns(columns: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
             column["name"],
             column["type"],
             column.get("format") or "",
-            column.get("description") or "",
+            column.get("description")
+            or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
             column.get("priority") or 0,
             column["jsonPath"],
         )
         for column in columns
     ]
-    return (NAME_COLUMN, *found) if found else (NAME_COLUMN, AGE_COLUMN)
+    return (NAME_COLUMN, *found) if found else (NAME_COLUMN, CUSTOM_AGE_COLUMN)
 
 
 def _scale(scale: Mapping[str, Any]) -> Scale:

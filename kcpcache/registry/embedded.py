@@ -10,18 +10,20 @@ from kcpcache.registry.write_steps import UndecodableError
 _KINDS = {list: "array", str: "string", bool: "bool"}
 
 
-def decode_embedded(definition: ResourceDefinition, version: ServedVersion, obj: Object) -> None:
+def decode_embedded(
+    definition: ResourceDefinition, version: ServedVersion, obj: Object, *, applied: bool = False
+) -> None:
     """Take out of embedded metadata, in place, what is null, empty or not ObjectMeta's.
 
     Raises UndecodableError for a wrong type in an embedded resource's ``apiVersion``, ``kind`` or ``metadata``: that is
-    found before anything is validated. An apply is not decoded in this way; there the validation finds it.
+    found before anything is validated. In what was ``applied`` the validation finds it.
     """
     places = version.schema.embedded_places
     if places is None:
         return
     for path, resource in places(obj, ""):
         error = _decoded(resource, path)
-        if error is not None:
+        if error is not None and not applied:
             raise UndecodableError(definition.kind, version.name, error.message)
 
 

@@ -1,14 +1,18 @@
 """``autoscaling/v1 Scale``: read from, and written into, any object whose version says where its replicas are."""
 
-from typing import Final
+from typing import Any, Final
 
+from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.go_values import go_plain
 from kcpcache.meta.jsonpath import compile_jsonpath
-from kcpcache.meta.objects import Object, metadata
+from kcpcache.meta.object_meta import drop_unknown, type_errors
+from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry.resource import Scale
 
 SCALE_GROUP: Final = "autoscaling"
 SCALE_VERSION: Final = "v1"
 SCALE_KIND: Final = "Scale"
+_MOST_REPLICAS: Final = 2**31 - 1
 _METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -19,11 +23,12 @@ def scale_of(obj: Object, paths: Scale) -> Object:
     selector = compile_jsonpath(paths.label_selector_path)(obj) if paths.label_selector_path else []
     if selector and isinstance(selector[0], str) and selector[0]:
         status["selector"] = selector[0]
+    replicas = _replicas(obj, paths.spec_replicas_path)
     return {
         "kind": SCALE_KIND,
         "apiVersion": f"{SCALE_GROUP}/{SCALE_VERSION}",
         "metadata": {key: meta[key] for key in _METADATA if key in meta},
-        "spec": {"replicas": _replicas(obj, paths.spec_replicas_path)},
+        "spec": {"replicas": replicas} if replicas else {},  # Go leaves a zero out there, and not in the status
         "status": status,
     }
 
@@ -42,3 +47,69 @@ def set_replicas(obj: Object, paths: Scale, replicas: int) -> None:
 def _replicas(obj: Object, path: str) -> int:
     found = compile_jsonpath(path)(obj)
     return found[0] if found and isinstance(found[0], int) and not isinstance(found[0], bool) else 0
+
+
+def scale_errors(obj: Object, paths: Scale, *, status_only: bool = False) -> list[FieldError]:
+    """What keeps an object from being scaled: replicas that are no count, a selector that is no text.
+
+    What is missing is no error. ``status_only``: of a write of the status. Texts are those of
+    apiextensions-apiserver's ``ValidateScaleSpec`` and ``ValidateScaleStatus``.
+    """
+    errors = []
+    for path, kind in (
+        (paths.spec_replicas_path, "" if status_only else "int64"),
+        (paths.status_replicas_path, "int64"),
+        (paths.label_selector_path, "string" if paths.label_selector_path else ""),
+    ):
+        value: Any = obj
+        for step in path.split(".")[1:] if kind else ():
+            if value.__class__ is not dict or step not in value:
+                break
+            value = value[step]
+        else:
+            fits = (
+                value.__class__ is int and 0 <= value <= _MOST_REPLICAS if kind == "int64" else value.__class__ is str
+            )
+            if kind and not fits:
+                errors.append(_unfit(path, kind, value))
+            continue
+        if value is not None and value.__class__ is not dict:
+            errors.append(_no_object(obj, path, kind))
+    return errors
+
+
+def _unfit(path: str, kind: str, value: Any) -> FieldError:
+    if kind == "string" or value.__class__ is not int:
+        return field_invalid(path, "" if kind == "string" else 0, _mismatch(path, value, kind))
+    why = "should be a non-negative integer" if value < 0 else f"should be less than or equal to {_MOST_REPLICAS}"
+    return field_invalid(path, value, why)
+
+
+def _no_object(obj: Object, path: str, kind: str) -> FieldError:
+    """Something on the way is no object, and so has no members."""
+    value: Any = obj
+    within = ""
+    for step in path.split(".")[1:]:
+        within += f".{step}"
+        if not isinstance(value, dict):
+            break
+        value = value[step]
+    return field_invalid(path, "" if kind == "string" else 0, _mismatch(within, value, "map[string]interface{}"))
+
+
+def unknown_fields(scale: Object) -> list[str]:
+    """The paths of what a Scale does not have; it stays as it is."""
+    known = {"apiVersion", "kind", "metadata", "spec", "status"}
+    found = [name for name in scale if name not in known]
+    if not type_errors(metadata(scale)):
+        found += drop_unknown(copy(metadata(scale)))
+    for part, names in (("spec", {"replicas"}), ("status", {"replicas", "selector"})):
+        below = scale.get(part)
+        found += [f"{part}.{name}" for name in below if name not in names] if isinstance(below, dict) else []
+    return sorted(found)
+
+
+def _mismatch(path: str, value: Any, wanted: str) -> str:
+    kinds = {bool: "bool", str: "string", int: "int64", float: "float64", list: "[]interface {}", type(None): "<nil>"}
+    kind = kinds.get(type(value), "map[string]interface {}")
+    return f"{path} accessor error: {go_plain(value)} is of the type {kind}, expected {wanted}"

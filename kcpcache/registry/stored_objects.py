@@ -4,7 +4,7 @@ from typing import overload
 
 import orjson
 
-from kcpcache.meta.errors import ServiceUnavailableError, already_exists, conflict
+from kcpcache.meta.errors import AlreadyExistsError, ServiceUnavailableError, already_exists, conflict
 from kcpcache.meta.objects import Object, copy
 from kcpcache.registry.beside import computed
 from kcpcache.registry.caches import Caches
@@ -81,7 +81,7 @@ class StoredObjects:
             if self.caches.revision < revision:
                 await self.caches.reached(revision)
         except KeyExistsError:
-            raise already_exists(self.definition.group, self.definition.plural, name) from None
+            raise self.exists(namespace, name) from None
         except RevisionConflictError:
             self._lost(name, pinned=pinned)
             return None
@@ -98,6 +98,15 @@ class StoredObjects:
             as_stored = not self.definition.settles and self.definition.conversion is None
             found = self.reader.adapt(found) if as_stored else await self.seen(found)
         return Written(Item(found), created=over is None)
+
+    def exists(self, namespace: str, name: str) -> AlreadyExistsError:
+        """Why no object can be created under a name."""
+        error = already_exists(self.definition.group, self.definition.plural, name)
+        found = self.cache.get(self.cluster, name, namespace)
+        if found is None or not found.deleting:
+            return error
+        why = f"object is being deleted: {error}"
+        return AlreadyExistsError(why, group=error.group, kind=error.kind, name=error.name)
 
     async def seen(self, entry: Entry) -> Entry:
         """The entry in the version that is written."""

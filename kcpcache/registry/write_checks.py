@@ -5,8 +5,15 @@ from typing import Any
 from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError, FieldError, InvalidError, field_invalid
 from kcpcache.meta.objects import CLUSTER_ANNOTATION, Object
+from kcpcache.registry.embedded import decode_embedded
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.registry.write_steps import UndecodableError
+from kcpcache.registry.view import WriteOptions
+from kcpcache.registry.write_steps import UndecodableError, drop_unknown, strict_decoding_error, warn
+
+_REPEATED_OWNERS = (
+    ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
+    "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+)
 
 
 def check_envelope(
@@ -69,3 +76,29 @@ def raise_invalid(
         meta = obj.get("metadata")
         name = str((meta.get("name") or "") if isinstance(meta, dict) else "")
         raise InvalidError(definition.group, definition.kind, name, errors)
+
+
+def check_decodes(definition: ResourceDefinition, version: ServedVersion, obj: Object, options: WriteOptions) -> None:
+    """That an object sent to replace one can be of the type; it may be changed. Warns of what the type does not have.
+
+    Raises UndecodableError, and BadRequestError for unknown fields of a strict write.
+    """
+    if object_meta.type_errors(obj.setdefault("metadata", {})):
+        raise_undecodable(definition, version, obj)
+        return
+    prune(definition, version, obj, options)
+
+
+def prune(definition: ResourceDefinition, version: ServedVersion, obj: Object, options: WriteOptions) -> None:
+    """Take off, in place, what the type does not have. Raises what ``check_decodes`` does."""
+    meta = obj["metadata"]
+    if "ownerReferences" in meta and (repeated := object_meta.drop_repeated_owners(meta)):
+        warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
+    unknown = drop_unknown(definition, version, obj)
+    if version.schema.embedded_places is not None:
+        decode_embedded(definition, version, obj, applied=options.applied)
+    if not unknown or options.field_validation == "Ignore":
+        return
+    if options.field_validation == "Strict":
+        raise strict_decoding_error(definition, version, unknown)
+    warn(options, unknown)

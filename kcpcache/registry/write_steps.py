@@ -1,6 +1,7 @@
 """Small steps of a write that need to know of nothing but the objects."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -144,6 +145,14 @@ def kept_by_server(
     return new
 
 
+def within_status(error: FieldError) -> FieldError:
+    """An error of a write of the status, whose texts name fields as the status' schema does, without it."""
+    if not error.path.startswith("status"):
+        return error
+    within = error.path.removeprefix("status").removeprefix(".")
+    return replace(error, body=error.body.replace(f": {error.path} in body", f": {within} in body"))
+
+
 def only_choices(errors: list[FieldError]) -> bool:
     """Whether all that is wrong so far, if anything, are values that are none of those allowed: rules can bear that."""
     return not errors or all(error.reason == "FieldValueNotSupported" for error in errors)
@@ -154,17 +163,16 @@ def generated_name(meta: Object) -> str:
     return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()
 
 
-def warn_of_finalizers(meta: Object, old: Object, options: WriteOptions) -> None:
-    """Warn of finalizers that are new, and have no domain."""
-    if not meta.get("finalizers"):
+def warn_of_finalizers(definition: ResourceDefinition, meta: Object, old: Object, options: WriteOptions) -> None:
+    """Warn of finalizers of a custom object that are new, and have no domain."""
+    if not meta.get("finalizers") or definition.origin == "builtin":
         return
     known = old.get("finalizers") or ()
-    bare = [name for name in meta.get("finalizers") or () if name not in known and object_meta.is_bare_finalizer(name)]
-    why = (
-        "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other "
-        "finalizer writers"
-    )
-    warn(options, [f'metadata.finalizers: "{name}": {why}' for name in bare])
+    bare = {name for name in meta["finalizers"] if name not in known and object_meta.is_bare_finalizer(name)}
+    why = "to avoid accidental conflicts with other finalizer writers"
+    for name in sorted(bare):
+        wanted = "name including a path (/)" if "." in name else "name"
+        warn(options, [f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer {wanted} {why}'])
 
 
 def count_generation(definition: ResourceDefinition, version: ServedVersion, new: Object, old: Object) -> None:

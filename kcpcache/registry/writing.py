@@ -13,7 +13,6 @@ from kcpcache.meta.errors import (
     BadRequestError,
     FieldError,
     StatusError,
-    already_exists,
     conflict,
 )
 from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
@@ -21,19 +20,18 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
-from kcpcache.registry.embedded import decode_embedded
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.reading import Reader
+from kcpcache.registry.scale import scale_errors
 from kcpcache.registry.stored_objects import StoredObjects
 from kcpcache.registry.view import Admission, Change, Item, Replacement, WriteOptions, Written
-from kcpcache.registry.write_checks import check_envelope, raise_invalid, raise_undecodable
+from kcpcache.registry.write_checks import check_envelope, prune, raise_invalid, raise_undecodable
 from kcpcache.registry.write_steps import (
     ATTEMPTS,
     SERVER_FIELDS,
     WRITTEN_BY,
     check_owned,
     count_generation,
-    drop_unknown,
     encoded,
     forget_owners,
     generated_name,
@@ -41,11 +39,10 @@ from kcpcache.registry.write_steps import (
     metadata_errors,
     only_choices,
     same_object,
-    strict_decoding_error,
     timestamp_of,
-    warn,
     warn_of_finalizers,
     with_part_of,
+    within_status,
     without_status,
 )
 
@@ -53,10 +50,6 @@ _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
 _CUSTOM = frozenset({"crd", "bound"})
 """Origins of the types that only their schema describes, to the server as to everybody."""
-_REPEATED_OWNERS = (
-    ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
-    "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
-)
 
 
 class Writer:
@@ -110,9 +103,9 @@ class Writer:
         if self.definition.tracks_generation:
             meta["generation"] = 1
         if light:
-            self._prune(obj, options)
+            prune(self.definition, self.version, obj, options)
         else:
-            await computed(options.weight, self._prune, obj, options)
+            await computed(options.weight, prune, self.definition, self.version, obj, options)
         options.own, options.owned = self._own, None
         await admission.mutate("CREATE", obj, None)
         if light:
@@ -154,19 +147,21 @@ class Writer:
             await computed(options.weight, self._track, None, sent, options, "")
         if options.trusted and "status" in sent:
             self._track_status(None, sent, options)
-        warn_of_finalizers(obj["metadata"], {}, options)
+        warn_of_finalizers(self.definition, obj["metadata"], {}, options)
         name = str(obj["metadata"]["name"])
         stored = obj if self._stored_as_it_is else await self._objects.to_storage(obj)
         value = encoded(stored) if light else await computed(options.weight, encoded, stored)
         if options.dry_run:
             await self.caches.fresh()
             if self.cache.get(self.cluster, name, namespace) is not None:
-                raise already_exists(self.definition.group, self.definition.plural, name)
+                raise self._objects.exists(namespace, name)
             return Written(Item(self._objects.entry(obj, namespace, 0)), created=True)
         return await self._objects.write(namespace, name, value)
 
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         wrong = self._schema_errors(obj, None, options)
+        if self.version.scale is not None:
+            wrong += scale_errors(obj, self.version.scale)
         if not options.trusted and only_choices(wrong):
             wrong += self.definition.rules.validate(obj)
         errors = metadata_errors(self.definition, obj["metadata"]) + wrong
@@ -255,7 +250,7 @@ class Writer:
         count_generation(self.definition, self.version, new, old)
         if vanishes:
             return await self._objects.remove(entry, options.dry_run, pinned=pinned, shown=new)
-        warn_of_finalizers(meta, old["metadata"], options)
+        warn_of_finalizers(self.definition, meta, old["metadata"], options)
         value = await computed(weight, encoded, await self._objects.to_storage(new))
         if await computed(weight, same_object, value, entry.stored()):
             return Written(Item(live))
@@ -272,7 +267,7 @@ class Writer:
         new = change(None if type(change) is Replacement else decode(live.wire()))
         check_envelope(self.definition, self.version, self._api_version, new, live.namespace, live.name)
         pinned = self._check_version(new["metadata"], live)
-        self._prune(new, options)
+        prune(self.definition, self.version, new, options)
         new = kept_by_server(self.definition, self.version, new, old, subresource, options)
         if not subresource:
             self.definition.rules.prepare_update(new, old)
@@ -283,7 +278,7 @@ class Writer:
         self._default(new, options)
         if subresource in WRITTEN_BY:  # from here on nothing is changed in place but the metadata
             new = with_part_of(self.definition, new, old, subresource, labels=options.trusted)
-        self._validate_update(new, old, options)
+        self._validate_update(new, old, options, status_only=subresource == "status")
         return new
 
     def _check_version(self, meta: Object, entry: Entry) -> bool:
@@ -293,11 +288,15 @@ class Writer:
             raise conflict(self.definition.group, self.definition.plural, entry.name)
         return bool(asked)
 
-    def _validate_update(self, new: Object, old: Object, options: WriteOptions) -> None:
+    def _validate_update(self, new: Object, old: Object, options: WriteOptions, *, status_only: bool) -> None:
         meta = new["metadata"]
         errors = metadata_errors(self.definition, meta, stored=True)
         errors += object_meta.update_errors(meta, old["metadata"])
         wrong = self._schema_errors(new, old, options)
+        if status_only and self.definition.origin in _CUSTOM:
+            wrong = [within_status(error) for error in wrong]
+        if self.version.scale is not None:
+            wrong += scale_errors(new, self.version.scale, status_only=status_only)
         if only_choices(wrong):
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
@@ -306,18 +305,6 @@ class Writer:
         raise_invalid(self.definition, self.version, new, errors)
 
     # -- shared steps
-
-    def _prune(self, obj: Object, options: WriteOptions) -> None:
-        if repeated := object_meta.drop_repeated_owners(obj["metadata"]):
-            warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
-        unknown = drop_unknown(self.definition, self.version, obj)
-        if self.version.schema.embedded_places is not None and not options.applied:
-            decode_embedded(self.definition, self.version, obj)
-        if not unknown or options.field_validation == "Ignore":
-            return
-        if options.field_validation == "Strict":
-            raise strict_decoding_error(self.definition, self.version, unknown)
-        warn(options, unknown)
 
     def _default(self, obj: Object, options: WriteOptions) -> None:
         if options.applied and self.definition.origin in _CUSTOM:

@@ -161,6 +161,8 @@ def test_json_read_as_yaml_means_the_same(value):
         ("a: 1", {"a": 1}),
         ("a: '1'", {"a": "1"}),
         ("a: yes\nb: off\nc: ~\nd:", {"a": True, "b": False, "c": None, "d": None}),
+        ("a: [y, Y, n, N, 'y', yy]", {"a": [True, True, False, False, "y", "yy"]}),
+        ("y: 1\nn: 2", {"true": 1, "false": 2}),
         ("a: 2001-01-01\nb: 1:30", {"a": "2001-01-01", "b": "1:30"}),
         ("c: 0x1F\nd: 017\ne: 1_000", {"c": 31, "d": 15, "e": 1000}),
         ("a: 1.5\nb: 1e3\nc: 1.0\nd: .5", {"a": 1.5, "b": 1000, "c": 1, "d": 0.5}),

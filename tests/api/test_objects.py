@@ -5,6 +5,7 @@ import pytest
 
 CM = "/api/v1/namespaces/default/configmaps"
 CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
+TYPED = {"apiVersion": "stable.example.com/v1", "kind": "CronTab"}
 JSON = {"content-type": "application/json"}
 
 
@@ -325,7 +326,7 @@ async def test_write_options_are_checked(world, query, field):
         (f"fieldManager={'m' * 129}", "fieldManager: Too long: may not be more than 128 bytes"),
         (
             "fieldManager=%C3%A4%00b",
-            'fieldManager: Invalid value: "ä\\u0000b": invalid character U+0000 (at position 2)',
+            'fieldManager: Invalid value: "ä\\x00b": invalid character U+0000 (at position 2)',
         ),
         (
             "fieldValidation=No",
@@ -582,3 +583,48 @@ async def test_a_list_warns_of_what_it_leaves_out_since_it_cannot_be_read(world)
     assert [item["metadata"]["name"] for item in answer.json()["items"]] == ["whole"]
     assert answer.headers["warning"] == '299 - "1 configmaps cannot be read and are left out"'
     assert "warning" not in (await world.client.get("/api/v1/namespaces/other/configmaps")).headers
+
+
+@pytest.mark.parametrize("subresource", ["scale", "other"])
+async def test_a_subresource_that_a_version_lacks_is_not_found_under_the_objects_name(world, subresource):
+    """As in apiextensions-apiserver, whether or not the object is there; built-in types have no such path."""
+    url = CT.replace("/v1/", "/v1beta1/")
+    answer = (await world.client.get(f"{url}/a/{subresource}")).json()
+    assert (answer["code"], answer["message"]) == (404, 'crontabs.stable.example.com "a" not found')
+    answer = (await world.client.get(f"{CM}/a/{subresource}")).json()
+    assert (answer["code"], answer["message"]) == (404, "the server could not find the requested resource")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"metadata": {"name": "a", "labels": 1}}, "cannot unmarshal number into Go struct field ObjectMeta.labels"),
+        ({"metadata": {"name": "a"}, "spec": {"x": 1}}, 'strict decoding error: unknown field "spec.x"'),
+    ],
+)
+async def test_what_cannot_be_an_object_replaces_none_whether_or_not_there_is_one(world, body, why):
+    refused = await world.client.put(f"{CT}/a?fieldValidation=Strict", json={**TYPED, **body})
+    assert refused.status_code == 400
+    assert why in refused.json()["message"]
+
+
+async def test_an_object_that_replaces_none_is_warned_of_what_its_type_does_not_have(world):
+    missing = await world.client.put(f"{CT}/a", json={**TYPED, "metadata": {"name": "a"}, "spec": {"x": 1}})
+    assert (missing.status_code, missing.headers["warning"]) == (404, '299 - "unknown field \\"spec.x\\""')
+
+
+async def test_the_name_of_what_is_being_deleted_is_taken(world):
+    meta = {"name": "a", "finalizers": ["x.io/f"]}
+    await world.client.post(CT, json={"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": meta})
+    await world.client.delete(f"{CT}/a")
+    body = {"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {"name": "a"}}
+    for query in ("", "?dryRun=All"):
+        taken = (await world.client.post(f"{CT}{query}", json=body)).json()
+        why = 'object is being deleted: crontabs.stable.example.com "a" already exists'
+        assert (taken["reason"], taken["message"]) == ("AlreadyExists", why)
+
+
+async def test_a_deprecated_version_says_so_whatever_is_asked_of_it(world):
+    url = CT.replace("/v1/", "/v1beta1/")
+    for answer in (await world.client.get(f"{url}/a/other"), await world.client.delete(f"{url}/a")):
+        assert (answer.status_code, answer.headers["warning"]) == (404, '299 - "use \\"v1\\", please"')

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 CM = "/api/v1/namespaces/default/configmaps"
@@ -20,8 +22,10 @@ async def test_a_json_patch_is_applied_in_order_or_not_at_all(world):
     assert (await world.client.patch(f"{CM}/a", content=body, headers=headers)).json()["data"] == {"k": "2"}
     assert (await world.client.patch(f"{CM}/a", content=body, headers=headers)).status_code == 422
     assert (await world.client.patch(f"{CM}/a", content=b'{"op":1}', headers=headers)).status_code == 400
-    whole = b'[{"op":"replace","path":"","value":"no object"}]'
+    whole = b'[{"op":"replace","path":"","value":["no object"]}]'
     assert (await world.client.patch(f"{CM}/a", content=whole, headers=headers)).status_code == 422
+    whole = b'[{"op":"replace","path":"","value":"nothing"}]'
+    assert (await world.client.patch(f"{CM}/a", content=whole, headers=headers)).json()["data"] == {"k": "2"}
 
 
 async def test_a_strategic_merge_patch_is_for_built_in_types_only(world):
@@ -329,6 +333,25 @@ async def test_an_apply_of_a_scale_owns_the_replicas_of_the_object(world):
     assert (await world.client.get(f"{CT}/a")).json()["spec"] == {"cronSpec": "x", "replicas": 4}
 
 
+async def test_a_conflict_about_a_scale_is_one_of_scales(world):
+    """Managed fields of the object are shown to it as those of the Scale (apimachinery's ``ScaleHandler``)."""
+    made = {**TYPED, "metadata": {"name": "a"}, "spec": {"replicas": 1}}
+    await world.client.post(f"{CT}?fieldManager=maker", json=made)
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 5}}
+    refused = await world.client.patch(f"{CT}/a/scale?fieldManager=m", json=scale, headers=APPLY)
+    assert refused.status_code == 409
+    status = refused.json()
+    assert status["details"]["causes"] == [
+        {
+            "reason": "FieldManagerConflict",
+            "message": 'conflict with "maker" using autoscaling/v1',
+            "field": ".spec.replicas",
+        }
+    ]
+    conflict = 'conflict with "maker" using autoscaling/v1: .spec.replicas'
+    assert status["message"] == f"Apply failed with 1 conflict: {conflict}"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -369,3 +392,57 @@ async def test_the_field_manager_is_the_client_s_name_where_none_is_given(world)
     await world.client.post(CT, json=made, headers={"user-agent": "kubectl/v1.33"})
     found = (await world.client.get(f"{CT}/a")).json()
     assert [entry["manager"] for entry in found["metadata"]["managedFields"]] == ["kubectl"]
+
+
+@pytest.mark.parametrize(("body", "kind"), [("[1]", "array"), ('"x"', "string"), ("1", "number"), ("true", "bool")])
+async def test_a_merge_patch_that_is_no_object_is_refused_in_the_decoders_words(world, body, kind):
+    await world.create("a")
+    refused = (await world.client.patch(f"{CM}/a", content=body, headers=MERGE)).json()
+    why = f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+    assert (refused["code"], refused["message"]) == (400, f"error decoding patch: {why}")
+    nothing = (await world.client.patch(f"{CM}/a", content="null", headers=MERGE)).json()
+    assert (nothing["code"], nothing["message"]) == (400, "Invalid JSON Patch")
+
+
+async def test_an_apply_that_creates_does_not_mind_the_version_it_names(world):
+    body = {**TYPED, "metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"cronSpec": "x"}}
+    made = await world.client.patch(f"{CT}/a?fieldManager=m", json=body, headers=APPLY)
+    assert made.status_code == 201
+    stale = await world.client.patch(f"{CT}/a?fieldManager=m", json=body, headers=APPLY)
+    assert stale.status_code == 409
+
+
+async def test_a_patched_custom_object_that_cannot_be_is_shown_with_its_members_in_order(world):
+    await world.cron_tab("a")
+    live = (await world.client.get(f"{CT}/a")).json()
+    for query, patch, why in (
+        (
+            "",
+            {"metadata": {"labels": 1}},
+            "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type ",
+        ),
+        ("?fieldValidation=Strict", {"spec": {"x": 1}}, 'strict decoding error: unknown field "spec.x"'),
+    ):
+        refused = (await world.client.patch(f"{CT}/a{query}", json=patch, headers=MERGE)).json()
+        (cause,) = refused["details"]["causes"]
+        assert why in cause["message"]
+        quoted, _ = json.JSONDecoder().raw_decode(cause["message"].removeprefix("Invalid value: "))
+        shown = json.loads(quoted)
+        assert list(shown) == sorted(shown)
+        assert shown["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(("verb", "code"), [("PATCH", 422), ("PUT", 400)])
+async def test_a_write_of_a_scale_is_told_what_scales_do_not_have(world, verb, code):
+    await world.cron_tab("a", replicas=1)
+    headers = MERGE if verb == "PATCH" else {"content-type": "application/json"}
+
+    async def write(query):
+        body = {"metadata": {"name": "a"}, "spec": {"replicas": 2, "count": 1}}
+        return await world.client.request(verb, f"{CT}/a/scale{query}", json=body, headers=headers)
+
+    assert (await write("")).headers["warning"] == '299 - "unknown field \\"spec.count\\""'
+    assert "warning" not in (await write("?fieldValidation=Ignore")).headers
+    strict = await write("?fieldValidation=Strict")
+    assert strict.status_code == code
+    assert 'strict decoding error: unknown field "spec.count"' in strict.json()["message"]

@@ -3,9 +3,9 @@ import gc
 import pytest
 from registry_world import CLUSTER, CONFIG_MAPS, THINGS, crd, opened, pending, seen, thing
 
-from kcpcache.meta.names import GroupResource, GroupVersionResource
+from kcpcache.meta.names import GroupResource, GroupVersionResource, version_order
 from kcpcache.registry import definitions
-from kcpcache.registry.catalog import ProjectedResource, SnapshotPool, StoredResource, version_priority
+from kcpcache.registry.catalog import ProjectedResource, SnapshotPool, StoredResource
 from kcpcache.registry.entry import encode
 from kcpcache.registry.logical_clusters import BOUND_SCHEMAS, LogicalClusters
 from kcpcache.registry.lookup import Lookup
@@ -336,7 +336,7 @@ def test_versions_are_in_kubernetes_order():
         "foo10",
         "v1gamma1",
     ]
-    assert sorted(set(wanted), key=version_priority) == wanted
+    assert sorted(set(wanted), key=version_order) == wanted
 
 
 def test_a_snapshot_that_nobody_uses_goes():

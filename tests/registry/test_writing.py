@@ -485,6 +485,18 @@ async def test_a_custom_objects_finalizer_without_a_domain_is_warned_of(world):
     again = WriteOptions()
     await world.view().update("", "a", lambda _live: created, again, FREE)
     assert again.warnings == []
+
+
+async def test_finalizers_are_warned_of_in_order_and_told_what_they_lack(world):
+    """Texts of apiextensions-apiserver 0.33.5 (``validateKubeFinalizerName``)."""
+    obj, options = thing(), WriteOptions()
+    obj["metadata"]["finalizers"] = ["z", "a.io", "orphan"]
+    await world.view().create("", obj, options, FREE)
+    why = "to avoid accidental conflicts with other finalizer writers"
+    assert options.warnings == [
+        f'metadata.finalizers: "a.io": prefer a domain-qualified finalizer name including a path (/) {why}',
+        f'metadata.finalizers: "z": prefer a domain-qualified finalizer name {why}',
+    ]
     with pytest.raises(InvalidError, match="neither a standard finalizer name nor is it fully qualified"):
         await world.create(
             {**config_map(), "metadata": {"name": "x", "namespace": "n", "finalizers": ["bare"]}}, CONFIG_MAPS

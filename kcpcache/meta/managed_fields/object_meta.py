@@ -37,7 +37,7 @@ OBJECT_META_SCHEMA: Final[Object] = {
                     "apiVersion": _STRING,
                     "kind": _STRING,
                     "name": _STRING,
-                    "uid": _STRING,
+                    "uid": {**_STRING, "default": ""},  # Go writes one that is missing as an empty text
                     "controller": {"type": "boolean"},
                     "blockOwnerDeletion": {"type": "boolean"},
                 },

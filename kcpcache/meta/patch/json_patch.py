@@ -46,10 +46,14 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     fails, a ``test`` among them, for copies of more than 3 MiB in all and for nesting that cannot be encoded.
     """
     patch = _parse(operations) if isinstance(operations, bytes) else operations
+    if patch is None:
+        patch = []  # to Go null is no list, and that an empty one
     if not isinstance(patch, list):
         raise _undecodable(patch, "[]handlers.jsonPatchOp")
-    if strange := [operation for operation in patch if not isinstance(operation, dict)]:
+    if strange := [operation for operation in patch if not isinstance(operation, dict | None)]:
         raise _undecodable(strange[0], "handlers.jsonPatchOp")
+    for operation in patch:
+        _check_members(operation or {})
     if len(patch) > MOST_OPERATIONS:
         raise RequestEntityTooLargeError(
             f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(patch)}"
@@ -57,7 +61,7 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     copied = 0
     for index, operation in enumerate(patch):
         try:
-            document, size = _apply(document, operation, MOST_COPIED_BYTES - copied)
+            document, size = _apply(document, operation or {}, MOST_COPIED_BYTES - copied)
         except _UnusableError as error:
             raise PatchRejectedError(f"operation {index}: {error}") from None
         except (RecursionError, orjson.JSONEncodeError):
@@ -74,11 +78,23 @@ class _UnusableError(ValueError):
     """An operation that cannot be carried out. Its text quotes the operation, never what the object holds."""
 
 
+def _check_members(operation: dict[str, Any]) -> None:
+    """That op, path and from are strings, or null. Raises BadRequestError."""
+    for name in ("op", "path", "from"):
+        if not isinstance(operation.get(name), str | None):
+            kind = _kind(operation[name])
+            why = f"json: cannot unmarshal {kind} into Go struct field jsonPatchOp.{name} of type string"
+            raise BadRequestError(f"error decoding patch: {why}")
+
+
 def _undecodable(value: Any, wanted: str) -> BadRequestError:
     """In kube-apiserver's words, which are those of Go's decoder."""
-    kinds = {dict: "object", list: "array", str: "string", bool: "bool"}
-    kind = kinds.get(type(value), "number")
-    return BadRequestError(f"error decoding patch: json: cannot unmarshal {kind} into Go value of type {wanted}")
+    why = f"json: cannot unmarshal {_kind(value)} into Go value of type {wanted}"
+    return BadRequestError(f"error decoding patch: {why}")
+
+
+def _kind(value: Any) -> str:
+    return {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
 
 
 def _parse(body: bytes) -> Any:
@@ -101,7 +117,10 @@ def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[
         case "add":
             _Place(document, path, name).add(operation.get("value"))
         case "replace" if not path:
-            return operation.get("value"), 0
+            if "value" not in operation:
+                raise _UnusableError("replace operation has no value")
+            value = operation["value"]
+            return (value if isinstance(value, dict | list) else document), 0  # a scalar changes nothing there
         case "replace":
             _Place(document, path, name).replace(operation.get("value"))
         case "remove":

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from kcpcache.meta.names import GroupResource, GroupVersionResource
+from kcpcache.meta.names import GroupResource, GroupVersionResource, version_order
 from kcpcache.meta.objects import Object, annotations_of, cluster_of, name_of, nested
 from kcpcache.meta.virtual_resources import (
     CACHED_RESOURCES,
@@ -29,7 +29,7 @@ from kcpcache.reconcilers.cached_resource import Served
 from kcpcache.reconcilers.cached_resource_endpoint_slice import Shard
 from kcpcache.reconcilers.plan import CacheTarget, Plan
 from kcpcache.registry.caches import CacheEvent, ResourceCache
-from kcpcache.registry.catalog import StoredResource, version_priority
+from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.virtual_sources import (
     API_EXPORTS,
     REFERENCE_ALLOWED_ANNOTATION,
@@ -245,7 +245,7 @@ class CacheControllers:
         )
         if not isinstance(found, StoredResource) or found.definition.origin not in {"crd", "bound"}:
             return None  # a projected one has no originals here, only copies of others'
-        names = sorted((v.name for v in found.definition.versions if v.served), key=version_priority)
+        names = sorted((v.name for v in found.definition.versions if v.served), key=version_order)
         return Served(tuple(names), found.definition.namespaced)
 
     def _secrets(self, cluster: str, obj: Object | None, resource: GroupVersionResource) -> tuple[Object, ...]:
