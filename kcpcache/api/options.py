@@ -60,7 +60,10 @@ def number(info: RequestInfo, parameter: str) -> int | None:
 def resource_version(text: str) -> str:
     """A resourceVersion that a client named, as it is. Raises BadRequestError where it is not a decimal number."""
     if text and (not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or int(text) > _INT64_MAX):
-        raise BadRequestError(f"invalid resource version {text[:40]!r}: it must be a decimal number")
+        why = "value out of range" if text.isascii() and text.isdigit() else "invalid syntax"
+        shown = dumps(text[:_SHOWN_CHARACTERS], ensure_ascii=False)
+        parsed = f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: {why}"
+        raise BadRequestError(f"invalid resource version: {parsed}")
     return text
 
 
@@ -90,7 +93,7 @@ def list_options(info: RequestInfo) -> ListOptions:
         _refuse(_LIST_OPTIONS, _watch_errors(match, token, initial=initial is not None))
     else:
         _refuse(_LIST_OPTIONS, _list_errors(match, version, token, initial=initial is not None))
-    if token and version not in {"", "0"}:
+    if token and not watch and version not in {"", "0"}:  # a watch has no pages
         raise BadRequestError("specifying resource version is not allowed when using continue")
     if info.verb == "list" and version == "0" and not token:
         limit = 0  # kube-apiserver answers from its watch cache then, which has no pages

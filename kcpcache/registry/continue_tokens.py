@@ -7,7 +7,9 @@ import orjson
 
 from kcpcache.meta.errors import BadRequestError
 
-FOREIGN_KEY: Final = "continue key is not valid: it is not a token that this server gave out for this resource"
+FOREIGN_KEY: Final = (
+    "invalid continue token: continue key is not valid: it is not a token that this server gave out for this resource"
+)
 
 
 def encode_continue(revision: int, start: str, resource: str = "") -> str:

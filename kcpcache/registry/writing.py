@@ -161,9 +161,9 @@ class Writer:
     def _validate_create(self, obj: Object, options: WriteOptions) -> None:
         wrong = self._schema_errors(obj, None, options)
         if self.version.scale is not None:
-            wrong += scale_errors(obj, self.version.scale)
+            wrong = wrong + scale_errors(obj, self.version.scale)
         if not options.trusted and only_choices(wrong):
-            wrong += self.definition.rules.validate(obj)
+            wrong = wrong + self.definition.rules.validate(obj)
         errors = metadata_errors(self.definition, obj["metadata"]) + wrong
         raise_invalid(self.definition, self.version, obj, errors)
 
@@ -296,12 +296,13 @@ class Writer:
         if status_only and self.definition.origin in _CUSTOM:
             wrong = [within_status(error) for error in wrong]
         if self.version.scale is not None:
-            wrong += scale_errors(new, self.version.scale, status_only=status_only)
+            wrong = wrong + scale_errors(new, self.version.scale, status_only=status_only)
         if only_choices(wrong):
             rules_of_type = self.definition.rules
             rules_of_type.accept_stored(old)
-            wrong += [*rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
-        errors += wrong
+            errors += [*wrong, *rules_of_type.validate(new), *rules_of_type.validate_update(new, old)]
+        else:
+            errors += wrong
         raise_invalid(self.definition, self.version, new, errors)
 
     # -- shared steps

@@ -3,6 +3,7 @@ import gzip
 import orjson
 import pytest
 
+INVALID = "invalid resource version"
 CM = "/api/v1/namespaces/default/configmaps"
 CT = "/apis/stable.example.com/v1/namespaces/default/crontabs"
 TYPED = {"apiVersion": "stable.example.com/v1", "kind": "CronTab"}
@@ -203,6 +204,10 @@ async def test_list_parameters_that_cannot_be_read_are_a_bad_request(world, quer
         (f"limit={2**63}", f'strconv.ParseInt: parsing "{2**63}": value out of range'),
         ("labelSelector=bad!!", "unable to parse requirement: found '!', expected: in, notin, =, ==, !=, gt, lt"),
         ("continue=x&resourceVersion=5", "specifying resource version is not allowed when using continue"),
+        (
+            "resourceVersion=abc",
+            f'{INVALID}: resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax',
+        ),
     ],
 )
 async def test_what_cannot_be_read_of_a_list_is_told_in_kubes_words(world, query, message):

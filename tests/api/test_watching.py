@@ -78,6 +78,17 @@ async def test_a_watch_goes_on_where_a_list_ended(world, browser):
         assert summary(await events.next()) == ("ADDED", "b")
 
 
+async def test_a_watch_has_no_pages_whatever_token_it_names(world, browser):
+    """Only together with a resourceVersionMatch is a token refused there (kube-apiserver 1.33.5)."""
+    await world.create("a")
+    version = (await world.client.get(CM)).json()["metadata"]["resourceVersion"]
+    async with watch(browser, f"resourceVersion={version}&continue=x") as events:
+        await world.create("b")
+        assert summary(await events.next()) == ("ADDED", "b")
+    query = "resourceVersionMatch=NotOlderThan&sendInitialEvents=true&continue=x"
+    assert (await world.client.get(f"{CM}?watch=1&{query}")).status_code == 422
+
+
 async def test_entering_a_selector_is_added_and_leaving_it_deleted(world, browser):
     await world.create("a")
     async with watch(browser, "labelSelector=x=1&resourceVersion=0") as events:

@@ -308,7 +308,7 @@ def test_p14_copies_that_double_each_time_are_refused_in_bounded_memory(server: 
         [{"op": "jump", "path": "/data"}],
         [{"op": "add", "path": "data", "value": 1}],
         [{"op": "add", "path": "/data/~2", "value": "1"}],
-        [{"op": "replace", "path": "", "value": None}],
+        [{"op": "replace", "path": "", "value": [None]}],
         [{"op": "remove", "path": ""}],
         [{"op": "remove", "path": "/metadata"}],
         [{"op": "move", "from": "/data", "path": "/data/a"}],

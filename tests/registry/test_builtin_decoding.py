@@ -139,3 +139,18 @@ def test_additional_properties_are_a_schema_or_a_boolean():
         assert found == "boolean or JSON schema expected"
     sound = nested(additionalProperties=True, items={"type": "string", "default": 1}, dependencies={"a": ["b"]})
     assert decoding_error(apiextensions.CUSTOM_RESOURCE_DEFINITION, sound) == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "obj", "field"),
+    [
+        (core.CONFIG_MAP, {"metadata": {"uid": 1}}, "ObjectMeta.metadata.uid of type types.UID"),
+        (
+            apiextensions.CUSTOM_RESOURCE_DEFINITION,
+            {"spec": {"scope": 1}},
+            "CustomResourceDefinitionSpec.spec.scope of type v1.ResourceScope",
+        ),
+    ],
+)
+def test_strings_of_a_type_of_their_own_are_named_by_it(message, obj, field):
+    assert decoding_error(message, obj) == f"json: cannot unmarshal number into Go struct field {field}"

@@ -32,6 +32,14 @@ _GO_TYPES: Final = MappingProxyType(
     }
 )
 """Other scalars decode themselves, and are the rules' to judge."""
+_NAMED_TYPES: Final = MappingProxyType(
+    {
+        "ObjectMeta.uid": "types.UID",
+        "ObjectMeta.metadata.uid": "types.UID",
+        "CustomResourceDefinitionSpec.spec.scope": "v1.ResourceScope",
+    }
+)
+"""Strings that have a type of their own there."""
 _RFC3339: Final = "2006-01-02T15:04:05Z07:00"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 _FIELD: Final = re.compile(r"Go struct field (\w+)\.\S+ of type")
@@ -142,9 +150,8 @@ def _scalar_error(value: Any, scalar: Scalar) -> str:
 
 
 def _mismatch(value: Any, type_: ValueType, struct: str, path: str) -> str:
-    return (
-        f"json: cannot unmarshal {_shown(value, type_)} into Go struct field {struct}{path} of type {_go_type(type_)}"
-    )
+    named = _NAMED_TYPES.get(f"{struct}{path}") or _go_type(type_)
+    return f"json: cannot unmarshal {_shown(value, type_)} into Go struct field {struct}{path} of type {named}"
 
 
 def _shown(value: Any, type_: ValueType) -> str:
