@@ -33,11 +33,11 @@ RING_BYTES = 8 * 1024 * 1024
 SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
 _RELOAD_PAUSE_SECONDS = 1.0
-_SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.0005, 0.0002
+_SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.001, 0.0002
 """How long events are taken in at a time: whoever waited for them goes on in the same round.
 
-Shorter, what was committed together is taken apart so far that its next writes no longer share a commit: that is worth
-it only where another user waits."""
+Shorter, what was committed together is taken apart so far that its next writes no longer share a commit, and a hundred
+events wait for many rounds, of other requests each: that is worth it only where another user waits."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
