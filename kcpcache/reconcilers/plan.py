@@ -5,7 +5,7 @@ its frozen ``State``, already read; objects in it are as a client reads them (wi
 must not be changed: copy first. A second pass over the state that a plan led to plans nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -79,13 +79,13 @@ class Delete:
 class PutCopy:
     """Write a copy whose stored form is known already, over the one at ``revision`` (0: where there is none).
 
-    ``settled`` is whatever the caches call that it needs no look at any schema (None: it does).
+    ``made_of`` is whatever the caches make its entry of, instead of decoding the value (None: they decode it).
     """
 
     target: CacheTarget
     value: bytes
     revision: int
-    settled: object = None
+    made_of: object = field(default=None, compare=False)
 
 
 Change: TypeAlias = Create | Update | UpdateStatus | Delete | PutCopy

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from itertools import count
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
 from kcpcache.meta.errors import ServiceUnavailableError
-from kcpcache.registry.entry import Entry, entry_of
+from kcpcache.registry.entry import Entry, copy_entry, entry_of
 from kcpcache.registry.kept import Kept
 from kcpcache.registry.settling import Token
 from kcpcache.registry.shelf import Shelf
@@ -130,6 +130,13 @@ class Subscription:
             self._waiter.set_result(None)
 
 
+class CopyInWriting(NamedTuple):
+    """What the entry of a copy is made of. ``token``: that it is settled under, None where that is not known."""
+
+    original: Entry
+    token: Token | None
+
+
 class ResourceCache:
     """All objects of one resource (one storage prefix), over all logical clusters, and its recent events."""
 
@@ -143,6 +150,8 @@ class ResourceCache:
         self.settled: dict[int, Token] = {}
         """What is being written that needs no look when it comes back as an event: the token that it is settled under,
         by the ``id`` of the stored form. Its writer notes it, holds the bytes and takes the note back."""
+        self.copied: dict[int, CopyInWriting] = {}
+        """In the same way, copies whose originals are known, which need not be decoded when they come back."""
         self.ring: deque[CacheEvent] = deque()
         self.ring_after = loaded_at
         """The ring holds every event above this revision."""
@@ -252,6 +261,9 @@ class ResourceCache:
 
     def _decode(self, cluster: str, rest: str, revision: int, value: bytes) -> Entry | None:
         namespace, _, name = rest.rpartition("/")
+        copied = self.copied.get(id(value)) if self.copied else None
+        if copied is not None:
+            return copy_entry(copied.original, value, name=name, revision=revision, memo=copied.token)
         memo = self.settled.get(id(value))
         try:
             return entry_of(value, cluster=cluster, namespace=namespace, name=name, revision=revision, memo=memo)
@@ -311,6 +323,7 @@ class Caches:
         self.write_turns = WriteTurns()
         """Of large updates, by storage key."""
         self._caches: dict[str, ResourceCache] = {}
+        self._latest: ResourceCache | None = None  # that of the last event: many of one resource follow each other
         self._cache_listeners: list[Callable[[ResourceCache], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision, then by arrival
         self._arrivals = count()
@@ -442,9 +455,12 @@ class Caches:
 
     def _take(self, event: Event | Progress) -> None:
         if isinstance(event, Event):
-            prefix, rest = split_key(event.key)
-            if prefix:
-                self.of(prefix).apply(rest, event.revision, event.value)
+            key, cache = event.key, self._latest
+            if cache is None or not key.startswith(cache.prefix):
+                prefix, _ = split_key(key)
+                cache = self._latest = self.of(prefix) if prefix else None
+            if cache is not None:
+                cache.apply(key[len(cache.prefix) :], event.revision, event.value)
         self.revision = event.revision
         if self._waiters:
             self._release()

@@ -12,11 +12,10 @@ from kcpcache.meta.errors import ServiceUnavailableError, StatusError, already_e
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, copy, metadata, nested
 from kcpcache.reconcilers.plan import CacheTarget, Change, Create, Delete, Plan, PutCopy, Target, Update, UpdateStatus
-from kcpcache.registry.caches import Caches
+from kcpcache.registry.caches import Caches, CopyInWriting
 from kcpcache.registry.entry import encode
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.serving import Serving
-from kcpcache.registry.settling import Token
 from kcpcache.registry.stored_view import StoredView
 from kcpcache.registry.view import NO_ADMISSION, DeleteOptions, Replacement, WriteOptions
 from kcpcache.storage.keys import cache_prefix, object_key, registry_prefix
@@ -156,7 +155,7 @@ class Applier:
         changes = [plan.changes[0] for plan in plans]
         puts = [_built(change) for change in changes]
         sent = [(change, put) for change, put in zip(changes, puts, strict=True) if isinstance(put, Put)]
-        with self._known_to_be_settled(change for change, _ in sent):
+        with self._copies_known(change for change, _ in sent):
             try:
                 outcomes = await self._caches.store.write_each([put for _, put in sent])
             except StoreUnavailableError as error:
@@ -171,19 +170,19 @@ class Applier:
         ]
 
     @contextlib.contextmanager
-    def _known_to_be_settled(self, changes: Iterable[Change]) -> Iterator[None]:
-        """While the copies are written, their cache may know of them what their originals' caches know."""
-        told: list[tuple[dict[int, Token], int]] = []
+    def _copies_known(self, changes: Iterable[Change]) -> Iterator[None]:
+        """While copies are written, their cache makes their entries of their originals'."""
+        told: list[tuple[dict[int, CopyInWriting], int]] = []
         for change in changes:
-            if isinstance(change, PutCopy) and isinstance(change.settled, Token):
-                settled = self._caches.of(_prefix_of(change.target)).settled
-                settled[id(change.value)] = change.settled
-                told.append((settled, id(change.value)))
+            if isinstance(change, PutCopy) and isinstance(change.made_of, CopyInWriting):
+                copied = self._caches.of(_prefix_of(change.target)).copied
+                copied[id(change.value)] = change.made_of
+                told.append((copied, id(change.value)))
         try:
             yield
         finally:
-            for settled, value in told:
-                settled.pop(value, None)
+            for copied, value in told:
+                copied.pop(value, None)
 
     async def _apply_to_cache(self, change: Change) -> None:
         (failure,) = await self.apply_each((Plan((change,)),))

@@ -78,6 +78,16 @@ async def test_what_was_stored_before_the_start_is_loaded_page_by_page(monkeypat
         assert len(world.cache()) == world.cache().count(CLUSTER) == 5
 
 
+async def test_each_event_comes_to_the_cache_of_its_resource_and_other_keys_to_none():
+    async with opened() as world:
+        keys = [f"{PREFIX}{CLUSTER}/a", "/elsewhere/a/b/c", f"{PREFIX}{CLUSTER}/b", f"/cache/s/g/v1/r:id/{CLUSTER}/a"]
+        for key in [*keys, *(f"{key}2" for key in keys)]:
+            await world.store.create(key, value())
+        await world.caches.fresh()
+        found = {cache.prefix: [one.name for one in cache.all_entries()] for cache in world.caches.known()}
+        assert found == {PREFIX: ["a", "a2", "b", "b2"], "/cache/s/g/v1/r:id/": ["a", "a2"]}
+
+
 async def test_an_acknowledged_write_is_visible_once_fresh_returns():
     async with opened() as world:
         for number in range(3):

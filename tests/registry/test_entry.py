@@ -2,6 +2,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from kcpcache.meta.objects import CLUSTER_ANNOTATION
 from kcpcache.meta.virtual_resources import (
@@ -10,7 +11,7 @@ from kcpcache.meta.virtual_resources import (
     SHARD_ANNOTATION,
 )
 from kcpcache.reconcilers.replication import copy_of
-from kcpcache.registry.entry import encode, entry_of, is_copy_of, stored_copy_of
+from kcpcache.registry.entry import copy_entry, encode, entry_of, is_copy_of, stored_copy_of
 
 COPY_ANNOTATIONS = (SHARD_ANNOTATION, ORIGINAL_RESOURCE_VERSION_ANNOTATION, ORIGINAL_UID_ANNOTATION)
 
@@ -146,6 +147,17 @@ def test_a_copy_is_known_by_its_bytes(obj, revision):
     assert not is_copy_of(copy, original, "other")
     assert not is_copy_of(copy, original.at(revision + 1), "root")
     assert not is_copy_of(original, original, "root")
+
+
+@given(objects(), st.integers(1, 2**60))
+def test_the_entry_of_a_copy_is_the_same_made_of_its_original_or_decoded(obj, revision):
+    obj["metadata"]["uid"] = "0f1e"
+    original = entry(obj, revision)
+    value = stored_copy_of(original, "root")
+    decoded = entry_of(value, cluster="root", namespace="", name="x", revision=revision + 1, memo="memo")
+    made = copy_entry(original, value, name="x", revision=revision + 1, memo="memo")
+    assert asdict(made) == asdict(decoded)
+    assert made.tail is original.tail
 
 
 @given(objects(), objects(), st.booleans())

@@ -10,9 +10,9 @@ from shard_world import CACHED_RESOURCES, CRDS, FLAVORS, WORKSPACES, Shard, crd_
 
 from kcpcache.meta.objects import Object
 from kcpcache.reconcilers.plan import CacheTarget
+from kcpcache.registry import caches, virtual_sources, write_steps
 from kcpcache.registry import entry as entries
 from kcpcache.registry import shelf as shelves
-from kcpcache.registry import virtual_sources, write_steps
 from kcpcache.registry.epoch import Epoch
 from kcpcache.registry.shelf import Block
 from kcpcache.runtime import apply
@@ -264,6 +264,41 @@ async def test_a_first_pass_sends_copies_many_at_a_time_and_decides_once_on_each
     await shard.flavor(cluster, "late")
     await shard.settled()
     assert counts.reconciled - before == 1
+
+
+async def test_the_entry_of_a_copy_is_made_of_its_originals_and_decoded_from_nothing(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+):
+    cluster = await shard.workspace("provider")
+    await shard.create(cluster, CRDS, "flavors.cloud.example.com", spec=crd_spec())
+    await shard.settled()
+    for number in range(20):
+        await shard.flavor(cluster, f"f{number:02}")
+    decoded: Counter[str] = Counter()
+    entry_of = caches.entry_of
+
+    def counting(value: bytes, **at: Any) -> entries.Entry:
+        decoded[at["name"]] += 1
+        return entry_of(value, **at)
+
+    monkeypatch.setattr(caches, "entry_of", counting)
+    await shard.cache_flavors(cluster)
+    await shard.flavor(cluster, "late")
+    await shard.change(cluster, FLAVORS, "f07", lambda obj: obj["spec"].update(cpu=7))
+    await shard.settled()
+    assert len(await shard.copies(cluster)) == 21
+    assert {name: count for name, count in decoded.items() if name[0] == "f" and name[1:].isdigit()} == {"f07": 1}
+    assert decoded["late"] == 1
+    copies = next(each for each in shard.caches.known() if "/flavors:" in each.prefix)
+    assert not copies.copied
+    (original, copy) = (each.get(cluster, "f07") for each in (flavors_of(shard), copies))
+    assert original is not None
+    assert copy is not None
+    assert copy.tail is original.tail
+
+
+def flavors_of(shard: Shard) -> caches.ResourceCache:
+    return next(each for each in shard.caches.known() if each.prefix == "/registry/cloud.example.com/flavors/")
 
 
 async def test_what_goes_with_a_cached_resource_is_queued_one_by_one(shard: Shard, monkeypatch: pytest.MonkeyPatch):

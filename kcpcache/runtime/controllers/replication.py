@@ -13,7 +13,7 @@ from kcpcache.meta.objects import metadata
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.reconcilers import replication
 from kcpcache.reconcilers.plan import NOTHING, CacheTarget, Plan, PutCopy
-from kcpcache.registry.caches import CacheEvent, ResourceCache
+from kcpcache.registry.caches import CacheEvent, CopyInWriting, ResourceCache
 from kcpcache.registry.catalog import StoredResource
 from kcpcache.registry.entry import Entry, is_copy_of, original_revision, stored_copy_of
 from kcpcache.registry.reading import Reader
@@ -27,6 +27,8 @@ from kcpcache.storage.store import Revision
 
 _prefix = lru_cache(maxsize=1024)(cache_prefix)
 """The checks of its parts cost as much as the decision that it is for."""
+_MOST_OWNERS = 10_000
+"""Whose copies are whose is remembered of so many places: anybody's copies may be there."""
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Replication:
         self._env, self._on_counts = env, on_counts
         self._replicated: dict[Owner, Replicated] = {}
         self._by_resource: dict[tuple[str, GroupResource], dict[Owner, Replicated]] = {}
+        self._owners: dict[tuple[str, GroupVersionResource], tuple[Owner | None, Replicated | None]] = {}
         self._watched: set[str] = set()
         self.controller: Controller[CacheTarget] = Controller(
             "replication", self._plan, env.apply, apply_each=env.apply.apply_each
@@ -118,10 +121,12 @@ class Replication:
         new = Replicated(source, definition, self._reader(owner[0], source.resource, definition))
         self._replicated[owner] = new
         self._by_resource.setdefault((owner[0], source.resource.group_resource), {})[owner] = new
+        self._owners.clear()
         self._start_pass(owner, new, again=again)
 
     def _forget(self, owner: Owner, old: Replicated) -> None:
         del self._replicated[owner]
+        self._owners.clear()
         self.controller.queue.drop(owner)
         self.all_local -= old.matching
         key = (owner[0], old.source.resource.group_resource)
@@ -315,6 +320,14 @@ class Replication:
 
     def _owner_of(self, cluster: str, resource: GroupVersionResource) -> tuple[Owner | None, Replicated | None]:
         """The CachedResource whose the copies are. Of two with one resource it is the one that is valid."""
+        known = self._owners.get((cluster, resource))
+        if known is None:
+            if len(self._owners) >= _MOST_OWNERS:
+                self._owners.clear()
+            known = self._owners[cluster, resource] = self._find_owner(cluster, resource)
+        return known
+
+    def _find_owner(self, cluster: str, resource: GroupVersionResource) -> tuple[Owner | None, Replicated | None]:
         first: tuple[Owner | None, Replicated | None] = (None, None)
         for owner, found in self._by_resource.get((cluster, resource.group_resource), {}).items():
             if found.source.resource == resource:
@@ -346,8 +359,9 @@ def plan_by_bytes(target: CacheTarget, original: Entry, copy: Entry | None, sour
         return None  # somebody else has written it: the two may mean the same
     else:
         revision = copy.revision
-    settled = original.memo if type(original.memo) is Token else None
-    return Plan((PutCopy(target, stored_copy_of(original, target.shard), revision, settled),))
+    token = original.memo if type(original.memo) is Token else None
+    value = stored_copy_of(original, target.shard)
+    return Plan((PutCopy(target, value, revision, CopyInWriting(original, token)),))
 
 
 def _copies_prefix(prefix: str) -> tuple[str, GroupVersionResource, str] | None:
