@@ -32,6 +32,7 @@ from kcpcache.virtual.api_export_projected import ClaimedProjectionView, Sees
 from kcpcache.virtual.api_export_reading import ExportReader
 from kcpcache.virtual.api_export_resources import ExportedResources, Served
 from kcpcache.virtual.continuity import ContinuousView, Origin
+from kcpcache.virtual.converted import converted
 from kcpcache.virtual.projection import origin_of
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
@@ -182,7 +183,7 @@ class ApiExportHandler:
             claimed = ClaimedProjectionView(
                 caches, cache, definition, version, provider=source.provider, sees=sees, guard=guard
             )
-            return ContinuousView(claimed, origin)
+            return converted(ContinuousView(claimed, origin))
         exported = ReplicationView(
             caches,
             definition,
@@ -192,7 +193,7 @@ class ApiExportHandler:
             wanted=lambda consumer: consumer.export == export,
             guard=guard,
         )
-        return ContinuousView(exported, origin)
+        return converted(ContinuousView(exported, origin))
 
     # -- the ends of watches
 

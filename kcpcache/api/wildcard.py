@@ -22,6 +22,7 @@ from kcpcache.registry.wildcard import AnyIdentity, AnyIdentityView, ResourceCac
 from kcpcache.virtual.api_export_consumers import Consumers
 from kcpcache.virtual.api_export_resources import ExportsByIdentity, exported_entries, is_virtual, key_of_entry
 from kcpcache.virtual.continuity import ContinuousView
+from kcpcache.virtual.converted import converted
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
 
@@ -83,7 +84,8 @@ class Wildcard:
             wanted=lambda consumer: consumer.export_identity_hash == definition.identity_hash,
             guard=partial(self._guard, resource),
         )
-        return ContinuousView(everywhere, self._views.sources.of_export(resource.bound, definition.group_resource))
+        origin = self._views.sources.of_export(resource.bound, definition.group_resource)
+        return converted(ContinuousView(everywhere, origin))
 
     def _guard(self, resource: Resource, watch: Watch) -> None:
         """Have the watch end when the APIExport moves on to a schema by which objects are shown in another way."""

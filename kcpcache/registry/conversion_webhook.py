@@ -6,6 +6,7 @@ nothing; the stored form is what the object is, and it can be read in its own ve
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -191,27 +192,25 @@ async def object_to_store(definition: ResourceDefinition, obj: Object) -> Object
 
 
 async def entries_in(definition: ResourceDefinition, entries: Sequence[Entry], api_version: str) -> list[Entry]:
-    """Entries as they are stored, in one version. Raises ConversionError."""
+    """Entries as they are stored, in one version; the webhook is asked once about each. Raises ConversionError."""
     start = b'{"apiVersion":"%b",' % api_version.encode()
-    others = [index for index, entry in enumerate(entries) if not entry.prefix.startswith(start)]
-    found = list(entries)
+    others = {id(entry): entry for entry in entries if not entry.prefix.startswith(start)}
     if not others or definition.conversion is None:
-        return found
-    objects = [entries[index].object() for index in others]
+        return list(entries)
+    objects = [entry.object() for entry in others.values()]
     converted = await _converted(definition, definition.conversion, objects, api_version)
-    for index, obj in zip(others, converted, strict=True):
-        one = entries[index]
+    for one, obj in zip(tuple(others.values()), converted, strict=True):
         at = {"cluster": one.cluster, "namespace": one.namespace, "name": one.name}
-        found[index] = entry_of(encode(obj), **at, revision=one.revision)
-    return found
+        others[id(one)] = entry_of(encode(obj), **at, revision=one.revision)
+    return [others.get(id(entry), entry) for entry in entries]
 
 
 async def listing_in(definition: ResourceDefinition, listing: Listing, api_version: str) -> Listing:
     """A listing of stored forms, in one version. Raises ConversionError."""
+    stored = [entry for segment in listing.segments if segment.block is None for entry in segment.entries]
+    found = iter(await entries_in(definition, stored, api_version))
     segments = [
-        segment
-        if segment.block is not None
-        else Segment(await entries_in(definition, segment.entries, api_version), segment.cluster)
+        segment if segment.block is not None else Segment(list(islice(found, len(segment.entries))), segment.cluster)
         for segment in listing.segments
     ]
     return replace(listing, segments=segments)

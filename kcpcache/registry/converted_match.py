@@ -4,21 +4,18 @@ What is stored says only which objects to ask about: labels, names and namespace
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from kcpcache.registry.conversion_webhook import entries_in
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import FieldMatch
 from kcpcache.registry.pauses import Slices
 
-_AT_ONCE: Final = 500
-"""How many objects the webhook is asked about before it is known whether a page is full."""
-
 
 class ConvertedMatch(FieldMatch):
     """See ``FieldMatch``; ``shown`` and ``page`` raise ConversionError."""
 
-    at_once = _AT_ONCE
+    chunk = 500
+    """The webhook is asked about so many at a time."""
 
     async def _as_shown(self, entries: Sequence[Entry], slices: Slices) -> Sequence[Entry]:
         settled = await super()._as_shown(entries, slices)

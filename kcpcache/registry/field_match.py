@@ -4,7 +4,7 @@ Fields are looked at in objects as they are shown, which may take a while and is
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from kcpcache.meta.objects import nested
 from kcpcache.meta.selectors import FieldSelector, LabelSelector
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 Predicate: TypeAlias = Callable[[Entry], bool]
 Match: TypeAlias = Union[Predicate, "FieldMatch"]
 """What selects entries: a ``FieldMatch`` has to be awaited."""
-_AT_ONCE: Final = 16
-"""How many entries are looked at before it is known whether a page is full."""
 
 
 class FieldMatch:
     """Selects entries by fields in them. ``may_match`` says which have to be looked at."""
 
-    at_once = _AT_ONCE
+    chunk: int = 16
+    """How many entries are looked at before it is known whether a page is full."""
 
     def __init__(
         self, reader: "Reader", labels: LabelSelector, fields: FieldSelector, also: Sequence[Predicate] = ()
@@ -56,8 +55,8 @@ class FieldMatch:
         """What matches, as it is shown, ``limit`` (0: all) at the most; and the index of the first not looked at."""
         found: list[Entry] = []
         slices = Slices()
-        for first in range(0, len(entries), self.at_once):
-            for offset, entry in enumerate(await self.shown(entries[first : first + self.at_once], slices)):
+        for first in range(0, len(entries), self.chunk):
+            for offset, entry in enumerate(await self.shown(entries[first : first + self.chunk], slices)):
                 if entry is None:
                     continue
                 if limit and len(found) == limit:

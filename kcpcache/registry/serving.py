@@ -167,7 +167,7 @@ class Serving:
         known = self._system.get(key)
         made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual, fresh=True)
         if known is None:
-            return made if virtual else replace(made, conversion=self._conversion(schema["spec"]))
+            return replace(made, conversion=self._conversion(schema["spec"]))
         return replace(
             made,
             rules=known.rules,

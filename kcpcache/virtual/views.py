@@ -12,6 +12,7 @@ from kcpcache.registry.stored_view import Guard, StoredView
 from kcpcache.registry.view import View
 from kcpcache.registry.virtual_sources import Resolved, broken, other_reference
 from kcpcache.virtual.continuity import ContinuousView, Sources
+from kcpcache.virtual.converted import converted
 from kcpcache.virtual.projection import ProjectedView, origin_of
 from kcpcache.virtual.proxied import Endpoints, ProxiedView, References
 
@@ -68,4 +69,4 @@ class Views:
             origin=origin_of(bound, path),
             guard=guard,
         )
-        return ContinuousView(projected, self.sources.in_workspace(cluster, bound, key))
+        return converted(ContinuousView(projected, self.sources.in_workspace(cluster, bound, key)))

@@ -195,7 +195,7 @@ class TestReading:
         assert world.server.reviews == []
 
     async def test_pages_of_a_selection_are_full_and_go_on_where_they_ended(self, world, monkeypatch):
-        monkeypatch.setattr(ConvertedMatch, "at_once", 2)
+        monkeypatch.setattr(ConvertedMatch, "chunk", 2)
         for index in range(7):
             await world.create("v1", f"n{index}", hostPort=f"h{index % 2}:1")
         selector, token, pages = parse_field_selector("spec.host=h0"), "", []
