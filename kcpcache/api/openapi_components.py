@@ -9,7 +9,7 @@ from kcpcache.meta.names import api_version
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.schema import openapi_components
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
-from kcpcache.schema.openapi import published_v3
+from kcpcache.schema.openapi import published_v3, selectable_fields
 
 REFERENCE: Final = "#/components/schemas/"
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1"
@@ -60,7 +60,7 @@ class Components:
             return known
         name = custom_name(definition.group, served.name, definition.kind)
         if name not in self._own:
-            self._own[name] = published_v3(served.schema.schema, gvk)
+            self._own[name] = published_v3(served.schema.schema, gvk) | _selectable(definition, served)
         self._wanted.add(name)
         return name
 
@@ -80,7 +80,7 @@ class Components:
         name = custom_name(definition.group, served.name, definition.list_kind)
         if name not in self._own:
             item = self.kind(definition, served)
-            self._own[name] = _list_schema(gvk, definition.kind, item)
+            self._own[name] = _list_schema(gvk, definition.kind, item) | _selectable(definition, served)
         self._wanted.add(name)
         return name
 
@@ -102,6 +102,11 @@ class Components:
 def custom_name(group: str, version: str, kind: str) -> str:
     """``com.example.stable.v1.CronTab``: the group's parts in reverse, as kube-apiserver names custom types."""
     return ".".join([*reversed(group.split(".")), version, kind])
+
+
+def _selectable(definition: ResourceDefinition, served: ServedVersion) -> Object:
+    custom = definition.origin != "builtin"
+    return selectable_fields(served.selectable_fields if custom else ())
 
 
 def _list_schema(gvk: Kind, kind: str, item: str) -> Object:

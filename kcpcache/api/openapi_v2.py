@@ -18,7 +18,7 @@ from kcpcache.api.openapi_protobuf import encode_document
 from kcpcache.meta.objects import Object
 from kcpcache.registry.beside import computed_once
 from kcpcache.registry.catalog import Snapshot
-from kcpcache.schema.openapi import published_v2
+from kcpcache.schema.openapi import published_v2, selectable_fields
 
 PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for it with an ``@`` before ``v1.0``, which no answer may have: Go cannot parse that."""
@@ -70,7 +70,8 @@ def document(snapshot: Snapshot) -> Object:
                 paths |= paths_of(definition, served, components)
                 if definition.origin != "builtin":
                     name = custom_name(group, version, definition.kind)
-                    custom[name] = published_v2(served.schema.schema, (group, version, definition.kind))
+                    published = published_v2(served.schema.schema, (group, version, definition.kind))
+                    custom[name] = published | selectable_fields(served.selectable_fields)
             if any(found.definition.origin == "builtin" for found, _ in snapshot.of_version(group, version)):
                 paths |= openapi_discovery.resources_path(group, version, components)
     definitions: Object = {}

@@ -88,7 +88,10 @@ def fingerprint(resource: Resource) -> str:
     """A text that is equal for two resources that are published alike."""
     definition = resource.definition
     versions = [
-        (v.name, v.served, v.schema.hash, sorted(v.subresources), v.deprecation_warning, [c.name for c in v.columns])
+        (
+            *(v.name, v.served, v.schema.hash, sorted(v.subresources), v.deprecation_warning),
+            *([c.name for c in v.columns], list(v.selectable_fields)),
+        )
         for v in definition.versions
     ]
     names = (definition.group, definition.plural, definition.singular, definition.kind, definition.list_kind)

@@ -4,6 +4,7 @@ Clients (``kubectl explain``, client-side validation) expect kube-apiserver's fo
 named in ``x-kubernetes-group-version-kind``. Documents with paths are built elsewhere.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from kcpcache.meta.objects import Object, copy
@@ -24,17 +25,19 @@ _DESCRIPTIONS = {
 }
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _EMBEDDED = "x-kubernetes-embedded-resource"
-_VERSION_3_ONLY = ("allOf", "anyOf", "oneOf", "not", "nullable")
+_VERSION_3_ONLY = ("allOf", "anyOf", "oneOf", "not", "nullable", "default")
 
 
 def published_v3(schema: Object | None, gvk: tuple[str, str, str]) -> Object:
     """The schema for ``/openapi/v3`` of a (group, version, kind); None for a kind without a schema.
 
-    Refers to ``#/components/schemas/`` + OBJECT_META. The given schema is structural and stays as it is.
+    Refers to ``#/components/schemas/`` + OBJECT_META. What is an integer or a string says so in words that every
+    client knows, too. The given schema is structural and stays as it is.
     """
     if schema is None:
         return {"type": "object"} | _kind_of(gvk)
     out = copy(schema)
+    _spell_int_or_string(out)
     _add_embedded(out, 3)
     _add_resource_fields(out, 3)
     return out | _kind_of(gvk)
@@ -53,6 +56,27 @@ def published_v2(schema: Object | None, gvk: tuple[str, str, str]) -> Object:
     _add_embedded(out, 2)
     _add_resource_fields(out, 2)
     return out | _kind_of(gvk)
+
+
+def selectable_fields(paths: Iterable[str]) -> Object:
+    """What a kind and its list say of the fields to select by, given as ``spec.name``; nothing where there are none."""
+    listed = [{"fieldPath": path} for path in paths]
+    return {"x-kubernetes-selectable-fields": listed} if listed else {}
+
+
+def _spell_int_or_string(schema: Object) -> None:
+    for child in _children(schema):
+        _spell_int_or_string(child)
+    if schema.get("x-kubernetes-int-or-string") is not True:
+        return
+    either = [{"type": "integer"}, {"type": "string"}]
+    spelled = schema.get("anyOf"), *(branch.get("anyOf") for branch in (schema.get("allOf") or ())[:1])
+    if either in spelled:
+        return
+    if schema.get("anyOf"):
+        schema["allOf"] = [{"anyOf": either}, *(schema.get("allOf") or ())]
+    else:
+        schema["anyOf"] = either
 
 
 def _kind_of(gvk: tuple[str, str, str]) -> Object:

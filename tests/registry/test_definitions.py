@@ -2,6 +2,7 @@
 
 import pytest
 
+from kcpcache.registry.catalog import StoredResource, fingerprint
 from kcpcache.registry.definitions import definition_of_crd
 
 SCHEMA = {"schema": {"openAPIV3Schema": {"type": "object"}}}
@@ -52,3 +53,12 @@ def test_the_age_of_custom_objects_is_a_date():
     assert age.definition() | {"description": ""} == {
         "name": "Age", "type": "date", "format": "", "description": "", "priority": 0,
     }  # fmt: skip
+
+
+def test_fields_to_select_by_are_part_of_what_is_published():
+    """The documents of OpenAPI name them, and are kept by their content."""
+    plain, selectable = (
+        fingerprint(StoredResource(defined({"name": "v1", "selectableFields": fields})))
+        for fields in ([], [{"jsonPath": ".spec.a"}])
+    )
+    assert plain != selectable

@@ -1,4 +1,4 @@
-from kcpcache.schema.openapi import OBJECT_META, published_v2, published_v3
+from kcpcache.schema.openapi import OBJECT_META, published_v2, published_v3, selectable_fields
 
 GVK = ("example.com", "v1", "Widget")
 STRING = {"type": "string"}
@@ -69,3 +69,35 @@ def test_version_2_does_not_describe_what_may_hold_anything():
 def test_a_kind_without_schema_is_a_bare_object():
     assert published_v3(None, GVK)["type"] == "object"
     assert "properties" not in published_v2(None, GVK)
+
+
+def test_what_is_an_integer_or_a_string_says_so_in_every_clients_words():
+    """As ``Structural.Unfold`` of apiextensions-apiserver 0.33.5, which leaves alone what is spelled already."""
+    either = [{"type": "integer"}, {"type": "string"}]
+    flag = {"x-kubernetes-int-or-string": True}
+    published = published_v3(
+        root(
+            plain=dict(flag),
+            spelled=flag | {"anyOf": either},
+            nested=flag | {"allOf": [{"anyOf": either}, {"minimum": 1}]},
+            other=flag | {"anyOf": [{"minimum": 1}], "allOf": [{"maximum": 2}]},
+            listed={"type": "array", "items": dict(flag)},
+        ),
+        GVK,
+    )["properties"]
+    assert published["plain"] == flag | {"anyOf": either}
+    assert published["spelled"] == flag | {"anyOf": either}
+    assert published["nested"] == flag | {"allOf": [{"anyOf": either}, {"minimum": 1}]}
+    assert published["other"] == flag | {"anyOf": [{"minimum": 1}], "allOf": [{"anyOf": either}, {"maximum": 2}]}
+    assert published["listed"]["items"] == flag | {"anyOf": either}
+
+
+def test_version_2_has_no_defaults():
+    published = published_v2(root(a=STRING | {"default": "x"}, default=STRING), GVK)["properties"]
+    assert (published["a"], published["default"]) == (STRING, STRING)
+
+
+def test_fields_to_select_by_are_named():
+    found = {"x-kubernetes-selectable-fields": [{"fieldPath": "spec.a"}, {"fieldPath": "spec.b"}]}
+    assert selectable_fields(["spec.a", "spec.b"]) == found
+    assert selectable_fields([]) == {}
