@@ -27,7 +27,6 @@ CREATED_BY_UPDATE: Final = frozenset(
     {
         GroupResource("", "events"),
         GroupResource("", "limitranges"),
-        GroupResource("", "resourcequotas"),
         GroupResource("coordination.k8s.io", "leases"),
         GroupResource(_EVENTS_GROUP, "events"),
         *(GroupResource(_RBAC, p) for p in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")),
@@ -39,6 +38,7 @@ CREATED_BY_UPDATE: Final = frozenset(
 _UNCONDITIONAL: Final = frozenset(
     {
         *(("", p) for p in ("configmaps", "events", "limitranges", "namespaces", "resourcequotas", "secrets")),
+        ("", "serviceaccounts"),
         *((_RBAC, p) for p in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")),
         ("certificates.k8s.io", "certificatesigningrequests"),
         (_EVENTS_GROUP, "events"),
@@ -109,6 +109,8 @@ async def update(call: Call) -> None:
         if live is None:
             if refusal is not None:
                 raise refusal
+            if may_create and pinned:  # a version means nothing where there is none to replace
+                return {**body, "metadata": {**metadata(body), "resourceVersion": None}}
         elif _is_addressed(body, info):
             _check_preconditions(call, body, live)
         # Without a resourceVersion there may be a second attempt, and the first one changes what it gets.

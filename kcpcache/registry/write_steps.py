@@ -11,7 +11,7 @@ import orjson
 from kcpcache.meta import managed_fields, object_meta
 from kcpcache.meta.errors import BadRequestError, FieldError, conflict
 from kcpcache.meta.large_json import DECODERS, LARGE_BYTES
-from kcpcache.meta.names import path_segment_errors
+from kcpcache.meta.names import GroupResource, path_segment_errors
 from kcpcache.meta.objects import Object, copy, nested, random_suffix, timestamp
 from kcpcache.registry.entry import Entry, encode
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
@@ -26,6 +26,7 @@ class UndecodableError(BadRequestError):
         self.why = why
 
 
+_NAMESPACES = GroupResource("", "namespaces")
 ATTEMPTS = 100
 """Of a write that names no resourceVersion: each lost one means that another writer won."""
 WRITTEN_BY = {"status": ("status",), "finalize": ("spec", "finalizers"), "approval": ("status", "conditions")}
@@ -206,17 +207,22 @@ def forget_owners(meta: Object, options: WriteOptions) -> None:
 def check_preconditions(definition: ResourceDefinition, entry: Entry, options: DeleteOptions) -> None:
     """Raises ConflictError where a deletion means another object or version: of the kind (``rest.BeforeDelete``)."""
     group, kind = definition.group, definition.kind
+    asked, version = options.resource_version, str(entry.revision)
+    if definition.group_resource == _NAMESPACES:  # which have a storage, and words, of their own
+        for name, given, found in (("UID", options.uid, entry.uid), ("ResourceVersion", asked, version)):
+            if given and given != found:
+                why = f"Precondition failed: {name} in precondition: {given}, {name} in object meta: {found}"
+                raise conflict(group, definition.plural, entry.name, why)
     if options.uid and options.uid != entry.uid:
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({entry.uid}). "
             "The object might have been deleted and then recreated"
         )
         raise conflict(group, kind, entry.name, why)
-    asked = options.resource_version
-    if asked and asked != str(entry.revision):
+    if asked and asked != version:
         why = (
             f"the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record "
-            f"({entry.revision}). The object might have been modified"
+            f"({version}). The object might have been modified"
         )
         raise conflict(group, kind, entry.name, why)
 

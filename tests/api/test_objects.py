@@ -633,3 +633,48 @@ async def test_a_deprecated_version_says_so_whatever_is_asked_of_it(world):
     url = CT.replace("/v1/", "/v1beta1/")
     for answer in (await world.client.get(f"{url}/a/other"), await world.client.delete(f"{url}/a")):
         assert (answer.status_code, answer.headers["warning"]) == (404, '299 - "use \\"v1\\", please"')
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/apis/coordination.k8s.io/v1/namespaces/default/leases/a", 201),
+        ("/api/v1/namespaces/default/limitranges/a", 201),
+        ("/api/v1/namespaces/default/resourcequotas/a", 404),
+        ("/api/v1/namespaces/default/serviceaccounts/a", 404),
+    ],
+)
+async def test_an_update_creates_what_its_strategy_lets_it_create_whatever_version_it_names(world, path, code):
+    """``AllowCreateOnUpdate`` of Kubernetes 1.33; a version is one of what is there."""
+    body = {"metadata": {"name": "a", "resourceVersion": "7"}, "spec": {}}
+    body |= {"spec": {"limits": []}} if "limitranges" in path else {}
+    body = {"metadata": body["metadata"]} if "serviceaccounts" in path else body
+    assert (await world.client.put(path, json=body)).status_code == code
+    if code == 201:
+        assert (await world.client.put(path, json=body)).status_code == 409
+
+
+async def test_a_service_account_may_be_replaced_without_a_version(world):
+    url = "/api/v1/namespaces/default/serviceaccounts"
+    await world.client.post(url, json={"metadata": {"name": "a"}})
+    assert (await world.client.put(f"{url}/a", json={"metadata": {"name": "a"}})).status_code == 200
+
+
+async def test_a_secret_whose_plain_items_are_no_text_is_refused(world):
+    body = {"metadata": {"name": "a"}, "stringData": {"k": 1}}
+    refused = await world.client.post("/api/v1/namespaces/default/secrets", json=body)
+    assert refused.status_code == 400
+    assert "cannot unmarshal number into Go struct field Secret.stringData of type string" in refused.json()["message"]
+
+
+async def test_the_preconditions_of_a_namespaces_deletion_have_words_of_their_own(world):
+    await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns"}})
+    live = (await world.client.get("/api/v1/namespaces/ns")).json()["metadata"]
+    for key, name, found in (
+        ("uid", "UID", live["uid"]),
+        ("resourceVersion", "ResourceVersion", live["resourceVersion"]),
+    ):
+        body = {"preconditions": {key: "1000"}}
+        refused = (await world.client.request("DELETE", "/api/v1/namespaces/ns", json=body)).json()
+        why = f"Precondition failed: {name} in precondition: 1000, {name} in object meta: {found}"
+        assert refused["message"] == f'Operation cannot be fulfilled on namespaces "ns": {why}'

@@ -173,6 +173,49 @@ def test_an_ordinary_update_keeps_the_finalizers_of_a_namespace():
     assert new == {"spec": {"finalizers": ["kubernetes"]}}
 
 
+def test_whoever_finalizes_a_namespace_is_told_which_finalizer_is_wrong_and_all_that_is():
+    """``ValidateNamespaceFinalizeUpdate`` of Kubernetes 1.33: with the place in the list, other than for a new one."""
+    new = {"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes", ""]}}
+    stored = deepcopy(new) | {"metadata": {"name": "n", "resourceVersion": "1"}}
+    neither = 'Invalid value: "": name is neither a standard finalizer name nor is it fully qualified'
+    for namespace, path in ((new, "spec.finalizers"), (stored, "spec.finalizers[1]")):
+        found = messages(NAMESPACES.validate(namespace))
+        assert found[0] == f'{path}: Invalid value: "": name part must be non-empty'
+        assert found[-1] == f"{path}: {neither}"
+        assert len(found) == 3
+
+
+def test_no_finalizers_of_a_namespace_are_left_out():
+    assert defaulted(NAMESPACES, {"metadata": {"name": "n"}, "spec": {"finalizers": []}})["spec"] == {}
+
+
+@pytest.mark.parametrize(
+    ("deleted", "phase", "expected"),
+    [
+        (False, "Active", []),
+        (False, "Terminating", ["may only be 'Active' if `deletionTimestamp` is empty"]),
+        (True, "Terminating", []),
+        (True, "Active", ["may only be 'Terminating' if `deletionTimestamp` is not empty"]),
+    ],
+)
+def test_the_phase_of_a_namespace_says_whether_it_is_being_deleted(deleted, phase, expected):
+    meta = {"name": "n"} | ({"deletionTimestamp": "2030-01-01T00:00:00Z"} if deleted else {})
+    old = {"metadata": meta, "status": {"phase": "Terminating" if deleted else "Active"}}
+    found = messages(NAMESPACES.validate_update({"metadata": meta, "status": {"phase": phase}}, old))
+    assert found == [f'status.Phase: Invalid value: "{phase}": {why}' for why in expected]
+
+
+def test_a_namespace_has_no_grace():
+    namespace = {"metadata": {"name": "n", "deletionGracePeriodSeconds": 0}}
+    NAMESPACES.prepare_delete(namespace)
+    assert namespace == {"metadata": {"name": "n"}, "status": {"phase": "Terminating"}}
+
+
+@pytest.mark.parametrize("plain", [{"k": 1}, {"k": True, "l": "x"}, "x", [1]])
+def test_plain_items_of_a_secret_that_are_no_text_stay_to_be_refused(plain):
+    assert defaulted(SECRETS, {"stringData": plain}) == {"stringData": plain, "type": "Opaque"}
+
+
 def test_finalizers_of_namespaces_are_standard_or_qualified():
     found = NAMESPACES.validate({"spec": {"finalizers": ["kubernetes", "example.com/f", "mine", "a b/c"]}})
     assert messages(found)[0] == (

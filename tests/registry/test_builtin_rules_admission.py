@@ -281,3 +281,10 @@ def test_a_request_is_approved_or_denied_not_both(pem):
 def test_a_signer_is_a_domain_and_a_path(pem, signer):
     spec = {"request": pem, "signerName": signer, "usages": ["client auth"]}
     assert [error.path for error in REQUESTS.validate({"spec": spec})] == ["spec.signerName"]
+
+
+def test_review_versions_are_labels_that_stand_once():
+    found = messages(VALIDATING.validate({"webhooks": [webhook(admissionReviewVersions=["v1", "v1", "V_"])]}))
+    assert found[0] == 'webhooks[0].admissionReviewVersions[1]: Invalid value: "v1": duplicate version'
+    assert found[1].startswith('webhooks[0].admissionReviewVersions[2]: Invalid value: "V_": a DNS-1035 label must ')
+    assert len(found) == 2

@@ -28,8 +28,9 @@ def _prepare_update(obj: Object, old: Object) -> None:
 
 
 def _prepare_delete(obj: Object) -> None:
-    """From the moment of its deletion, not from when someone notices."""
+    """From the moment of its deletion, not from when someone notices; there is no grace that could be waited for."""
     obj["status"] = {**section(obj, "status"), "phase": "Terminating"}
+    metadata(obj).pop("deletionGracePeriodSeconds", None)
 
 
 def _default(obj: Object) -> None:
@@ -37,6 +38,8 @@ def _default(obj: Object) -> None:
     if not metadata(obj).get("deletionTimestamp"):
         status = obj["status"] = section(obj, "status")
         status["phase"] = text(status, "phase") or "Active"
+    if section(obj, "spec").get("finalizers") == []:
+        del obj["spec"]["finalizers"]  # Go leaves out an empty list
     if name := name_of(obj):
         meta = metadata(obj)
         meta["labels"] = {**section(meta, "labels"), NAME_LABEL: name}
@@ -44,17 +47,31 @@ def _default(obj: Object) -> None:
 
 def _validate(obj: Object) -> list[FieldError]:
     errors: list[FieldError] = []
-    for finalizer in texts(section(obj, "spec"), "finalizers"):
+    stored = bool(text(metadata(obj), "resourceVersion"))
+    for index, finalizer in enumerate(texts(section(obj, "spec"), "finalizers")):
         details = qualified_name_errors(finalizer)
-        if not details and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
-            details = ["name is neither a standard finalizer name nor is it fully qualified"]
-        errors += [field_invalid("spec.finalizers", finalizer, detail) for detail in details]
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            details = [*details, "name is neither a standard finalizer name nor is it fully qualified"]
+        path = f"spec.finalizers[{index}]" if stored else "spec.finalizers"  # whoever finalizes is told which
+        errors += [field_invalid(path, finalizer, detail) for detail in details]
     return errors
+
+
+def _validate_update(obj: Object, old: Object) -> list[FieldError]:
+    """It is being deleted exactly when its phase says so (``ValidateNamespaceStatusUpdate``)."""
+    phase, before = (text(section(one, "status"), "phase") for one in (obj, old))
+    deleting = bool(metadata(obj).get("deletionTimestamp"))
+    wanted = "Terminating" if deleting else "Active"
+    if phase in (before, wanted):
+        return []
+    why = f"may only be '{wanted}' if `deletionTimestamp` is {'not ' if deleting else ''}empty"
+    return [field_invalid("status.Phase", phase, why)]
 
 
 NAMESPACE: Final = Rules(
     default=_default,
     validate=_validate,
+    validate_update=_validate_update,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     prepare_delete=_prepare_delete,
