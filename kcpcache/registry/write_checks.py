@@ -24,7 +24,10 @@ def check_envelope(
     What is missing and can be told from the URL is filled in. Raises BadRequestError, InvalidError.
     """
     kind = definition.kind
-    given = obj.setdefault("apiVersion", wanted), obj.setdefault("kind", kind)
+    for key, told in (("apiVersion", wanted), ("kind", kind)):
+        if obj.get(key) is None or obj[key] == "":  # null and empty are nothing to Go's decoder
+            obj[key] = told
+    given = obj["apiVersion"], obj["kind"]
     if given[0] != wanted:
         raise BadRequestError(
             f"the API version in the data ({given[0]}) does not match the expected API version ({wanted})"

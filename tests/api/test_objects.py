@@ -678,3 +678,12 @@ async def test_the_preconditions_of_a_namespaces_deletion_have_words_of_their_ow
         refused = (await world.client.request("DELETE", "/api/v1/namespaces/ns", json=body)).json()
         why = f"Precondition failed: {name} in precondition: 1000, {name} in object meta: {found}"
         assert refused["message"] == f'Operation cannot be fulfilled on namespaces "ns": {why}'
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_a_kind_that_is_nothing_can_be_told_from_the_url(world, nothing):
+    """Of built-in types; a custom object must name both."""
+    body = {"apiVersion": nothing, "kind": nothing, "metadata": {"name": "a"}}
+    made = await world.client.post(CM, json=body)
+    assert (made.status_code, made.json()["apiVersion"], made.json()["kind"]) == (201, "v1", "ConfigMap")
+    assert (await world.client.post(CT, json=body)).status_code == 400
