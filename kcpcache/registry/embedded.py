@@ -12,22 +12,22 @@ _KINDS = {list: "array", str: "string", bool: "bool"}
 
 def decode_embedded(
     definition: ResourceDefinition, version: ServedVersion, obj: Object, *, applied: bool = False
-) -> None:
-    """Take out of embedded metadata, in place, what is null, empty or not ObjectMeta's.
+) -> list[str]:
+    """Take out of embedded metadata, in place, what is null, empty or not ObjectMeta's; the paths of the latter.
 
     Raises UndecodableError for a wrong type in an embedded resource's ``apiVersion``, ``kind`` or ``metadata``: that is
     found before anything is validated. In what was ``applied`` the validation finds it.
     """
     places = version.schema.embedded_places
-    if places is None:
-        return
-    for path, resource in places(obj, ""):
-        error = _decoded(resource, path)
+    unknown: list[str] = []
+    for path, resource in places(obj, "") if places is not None else ():
+        error = _decoded(resource, path, unknown)
         if error is not None and not applied:
             raise UndecodableError(definition.kind, version.name, error.message)
+    return unknown
 
 
-def _decoded(resource: Object, path: str) -> FieldError | None:
+def _decoded(resource: Object, path: str, unknown: list[str]) -> FieldError | None:
     for name in ("apiVersion", "kind"):
         given = resource.get(name, "")
         if not isinstance(given, str):
@@ -41,7 +41,7 @@ def _decoded(resource: Object, path: str) -> FieldError | None:
         return field_invalid(f"{path}.metadata", meta, why)
     if why := metadata_error(meta):
         return field_invalid(f"{path}.metadata", meta, why)
-    drop_unknown(meta)
+    unknown += [f"{path}.{name}" for name in drop_unknown(meta)]
     if not meta.get("managedFields", True):
         del meta["managedFields"]
     return None

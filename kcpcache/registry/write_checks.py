@@ -99,7 +99,8 @@ def prune(definition: ResourceDefinition, version: ServedVersion, obj: Object, o
         warn(options, [f"{_REPEATED_OWNERS}{', '.join(repeated)}"])
     unknown = drop_unknown(definition, version, obj)
     if version.schema.embedded_places is not None:
-        decode_embedded(definition, version, obj, applied=options.applied)
+        within = decode_embedded(definition, version, obj, applied=options.applied)
+        unknown += [f'unknown field "{path}"' for path in within if not options.applied]
     if not unknown or options.field_validation == "Ignore":
         return
     if options.field_validation == "Strict":

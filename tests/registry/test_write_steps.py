@@ -5,6 +5,8 @@ import pytest
 from kcpcache.meta.errors import FieldError, field_duplicate, field_invalid
 from kcpcache.registry.definitions import definition_of_crd
 from kcpcache.registry.embedded import decode_embedded
+from kcpcache.registry.view import WriteOptions
+from kcpcache.registry.write_checks import prune
 from kcpcache.registry.write_steps import UndecodableError, within_status
 
 
@@ -49,3 +51,22 @@ def test_what_is_of_a_wrong_type_there_is_left_to_the_validation_of_an_apply():
     assert obj["inner"]["metadata"] == {"labels": 1}
     with pytest.raises(UndecodableError):
         decode_embedded(*embedding(), obj)
+
+
+def test_what_embedded_metadata_does_not_have_is_named_at_any_depth():
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u", "odd": 1}
+    meta = {"name": "a", "ownerReferences": [owner], "odd": {}}
+    obj = {"inner": {"apiVersion": "v1", "kind": "Pod", "metadata": meta}}
+    found = decode_embedded(*embedding(), obj)
+    assert sorted(found) == ["inner.metadata.odd", "inner.metadata.ownerReferences[0].odd"]
+    assert "odd" not in owner
+
+
+@pytest.mark.parametrize(("validation", "told"), [("Warn", True), ("Ignore", False)])
+def test_a_write_is_told_of_it(validation, told):
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u", "odd": 1}
+    inner = {"apiVersion": "v1", "kind": "Pod", "metadata": {"ownerReferences": [owner]}}
+    obj = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "inner": inner}
+    options = WriteOptions(field_validation=validation)
+    prune(*embedding(), obj, options)
+    assert options.warnings == (['unknown field "inner.metadata.ownerReferences[0].odd"'] if told else [])
