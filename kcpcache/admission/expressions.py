@@ -14,7 +14,7 @@ from kcpcache.admission import authorizer_library
 from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE, Deciding, deciding
 from kcpcache.meta.objects import Object
 from kcpcache.schema.cel_cost import Cost, Size, cost, measure
-from kcpcache.schema.cel_environment import CompileError, check_optionals, language, readable
+from kcpcache.schema.cel_environment import CompileError, language, readable, safe
 from kcpcache.schema.cel_errors import plain
 from kcpcache.schema.cel_rewrite import relocated, runnable
 from kcpcache.schema.cel_text import code
@@ -83,11 +83,11 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
         raise CompileError(f"compilation failed: {relocated(readable(str(error)), text, rewritten)}") from None
     except UnicodeEncodeError:
         raise CompileError("compilation failed: expression is not valid Unicode") from None
-    check_optionals(program)
     types = [getattr(cel.Type, name.upper()) for name in wanted]
     if wanted and program.return_type() not in (*types, cel.Type.DYN):
         names_of_types = " ".join(_TYPE_NAMES.get(name, name) for name in wanted)
         raise CompileError(f"must evaluate to {names_of_types if len(wanted) == 1 else f'one of [{names_of_types}]'}")
+    program = safe(program, _environment(names))
     blanked = code(text)
     estimate = cost(text)
     used = tuple(dict.fromkeys(_VARIABLE.findall(blanked)))

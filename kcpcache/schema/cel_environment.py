@@ -4,7 +4,8 @@ import re
 from functools import cache
 from typing import Any
 
-from kcpcache.schema.cel_optionals import may_meet, misplaced
+from kcpcache.schema.cel_native import ANSWERED, TooLargeError, answered
+from kcpcache.schema.cel_optionals import may_give_back, may_meet, unanswerable
 from kcpcache.schema.cel_rewrite import relocated, runnable
 from kcpcache.schema.cel_tree import read
 
@@ -98,22 +99,35 @@ def compile_expression(expression: str, wanted: str, *, optional_old_self: bool 
         raise CompileError(relocated(readable(str(error)), expression, rewritten)) from None
     except TypeError:  # pybind11's word for lone surrogates
         raise CompileError("expression is not valid Unicode") from None
-    check_optionals(program)
     if program.return_type() not in (getattr(cel.Type, wanted.upper()), cel.Type.DYN):
         raise CompileError(wanted)
-    return program
+    return safe(program, environment())
 
 
-def check_optionals(program: Any) -> None:
-    """Raise MisplacedError for a program that could give an optional value to a function which cannot take it."""
+def safe(program: Any, known: Any) -> Any:
+    """The program, which is of the environment ``known``, with no call that could end the process or answer wrongly.
+
+    Raises MisplacedError where an optional value would be given to a function that has no other form.
+    """
     serialized = program.serialize()
-    if not may_meet(serialized):
-        return
+    meets = may_meet(serialized)
+    if not meets and not may_give_back(serialized):
+        return program
     tree = read(serialized)
     if tree is None:
-        raise MisplacedError("expression is nested too deeply to be followed")
-    if (found := misplaced(tree)) is not None:
-        raise MisplacedError(f"an optional value cannot be given to '{found[1]}'; ask for what is in it with value()")
+        if meets:
+            raise MisplacedError("expression is nested too deeply to be followed")
+        return program
+    calls = unanswerable(tree)
+    if not calls:
+        return program
+    if other := [call for call in calls if call.function not in ANSWERED]:
+        name = min(other, key=lambda call: call.at).function.removesuffix("__")
+        raise MisplacedError(f"an optional value cannot be given to '{name}'; ask for what is in it with value()")
+    try:
+        return known.deserialize(answered(serialized, calls, known))
+    except TooLargeError:
+        raise MisplacedError("too many functions are given optional values or unsigned numbers") from None
 
 
 def readable(text: str) -> str:

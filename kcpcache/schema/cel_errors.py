@@ -20,6 +20,7 @@ _UNPARSED = re.compile(r"^Type (conversion error from '\w+' to '\w+')$")
 _OVERFLOW = re.compile(r"^(?:int64|uint64|double) out of (u?)int64 range$")
 _CALL = re.compile(r"^no such overload : (?:\((?P<target>[^()]*)\)\.)?(?P<name>[^()]+?)(?:\((?P<types>.*)\))?$")
 _TYPES = {
+    "*opaque*": "optional_type",
     "int64": "int",
     "uint64": "uint",
     "duration": "google.protobuf.Duration",

@@ -1,12 +1,14 @@
-"""Whether an optional value could reach a function written in Python, which would end the process.
+"""Which functions written in Python could be given what they cannot take: optional values, and unsigned numbers.
 
-cel-cpp's Python interface has no form for optional values: such a function would be called with a null pointer. Data
-holds none, so what an expression does with those that it makes itself tells whether they can get there.
+cel-cpp's Python interface has no form for optional values: such a function would be called with a null pointer, which
+ends the process. Data holds none, so what an expression does with those that it makes itself tells whether they can get
+there. Unsigned numbers arrive as whole ones, so that what comes back would not be unsigned. ``cel_native`` answers such
+calls in CEL itself.
 """
 
 import re
 
-from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Kind, Literal, Node, Select, parts
+from kcpcache.schema.cel_tree import Call, Collection, Comprehension, Ident, Kind, Literal, Node, Select, every, parts
 
 _SELECTED = frozenset({"_?._", "_[?_]"})
 _MAKES = _SELECTED | {"optional.of", "optional.ofNonZeroValue", "optional.none", "first", "last"}
@@ -14,14 +16,19 @@ _MAKES = _SELECTED | {"optional.of", "optional.ofNonZeroValue", "optional.none",
 _PYTHON = frozenset(
     {
         *("isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "slice", "distinct", "reverse", "merged__"),
-        *("sets.contains", "sets.equivalent", "sets.intersects"),
         *("isGreaterThan", "isLessThan", "compareTo", "check", "format__"),
+        *("minPlace__", "maxPlace__", "sumUnsigned__", "unfit__"),
     }
 )
 """Functions in Python that take values of any type, or lists and maps of them."""
+_GIVING_BACK = frozenset({"sum", "min", "max", "merged__"})
+"""Functions in Python that return what they were given."""
+_ZEROS = frozenset({"double", "duration", "uint"})
+"""Types of which ``sum`` has another zero than that of whole numbers."""
 _SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "null"})
-_MADE, _TAKEN = (
-    re.compile(b"|".join(re.escape(name.encode()) for name in sorted(names))) for names in (_MAKES, _PYTHON)
+_MADE, _TAKEN, _GIVEN_BACK = (
+    re.compile(b"|".join(re.escape(name.encode()) for name in sorted(names)))
+    for names in (_MAKES, _PYTHON, _GIVING_BACK)
 )
 _MOST = 8
 """Optional values in one another are followed so far."""
@@ -36,9 +43,26 @@ def may_meet(serialized: bytes) -> bool:
     return _MADE.search(serialized) is not None and _TAKEN.search(serialized) is not None
 
 
-def misplaced(tree: Node) -> tuple[int, str] | None:
-    """The first function that could get an optional value, with its place; None if there is none."""
-    return _Flow().first(tree)
+def may_give_back(serialized: bytes) -> bool:
+    """Whether it has functions that return what they are given."""
+    return _GIVEN_BACK.search(serialized) is not None
+
+
+def unanswerable(tree: Node) -> list[Call]:
+    """The calls of functions in Python that could get an optional value or an unsigned number, in any order."""
+    found = _Flow().found(tree)
+    nodes = list(every(tree))
+    calls = [node for node in nodes if isinstance(node, Call) and node.function in _GIVING_BACK]
+    if any(node.kind.name == "uint" for node in nodes):
+        found |= {call.number: call for call in calls}
+    return list((found | {call.number: call for call in calls if summed(call) in _ZEROS}).values())
+
+
+def summed(call: Call) -> str:
+    """The name of the type that ``sum`` is asked for; "" if only the values tell it, and for other functions."""
+    if call.function != "sum" or call.target is None or not call.target.kind.parameters:
+        return ""
+    return call.target.kind.parameters[0].name
 
 
 class _Flow:
@@ -47,9 +71,10 @@ class _Flow:
     def __init__(self) -> None:
         self._variables: dict[str, int] = {}
         self._loops: dict[tuple[int, int, frozenset[tuple[str, int]]], int] = {}
-        self._found: tuple[int, str] | None = None
+        self._found: dict[int, Call] = {}
 
-    def first(self, tree: Node) -> tuple[int, str] | None:
+    def found(self, tree: Node) -> dict[int, Call]:
+        """The calls that could get optional values, by their numbers."""
         self._depth(tree)
         return self._found
 
@@ -76,8 +101,8 @@ class _Flow:
     def _call(self, node: Call) -> int:
         depths = [self._depth(part) for part in parts(node)]
         most = max(depths, default=0)
-        if node.function in _PYTHON and most and self._found is None:
-            self._found = node.at, node.function.removesuffix("__")
+        if node.function in _PYTHON and most:
+            self._found[node.number] = node
         match node.function:
             case "_?._" | "_[?_]":
                 return max(most, 1) if _is_optional(parts(node)[0]) else most + 1

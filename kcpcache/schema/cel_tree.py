@@ -3,7 +3,7 @@
 Only what estimating its cost needs. Field numbers are those of cel-spec's ``syntax.proto`` and ``checked.proto``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
@@ -101,6 +101,8 @@ class Call:
     function: str
     target: "Node | None"
     arguments: "tuple[Node, ...]"
+    number: int = 0
+    """By which the serialized tree knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,8 @@ def read(serialized: bytes, start: int = 0, rewritten: Rewritten | None = None) 
     """
     from google.protobuf.message import DecodeError
 
-    classes = _classes()
     try:
-        checked = classes["Checked"].FromString(classes["Any"].FromString(serialized).value)
+        checked = checked_expression(serialized)
     except DecodeError:
         return None
     kinds = {entry.id: _kind(entry.type) for entry in checked.types}
@@ -170,6 +171,14 @@ def parts(node: Node) -> "tuple[Node, ...]":
         case Comprehension():
             return node.range, node.start, node.condition, node.step, node.result
     return ()
+
+
+def every(node: Node) -> Iterator[Node]:
+    """The node and all below it."""
+    pending = [node]
+    while pending:
+        yield (found := pending.pop())
+        pending += parts(found)
 
 
 class _Reader:
@@ -192,7 +201,7 @@ class _Reader:
             case "call":
                 call = found.call
                 target = self.node(call.target) if call.HasField("target") else None
-                return Call(kind, at, call.function, target, self._nodes(call.arguments))
+                return Call(kind, at, call.function, target, self._nodes(call.arguments), found.id)
             case "list":
                 elements = self._nodes(found.list.elements)
                 return Collection(kind, at, elements, len(elements), frozenset(found.list.optional))
@@ -274,6 +283,18 @@ def _kind(found: Any) -> Kind:
         case "null":
             return Kind("null")
     return DYNAMIC
+
+
+def checked_expression(serialized: bytes) -> Any:
+    """The message with the tree; what nobody here needs is in it too, unread. Raises DecodeError."""
+    return _classes()["Checked"].FromString(_classes()["Any"].FromString(serialized).value)
+
+
+def serialized_expression(serialized: bytes, checked: Any) -> bytes:
+    """The message in the envelope that another came in."""
+    envelope = _classes()["Any"].FromString(serialized)
+    envelope.value = checked.SerializeToString()
+    return envelope.SerializeToString()  # type: ignore[no-any-return]
 
 
 @cache

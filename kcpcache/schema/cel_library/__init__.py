@@ -12,6 +12,7 @@ def extension() -> Any:
         network,
         ordering,
         quantity,
+        refusals,
         regex,
         semver,
         text_formats,
@@ -20,5 +21,5 @@ def extension() -> Any:
         urls,
     )
 
-    modules = (lists, network, ordering, quantity, regex, semver, text_formats, text_places, texts, urls)
+    modules = (lists, network, ordering, quantity, refusals, regex, semver, text_formats, text_places, texts, urls)
     return cel.CelExtension("kubernetes", [declaration for module in modules for declaration in module.functions(cel)])

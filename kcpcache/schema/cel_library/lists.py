@@ -28,6 +28,9 @@ def functions(cel: Any) -> list[Any]:
         ("distinct", any_list, (), _distinct),
         ("reverse", any_list, (), lambda items: returned(items[::-1])),
         (MERGE, types.Map(types.DYN, types.DYN), (), _merged),
+        ("minPlace__", types.INT, (), lambda items: extreme(items, "min", 1)),
+        ("maxPlace__", types.INT, (), lambda items: extreme(items, "max", -1)),
+        ("sumUnsigned__", types.UINT, (), _sum_unsigned),
     )
     return [
         cel.FunctionDecl(
@@ -67,6 +70,14 @@ def _sum(items: list[Any]) -> Any:
         if max(totals) > _MOST_UINT:
             raise ValueError("unsigned integer overflow")
     return returned(totals[-1])
+
+
+def _sum_unsigned(items: list[Any]) -> int:
+    if only_kind(items) != "int":
+        raise ValueError(_NO_OVERLOAD)
+    if sum(items) > _MOST_UINT:
+        raise ValueError("unsigned integer overflow")
+    return sum(items)
 
 
 def _min(items: list[Any]) -> Any:

@@ -175,10 +175,13 @@ def _any(value: Any) -> str:
     if isinstance(value, dict):
         pairs = sorted((_literal(key), _literal(item)) for key, item in value.items())
         return f"{{{', '.join(f'{key}:{item}' for key, item in pairs)}}}"
-    if hasattr(value, "is_assignable_from"):
-        name = str(value.name()).partition("<")[0]
-        return _TYPES.get(name, name)
-    return shown(value)
+    return type_text(value) if hasattr(value, "is_assignable_from") else shown(value)
+
+
+def type_text(value: Any) -> str:
+    """The name that CEL has for a type, which is a value too."""
+    name = str(value.name()).partition("<")[0]
+    return _TYPES.get(name, name)
 
 
 def _name(value: Any) -> str:
