@@ -19,12 +19,13 @@ from kcpcache.meta.virtual_resources import CACHED_RESOURCES, Exported
 from kcpcache.registry.catalog import ExportReference, ProjectedResource, Resource, Snapshot, SnapshotPool
 from kcpcache.registry.definitions import definition_of_schema
 from kcpcache.registry.lookup import Lookup
-from kcpcache.registry.resource import ResourceDefinition, ServedVersion
+from kcpcache.registry.resource import Conversion, ResourceDefinition, ServedVersion
 from kcpcache.registry.serving import Serving
 from kcpcache.registry.view import NO_ADMISSION, View
 from kcpcache.registry.virtual_sources import API_EXPORTS, Source, entry_of_export, exported, source_of
 from kcpcache.virtual.consumers import Consumer, consumer_of, consumer_reader
 from kcpcache.virtual.continuity import ContinuousView
+from kcpcache.virtual.converted import converted
 from kcpcache.virtual.replication import ReplicationView
 from kcpcache.virtual.views import Views
 
@@ -121,7 +122,7 @@ class ReplicationHandler:
                 self._lookup.caches, resource.definition, version, source, shard=self._shard, wanted=wanted
             )
             origin = self._views.sources.of_cached_resource(source.provider, source.cached_resource)
-            return ContinuousView(everywhere, origin)
+            return converted(ContinuousView(everywhere, origin))
 
         return self._workspace(WILDCARD, user, self._snapshot(definition, bound), view)
 
@@ -152,11 +153,12 @@ class ReplicationHandler:
         key = (str(schema["metadata"]["uid"]), source.resource.version)
         definition = self._definitions.get(key)
         if definition is None:
-            definition = _one_version(schema, source.resource.version)
+            conversion = self._serving.conversion_of(schema["spec"])
+            definition = _one_version(schema, source.resource.version, conversion)
             self._remember(key, definition)
         if definition.group_resource != source.resource.group_resource:
             raise NotFoundError(f'APIResourceSchema "{name}" of {where} is not of {source.resource.group_resource}')
-        if not definition.versions:
+        if definition.version(source.resource.version) is None:
             raise NotFoundError(f'APIResourceSchema "{name}" of {where} does not serve {source.resource.version}')
         return definition
 
@@ -184,11 +186,14 @@ class ReplicationHandler:
         )
 
 
-def _one_version(schema: Object, version: str) -> ResourceDefinition:
-    """What the schema defines, with that version alone; with none at all where it does not serve it."""
+def _one_version(schema: Object, version: str, conversion: Conversion | None) -> ResourceDefinition:
+    """What the schema defines, of which that version alone is served, if it is at all.
+
+    Copies are in another one where a webhook converts between the version that originals are stored in and this one.
+    """
     definition = definition_of_schema(schema, identity_hash="", virtual=True)
-    served = definition.version(version)
-    return replace(definition, versions=(served,) if served else (), storage_version=version)
+    versions = tuple(one if one.name == version else replace(one, served=False) for one in definition.versions)
+    return replace(definition, versions=versions, storage_version=version, conversion=conversion)
 
 
 def _is_bound_to(bound: ExportReference, export: Export) -> bool:

@@ -93,7 +93,7 @@ class Serving:
         *,
         conversion: Callable[[Object], Conversion | None] = lambda _spec: None,
     ) -> None:
-        self._caches, self._conversion = caches, conversion
+        self._caches, self.conversion_of = caches, conversion
         self._base: tuple[Resource, ...] = tuple(StoredResource(definition) for definition in base)
         self._system = system
         self._pool = SnapshotPool()
@@ -167,7 +167,7 @@ class Serving:
         known = self._system.get(key)
         made = definition_of_schema(schema, identity_hash=identity_hash, virtual=virtual, fresh=True)
         if known is None:
-            return replace(made, conversion=self._conversion(schema["spec"]))
+            return replace(made, conversion=self.conversion_of(schema["spec"]))
         return replace(
             made,
             rules=known.rules,
@@ -222,7 +222,7 @@ class Serving:
         """The one definition of all CRDs that say the same, in whatever order."""
         crd = entry.object()
         spec = crd["spec"]
-        made = definition_of_crd(crd, conversion=self._conversion(spec), fresh=True)
+        made = definition_of_crd(crd, conversion=self.conversion_of(spec), fresh=True)
         schemas = (version.schema.hash for version in made.versions)
         versions = [{**version, "schema": next(schemas)} for version in spec["versions"]]
         content = [{**spec, "versions": versions}, nested(crd, "status", "acceptedNames"), entry.deleting]

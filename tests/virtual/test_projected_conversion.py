@@ -18,14 +18,14 @@ class Cached(ExportWorld):
         self.webhook = SplittingWebhook()
         self.one = self.two = ""
 
-    async def begin_cached(self) -> None:
+    async def begin_cached(self, version: str = "v1") -> None:
+        """``version``: that of the CachedResource."""
         shard, spec = self.shard, {**converted_orders_schema(), "scope": "Cluster"}
         shard.webhook = self.webhook
         self.provider = await shard.workspace("provider")
-        (first, *_) = spec["versions"]
-        plain = {**spec, "versions": [{**first, "schema": {"openAPIV3Schema": first["schema"]}}]}
-        await shard.create(self.provider, CRDS, "orders.shop.example.com", spec={**plain, "conversion": None})
-        of = {"group": V1.group, "version": "v1", "resource": "orders"}
+        versions = [{**one, "schema": {"openAPIV3Schema": one["schema"]}} for one in spec["versions"]]
+        await shard.create(self.provider, CRDS, "orders.shop.example.com", spec={**spec, "versions": versions})
+        of = {"group": V1.group, "version": version, "resource": "orders"}
         await shard.create(self.provider, CACHED_RESOURCES, "orders", spec=of)
         await shard.settled()
         await shard.create(self.provider, SCHEMAS, "v1.orders.shop.example.com", spec=spec)
@@ -145,3 +145,25 @@ async def test_in_the_version_that_copies_are_stored_in_nobody_is_asked(cached: 
         ]
         assert (await cached.http.refused("GET", url))[0] == 500
     assert cached.webhook.asked == ["a"] * 4
+
+
+async def test_a_cached_resource_of_a_version_that_a_webhook_converts_is_seen_in_it(shard: Shard) -> None:
+    cached = Cached(shard)
+    await cached.begin_cached("v2")
+    for name, item in (("a", "tea:1"), ("b", "rum:2")):
+        await cached.put(name, item)
+    everywhere = f"/services/replication/{cached.provider}/orders/clusters/{{}}/{V2}"
+    both = sorted([cached.one, cached.two])
+    more = {everywhere.format("*"): both, everywhere.format(cached.one): [cached.one]}
+    for url, clusters in (*urls(cached).values(), *more.items()):
+        listed = (await cached.http.get(url))["items"]
+        assert [(*place(item), item["apiVersion"], item["spec"]) for item in listed] == [
+            (cluster, name, "shop.example.com/v2", {"good": good, "count": count})
+            for cluster in clusters
+            for name, good, count in (("a", "tea", "1"), ("b", "rum", "2"))
+        ]
+        events = await cached.http.watch(url, fieldSelector=TEA)
+        assert told(events) == [("ADDED", cluster, "a") for cluster in clusters]
+        assert {event["object"]["spec"]["good"] for event in events} == {"tea"}
+    only = await cached.http.get(f"/services/replication/{cached.provider}/orders/clusters/*/apis/shop.example.com")
+    assert [version["version"] for version in only["versions"]] == ["v2"]
