@@ -24,7 +24,7 @@ from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION, 
 from kcpcache.registry.builtin.canonical import as_written
 from kcpcache.registry.builtin.rules.rule import immutable, section, sections, text, texts
 from kcpcache.registry.builtin.types import json_fields
-from kcpcache.registry.crd_conversion import choice_errors, conversion_errors
+from kcpcache.registry.crd_conversion import ca_bundle_errors, choice_errors, conversion_errors
 from kcpcache.registry.crd_paths import internal_paths, parted_selectable_fields
 from kcpcache.registry.resource import NoRules, Rules
 from kcpcache.schema.compiled import schema_hash
@@ -143,6 +143,8 @@ class CrdRules(NoRules):
         if any(text(c, "type") == "Established" and text(c, "status") == "True" for c in conditions):
             errors += immutable("spec.scope", text(spec, "scope"), text(before, "scope"))
             errors += immutable("spec.names.kind", names.get("kind"), names_before.get("kind"))
+            conversions = section(spec, "conversion"), section(before, "conversion")
+            errors += internal_paths(ca_bundle_errors(*conversions, "spec.conversion"), obj)
         return errors
 
 

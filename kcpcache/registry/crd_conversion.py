@@ -3,6 +3,9 @@
 Rules and texts follow the validation of Kubernetes' apiextensions.k8s.io/v1; field paths are those of v1.
 """
 
+import base64
+import binascii
+import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +19,9 @@ from kcpcache.schema.values import shown
 
 _STRATEGIES: Final = ("None", "Webhook")
 _REVIEW_VERSIONS: Final = ("v1", "v1beta1")
+_PEM_BLOCK: Final = re.compile(rb"(-----BEGIN ([A-Z0-9 ]+)-----\r?\n[^-]*-----END \2-----)")
+_NO_AUTHORITY: Final = "no valid certificate authority data seen"
+_MOST_SHOWN_BYTES: Final = 64
 _NOT_IN_HOSTS: Final = frozenset(" {}|\\^`")
 _MAX_PORT: Final = 65535
 
@@ -116,3 +122,38 @@ def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:
     if not set(versions) & set(_REVIEW_VERSIONS):
         why = f"must include at least one of {', '.join(_REVIEW_VERSIONS)}"
         yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(versions)}: {why}")
+
+
+def ca_bundle_errors(conversion: Object, before: Object, path: str) -> Iterator[FieldError]:
+    """The authorities of the webhook of a definition that is established must be such, unless they were not before."""
+    bundle, old = (section(one, "webhook", "clientConfig").get("caBundle") for one in (conversion, before))
+    if text(conversion, "strategy") != "Webhook" or not bundle or (old and _bundle_error(old)):
+        return
+    if why := _bundle_error(bundle):
+        shown = ", ".join(f"0x{byte:02x}" for byte in _decoded(bundle)[:_MOST_SHOWN_BYTES])
+        detail = f"Invalid value: []byte{{{shown}}}: unable to load root certificates: {why}"
+        yield FieldError("FieldValueInvalid", f"{path}.webhook.clientConfig.caBundle", detail)
+
+
+def _decoded(bundle: object) -> bytes:
+    try:
+        return base64.b64decode(str(bundle))
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _bundle_error(bundle: object) -> str:
+    """Why a bundle holds no certificate; "" where it does."""
+    from cryptography import x509
+
+    blocks = _PEM_BLOCK.findall(_decoded(bundle))
+    if not blocks:
+        return "unable to parse bytes as PEM block"
+    certificates = [block for block, kind in blocks if kind == b"CERTIFICATE"]
+    for block in certificates:
+        try:
+            x509.load_pem_x509_certificate(block)
+        except ValueError:
+            continue
+        return ""
+    return "failed to parse certificate: x509: malformed certificate" if certificates else _NO_AUTHORITY

@@ -3,9 +3,14 @@
 Every case was seen at kube-apiserver 1.33.5.
 """
 
+import base64
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from test_crd_rules import CRDS, SCHEMA, crd, messages, updated, version
 
 from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION as CRD_TYPE
@@ -236,3 +241,46 @@ def test_an_empty_type_of_lists_or_maps_is_one_too(keyword):
     schema = {"type": "object", "properties": {"a": {"type": "string", "not": {keyword: ""}}}}
     found = [error.message for error in check_structural(schema, "s")]
     assert f"s.properties[a].not.{keyword}: Forbidden: must be undefined to be structural" in found
+
+
+# Authorities of a conversion webhook
+
+
+def certificate():
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def trusting(bundle):
+    client = {"url": "https://x"} | ({} if bundle is None else {"caBundle": base64.b64encode(bundle).decode()})
+    webhook = {"conversionReviewVersions": ["v1"], "clientConfig": client}
+    found = crd(conversion={"strategy": "Webhook", "webhook": webhook})
+    found["status"] = {"conditions": [{"type": "Established", "status": "True"}], "storedVersions": ["v1"]}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bundle", "why"),
+    [
+        (b"x", "unable to parse bytes as PEM block"),
+        (
+            b"-----BEGIN CERTIFICATE-----\neA==\n-----END CERTIFICATE-----\n",
+            "failed to parse certificate: x509: malformed certificate",
+        ),
+        (b"-----BEGIN X-----\neA==\n-----END X-----\n", "no valid certificate authority data seen"),
+    ],
+)
+def test_the_authorities_of_an_established_definitions_webhook_must_be_some(bundle, why):
+    """``allowInvalidCABundle``: on create, and where they were none before, they need not be."""
+    (found,) = updated(trusting(bundle), trusting(None))
+    assert found.startswith("spec.conversion.webhookClientConfig.caBundle: Invalid value: []byte{0x")
+    assert found.endswith(f"}}: unable to load root certificates: {why}")
+    assert updated(trusting(bundle), trusting(b"y")) == []
+    assert updated(trusting(certificate()), trusting(None)) == []
+    fresh = trusting(None)
+    fresh["status"]["conditions"] = []
+    assert updated(trusting(bundle), fresh) == []
+    assert messages(trusting(bundle)) == []
