@@ -10,12 +10,13 @@ from weakref import WeakKeyDictionary
 
 from kcpcache.meta.errors import ExpiredError
 from kcpcache.registry.batches import Batch, Batches
-from kcpcache.registry.caches import CacheEvent, ResourceCache, Subscription
+from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import FieldMatch, Match
 from kcpcache.registry.history import Events
 from kcpcache.registry.pauses import pause
 from kcpcache.registry.shown_entries import Entries
+from kcpcache.registry.subscription import Subscription
 from kcpcache.registry.view import Bookmark, Item, WatchEvent
 from kcpcache.registry.watch_events import Change, selected, told
 

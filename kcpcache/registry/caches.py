@@ -22,6 +22,7 @@ from kcpcache.registry.entry import Entry, copy_entry, entry_of
 from kcpcache.registry.kept import Kept
 from kcpcache.registry.settling import Token
 from kcpcache.registry.shelf import Shelf
+from kcpcache.registry.subscription import Subscription
 from kcpcache.registry.write_turns import WriteTurns
 from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 RING_EVENTS = 4096
 RING_BYTES = 8 * 1024 * 1024
 """What the recent events of one resource may keep alive of old and deleted objects."""
-SUBSCRIPTION_EVENTS = 65_536
 _LOAD_PAGE = 10_000
 _RELOAD_PAUSE_SECONDS = 1.0
 _SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.001, 0.0002
@@ -52,82 +52,6 @@ class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
     def weight(self) -> int:
         """About how many bytes of a replaced or deleted object the event keeps."""
         return len(self.previous.tail) if self.previous is not None else 0
-
-
-class Subscription:
-    """A bounded queue of events for one reader; ended, never skipped, when it runs full."""
-
-    def __init__(self, limit: int = SUBSCRIPTION_EVENTS) -> None:
-        self._limit = limit
-        self._events: deque[CacheEvent] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._sources: list[tuple[ResourceCache, str]] = []
-        self.overrun = False
-        self.closed = False
-
-    def attach(self, cache: "ResourceCache", cluster: str) -> None:
-        """Also receive the events of ``cache`` in ``cluster`` (``*``: in all), from the next one on."""
-        cache.subscriptions.setdefault(cluster, {})[self] = None
-        self._sources.append((cache, cluster))
-
-    def push(self, event: CacheEvent) -> None:
-        """Called by the caches."""
-        if len(self._events) >= self._limit:
-            self.overrun = True
-            self.close()
-            return
-        self._events.append(event)
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():  # as ``_wake``: of many watchers most do not wait
-            waiter.set_result(None)
-
-    async def drain(self, timeout_seconds: float | None = None) -> list[CacheEvent]:
-        """What has come, waiting for something if there is nothing. Empty after the timeout or once closed."""
-        if not self._events and not self.closed:
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            # ``asyncio.wait_for`` costs more than all the rest that a watch does about an event.
-            timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, self._wake)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-                if timer is not None:
-                    timer.cancel()
-        return self.take()
-
-    def take(self) -> list[CacheEvent]:
-        """What has come, without waiting."""
-        events = list(self._events)
-        self._events.clear()
-        return events
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything that was pushed has been taken."""
-        return not self._events
-
-    def close(self) -> None:
-        """Receive nothing more, and wake the reader."""
-        if not self.closed:
-            self.closed = True
-            self.suspend()
-            self._wake()
-
-    def suspend(self) -> None:
-        """Receive nothing until ``resume``: somebody else notes what comes."""
-        for cache, cluster in self._sources:
-            cache.unsubscribe(cluster, self)
-
-    def resume(self, missed: Iterable[CacheEvent]) -> None:
-        """Receive again, after what came since ``suspend``."""
-        self._events += missed
-        for cache, cluster in self._sources:
-            cache.subscriptions.setdefault(cluster, {})[self] = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class CopyInWriting(NamedTuple):

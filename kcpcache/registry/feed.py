@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from kcpcache.registry.batches import Batch
 from kcpcache.registry.cache_watch import MOST_SHARED_EVENTS, CacheWatch
-from kcpcache.registry.caches import CacheEvent, Subscription
+from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.history import Events
+from kcpcache.registry.subscription import Subscription
 
 
 class Place:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from kcpcache.meta.errors import ExpiredError, ServiceUnavailableError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache
+from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry, entry_of
+from kcpcache.registry.subscription import SUBSCRIPTION_EVENTS
 from kcpcache.registry.view import WILDCARD
 from kcpcache.storage.store import Event, Revision, StoredEntry, StoreError
 

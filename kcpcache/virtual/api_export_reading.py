@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Caches, ResourceCache, Subscription
+from kcpcache.registry.caches import CacheEvent, Caches, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.entry_pages import Blocks
 from kcpcache.registry.field_match import Match, narrowed
@@ -21,6 +21,7 @@ from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.shelf import key_of, loose
 from kcpcache.registry.shown_entries import Entries
+from kcpcache.registry.subscription import SUBSCRIPTION_EVENTS, Subscription
 from kcpcache.registry.view import WILDCARD, Bookmark, Listing, ListOptions, WatchEvent
 from kcpcache.registry.watch_events import Change, selected, told
 from kcpcache.virtual.api_export_consumers import Consumers, either, is_binding

@@ -7,7 +7,7 @@ and so has a revision there: its batch of events ends with a bookmark at that re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kcpcache.meta.errors import ExpiredError, MethodNotAllowedError
-from kcpcache.registry.caches import CacheEvent, Caches, Subscription
+from kcpcache.registry.caches import CacheEvent, Caches
 from kcpcache.registry.continue_tokens import decode_continue, encode_continue
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import Match
@@ -15,6 +15,7 @@ from kcpcache.registry.read_only import ReadOnlyView
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.stored_view import Guard
+from kcpcache.registry.subscription import Subscription
 from kcpcache.registry.view import WILDCARD, Bookmark, Item, Listing, ListOptions, Segment
 from kcpcache.registry.virtual_sources import Source
 from kcpcache.registry.watch_events import Change, selected

@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from kcpcache.meta.errors import ExpiredError
-from kcpcache.registry.caches import SUBSCRIPTION_EVENTS, CacheEvent, Subscription
+from kcpcache.registry.caches import CacheEvent
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.field_match import Match
 from kcpcache.registry.reading import Reader
+from kcpcache.registry.subscription import SUBSCRIPTION_EVENTS, Subscription
 from kcpcache.registry.view import Bookmark, WatchEvent
 from kcpcache.registry.watch_events import Change, told
 
