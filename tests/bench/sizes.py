@@ -28,6 +28,9 @@ class Sizes:
     consumer_objects: int = 1_000
     workspaces: int = 1_000
     cached_objects: int = 100_000
+    turns: int = 5
+    turn_seconds: float = 1.0
+    """Of noise, and of the quiet before and after each turn."""
     scale: tuple[int, int, int] = (100, 100, 100)
     workload_seconds: float = 400.0
 
@@ -49,6 +52,7 @@ QUICK = Sizes(
     consumer_objects=200,
     workspaces=100,
     cached_objects=4_000,
+    turn_seconds=0.6,
     scale=(5, 5, 20),
     workload_seconds=90.0,
 )
@@ -71,6 +75,8 @@ TINY = Sizes(
     consumer_objects=20,
     workspaces=8,
     cached_objects=80,
+    turns=2,
+    turn_seconds=0.2,
     scale=(2, 4, 5),
     workload_seconds=60.0,
 )
