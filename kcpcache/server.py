@@ -31,6 +31,7 @@ from kcpcache.api.protocol import KubernetesProtocol
 from kcpcache.api.replication import ReplicationHandler
 from kcpcache.api.request_measures import RequestMeasures
 from kcpcache.api.services import AdmissionFor, ServiceHandler, Services
+from kcpcache.api.tls import PromptTls
 from kcpcache.api.wildcard import Wildcard
 from kcpcache.audit.log import AuditLog, Sink
 from kcpcache.audit.policy import PolicyError, parse_policy
@@ -444,6 +445,7 @@ class Server:
             backlog=_BACKLOG,
         )
         config.load()
+        context.sslobject_class = PromptTls
         config.ssl = context
         return config
 

@@ -9,7 +9,7 @@ from kcpcache.api.yaml_body import decode_yaml
 from kcpcache.meta import protobuf
 from kcpcache.meta.errors import BadRequestError, UnsupportedMediaTypeError
 from kcpcache.meta.objects import Object
-from kcpcache.registry.beside import LIGHT_BYTES, computed
+from kcpcache.registry.beside import LIGHT_BYTES, computed, keep
 from kcpcache.registry.builtin.wire import protobuf_types
 
 JSON: Final = "application/json"
@@ -50,7 +50,7 @@ async def decode_body(data: bytes, content_type: str, *, protobuf_allowed: bool,
     kind = media_type(content_type)
     if kind == JSON:
         light = len(data) <= LIGHT_BYTES  # as almost always, which is why it is looked at here
-        return _decode_json(data, strict) if light else await computed(len(data), _decode_json, data, strict)
+        return _decode_json(data, strict) if light else await _decode_large_json(data, strict)
     if kind == YAML:
         return await decode_yaml_object(data)
     if kind == protobuf.MEDIA_TYPE and protobuf_allowed:
@@ -65,14 +65,21 @@ async def decode_yaml_object(data: bytes) -> Body:
     """The object in a YAML body (where it is JSON, it is read as that). Raises BadRequestError."""
     if data.lstrip()[:1] == b"{":
         with contextlib.suppress(BadRequestError):  # else it is YAML in braces, or YAML says what is wrong
-            body = await computed(len(data), _decode_json, data, True)
+            body = await _decode_large_json(data, True)
             if body.complaints:  # YAML says in which lines
                 with contextlib.suppress(BadRequestError):
                     found = await computed(len(data), decode_yaml, data)
                     return Body(body.object, found.duplicates, yaml=True)
             return body
     found = await computed(len(data), decode_yaml, data)
+    keep(found.value)
     return Body(_object(found.value), found.duplicates, yaml=True)
+
+
+async def _decode_large_json(data: bytes, strict: bool) -> Body:
+    body = await computed(len(data), _decode_json, data, strict)
+    keep(body.object)
+    return body
 
 
 def _decode_json(data: bytes, strict: bool) -> Body:

@@ -41,6 +41,7 @@ from kcpcache.meta.errors import (
     not_found,
     path_not_found,
 )
+from kcpcache.registry.beside import let_go, made
 from kcpcache.registry.catalog import ProjectedResource, Resource
 from kcpcache.registry.pauses import pausing
 from kcpcache.registry.read_only import read_only
@@ -130,6 +131,8 @@ class KubernetesHandler:
             measures.end(in_flight, exchange, began)
             if self.services.trace is not None:
                 self.services.trace(exchange, began)
+            if (values := made.get()) is not None:
+                let_go(values)
 
     def end_watches(self) -> None:
         """End every open watch cleanly, and those that are still to come."""

@@ -25,7 +25,7 @@ from kcpcache.meta.objects import Object, copy, metadata, timestamp
 from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
-from kcpcache.registry.beside import LIGHT_BYTES, computed
+from kcpcache.registry.beside import LIGHT_BYTES, computed, keep
 from kcpcache.registry.resource import ResourceDefinition
 from kcpcache.registry.view import WriteOptions
 from kcpcache.registry.write_steps import UndecodableError, warn
@@ -123,6 +123,8 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
     document = decode_json(data)
     if kind == MERGE_PATCH and not isinstance(document, dict | None):
         raise _undecodable_patch(document)
+    if len(data) > LIGHT_BYTES:
+        keep(document)
     said = [] if options.field_validation == "Ignore" else _complaints(kind, data, document)
     schema = call.version.schema.schema
     if kind == MERGE_PATCH and call.definition.normalize_patch is not None and isinstance(document, dict):

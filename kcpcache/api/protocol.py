@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from kcpcache.auth.client_certificates import CertificateChain
 from kcpcache.meta.errors import BadRequestError, RequestHeaderFieldsTooLargeError, RequestTimeoutError, StatusError
+from kcpcache.registry.handover import handover
 
 log = structlog.get_logger(__name__)
 
@@ -212,7 +213,11 @@ class KubernetesProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came. A head that does not end is answered with 431."""
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        finally:
+            if handover.holds:
+                handover.release()
         if not self._head_is_open():
             self._head_bytes = 0
             return

@@ -4,9 +4,18 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from kcpcache.registry.handover import handover
+
 
 class KubernetesWebSocket(WebSocketsSansIOProtocol):
     """Give this class to uvicorn as ``ws``."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        try:
+            super().data_received(data)
+        finally:
+            handover.release()
 
     async def send(self, message: Any) -> None:
         """As in ASGI. After a refusal uvicorn would log an error: strangers could fill the log with those."""

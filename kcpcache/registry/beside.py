@@ -7,24 +7,29 @@ only the event loop may touch may be used by what is computed: no cache, no view
 
 import asyncio
 import contextvars
-import gc
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
+from kcpcache.registry.handover import handover
+from kcpcache.registry.large_values import LargeValues, uncollected, usually_collected
 from kcpcache.registry.pauses import pausing
 
 LIGHT_BYTES: Final = 8 * 1024
 """What is computed from less than this much JSON is done in a millisecond or two, and not worth the way to a thread."""
-SWITCH_SECONDS: Final = 0.00002
-"""After how long the thread gives way, while it computes. Python's own 5 ms are ten answers of others."""
 
 _T = TypeVar("_T")
 _Key = TypeVar("_Key")
 _Arguments = TypeVarTuple("_Arguments")
 _Ticket: TypeAlias = "asyncio.Future[None]"
+
+_IDLE_SECONDS: Final = 1.0
+"""After how long without anything to compute garbage is looked for as usual again."""
+
+made: ContextVar[LargeValues | None] = ContextVar("made", default=None)
+"""Of a request: what has been computed for it here, so that it can be let go of here, too."""
 
 
 async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T:
@@ -38,7 +43,11 @@ async def computed(weight: int, work: Callable[[*_Arguments], _T], *arguments: *
     thread = _threads.get(loop)
     if thread is None:
         thread = _threads[loop] = _Thread()
-    return await thread.run(work, *arguments)
+    if made.get() is None and pausing.get().tenant is not None:
+        made.set(LargeValues())
+    found = await thread.run(work, *arguments)
+    keep(found)
+    return found
 
 
 async def computed_once(
@@ -61,11 +70,27 @@ async def computed_once(
     return await computed(weight, keep)
 
 
+def keep(value: object) -> None:
+    """Note something large, beside what ``computed`` gives, that has been made for the request."""
+    values = made.get()
+    if values is not None:
+        values.add(value)
+
+
+def let_go(values: LargeValues) -> None:
+    """Delete what nobody uses any more, a little at a time and on the thread. The request is over."""
+    thread = _threads.get(asyncio.get_running_loop())
+    if thread is not None:
+        thread.let_go(values)
+
+
 class _Thread:
     """Computes one thing at a time; those who ask take turns, however many things each of them asks for."""
 
     def __init__(self) -> None:
         self._busy = False
+        self._unused: deque[LargeValues] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._lines: OrderedDict[object, deque[_Ticket]] = OrderedDict()
 
     async def run(self, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T:
@@ -73,7 +98,7 @@ class _Thread:
         await self._turn(pausing.get().tenant)
         context = contextvars.copy_context()
         try:
-            job = asyncio.get_running_loop().run_in_executor(None, context.run, _uncollected(work), *arguments)
+            job = asyncio.get_running_loop().run_in_executor(None, context.run, self._computing(work), *arguments)
         except BaseException:
             self._next()
             raise
@@ -83,10 +108,36 @@ class _Thread:
         finally:
             del job  # an error in it leads back here: both would be left to the collector
 
+    def let_go(self, values: LargeValues) -> None:
+        """See the function of that name. While the thread computes, that is done after what it computes."""
+        self._unused.append(values)
+        if not self._busy:
+            self._begin()
+            try:
+                job = asyncio.get_running_loop().run_in_executor(None, self._computing(_nothing))
+            except RuntimeError:  # there are no threads any more: the server is at its end
+                self._next()
+                raise
+            job.add_done_callback(self._done)
+
+    def _computing(self, work: Callable[[*_Arguments], _T]) -> Callable[[*_Arguments], _T]:
+        def compute(*arguments: *_Arguments) -> _T:
+            with uncollected():
+                try:
+                    return work(*arguments)
+                finally:
+                    while self._unused:
+                        self._unused.popleft().delete()
+
+        return compute
+
+    def _begin(self) -> None:
+        self._busy = True
+        handover.begin()
+
     async def _turn(self, tenant: object) -> None:
         if not self._busy:
-            self._busy, self._usual = True, sys.getswitchinterval()
-            sys.setswitchinterval(SWITCH_SECONDS)
+            self._begin()
             return
         ticket = asyncio.get_running_loop().create_future()
         self._lines.setdefault(tenant, deque()).append(ticket)
@@ -112,22 +163,18 @@ class _Thread:
                 ticket.set_result(None)
                 return
         self._busy = False
-        sys.setswitchinterval(self._usual)
+        handover.end()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._rest)
+
+    def _rest(self) -> None:
+        self._timer = None
+        if not self._busy:
+            usually_collected()
 
 
-def _uncollected(work: Callable[[*_Arguments], _T]) -> Callable[[*_Arguments], _T]:
-    """``work`` without a look for garbage in the middle of it, again and again: it would find what is in use."""
-
-    def compute(*arguments: *_Arguments) -> _T:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return work(*arguments)
-        finally:
-            if collects:
-                gc.enable()
-
-    return compute
+def _nothing() -> None:
+    """There may still be something to let go of."""
 
 
 _threads: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Thread]" = WeakKeyDictionary()

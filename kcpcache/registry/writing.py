@@ -242,17 +242,14 @@ class Writer:
         if vanishes and type(change) is Replacement:  # nobody looks at what it would have become
             return await self._objects.remove(entry, options.dry_run, pinned=pinned)
         if light:
-            self._track(old, new, options, subresource)
+            self._own_and_count(old, new, options, subresource)
         else:
-            await computed(weight, self._track, old, new, options, subresource)
-        if options.whole:
-            self._track_status(old, new, options)
-        count_generation(self.definition, self.version, new, old)
+            await computed(weight, self._own_and_count, old, new, options, subresource)
         if vanishes:
             return await self._objects.remove(entry, options.dry_run, pinned=pinned, shown=new)
         warn_of_finalizers(self.definition, meta, old["metadata"], options)
-        value = await computed(weight, encoded, await self._objects.to_storage(new))
-        if await computed(weight, same_object, value, entry.stored()):
+        value, changed = await computed(weight, _encoded_if_changed, await self._objects.to_storage(new), entry)
+        if not changed:
             return Written(Item(live))
         if options.dry_run:
             return Written(Item(self._objects.entry(new, entry.namespace, entry.revision)))
@@ -351,6 +348,13 @@ class Writer:
             typed=self.definition.origin == "builtin",
         )
 
+    def _own_and_count(self, old: Object, new: Object, options: WriteOptions, subresource: str) -> None:
+        """Note who owns what, and whether it is another generation."""
+        self._track(old, new, options, subresource)
+        if options.whole:
+            self._track_status(old, new, options)
+        count_generation(self.definition, self.version, new, old)
+
     def _track_status(self, old: Object | None, new: Object, options: WriteOptions) -> None:
         """The status that the server writes along with the rest, whose owners have been noted, is owned as a status."""
         before = without_status(new) | {"metadata": {**new["metadata"]}}
@@ -364,3 +368,9 @@ class Writer:
         if definition.origin == "builtin" and definition.convert is not None:
             return True
         return any(version == api_version(definition.group, each.name) for each in definition.versions)
+
+
+def _encoded_if_changed(obj: Object, entry: Entry) -> tuple[bytes, bool]:
+    """What is to be stored, and whether it is anything else than what is."""
+    value = encoded(obj)
+    return value, not same_object(value, entry.stored())

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from kcpcache.api.exchange import Exchange
 from kcpcache.api.protocol import KubernetesProtocol
+from kcpcache.registry.handover import handover
 
 REQUEST = b"%b /x HTTP/1.1\r\nhost: h\r\n%b\r\n"
 
@@ -206,3 +207,21 @@ async def test_a_large_answer_goes_in_pieces_of_which_none_is_long_to_encrypt():
     wire = await writes(lambda exchange: exchange.respond(200, body))
     assert b"".join(wire.writes).endswith(body)
     assert max(map(len, wire.writes)) < 66_000
+
+
+@pytest.mark.parametrize("data", [REQUEST % (b"GET", b""), b"no HTTP at all\r\n\r\n", b"GET / HT"])
+async def test_the_event_loop_holds_on_to_the_interpreter_no_longer_than_for_what_came(data):
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None: ...
+
+    config = uvicorn.Config(app, http=KubernetesProtocol, log_config=None, lifespan="off")
+    config.load()
+    protocol = KubernetesProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+    protocol.connection_made(Wire())
+    handover.begin()
+    try:
+        handover.hold()  # as ``PromptTls`` does, which has read
+        protocol.data_received(data)
+        assert not handover.holds
+    finally:
+        handover.end()
+        protocol.connection_lost(None)

@@ -3,11 +3,14 @@ import gc
 import sys
 import threading
 from contextvars import ContextVar
+from typing import ClassVar
 
 import pytest
 
 from kcpcache.registry import beside, pauses
-from kcpcache.registry.beside import LIGHT_BYTES, SWITCH_SECONDS, computed, computed_once
+from kcpcache.registry.beside import LIGHT_BYTES, computed, computed_once, keep, let_go, made
+from kcpcache.registry.handover import SWITCH_SECONDS
+from kcpcache.registry.large_values import LargeValues, usually_collected
 
 HEAVY = LIGHT_BYTES + 1
 _fact: ContextVar[str] = ContextVar("fact")
@@ -121,3 +124,50 @@ async def test_no_garbage_is_looked_for_in_the_middle_of_it():
     with pytest.raises(ZeroDivisionError):
         await computed(HEAVY, divmod, 1, 0)
     assert gc.isenabled()
+
+
+class Leaf:
+    """Says which thread deletes it."""
+
+    deleted_by: ClassVar[list[int]] = []
+
+    def __del__(self) -> None:
+        Leaf.deleted_by.append(threading.get_ident())
+
+
+async def test_what_has_been_made_for_a_request_is_deleted_on_the_thread_when_it_is_over():
+    Leaf.deleted_by.clear()
+
+    async def serve() -> LargeValues | None:
+        pauses.pausing.set(Tenant())
+        found = await computed(HEAVY, lambda: {"leaf": Leaf()})
+        keep([Leaf()])
+        assert list(found) == ["leaf"]
+        return made.get()
+
+    values = await asyncio.create_task(serve())
+    assert values is not None
+    assert Leaf.deleted_by == []
+    let_go(values)
+    await computed(HEAVY, str)
+    assert len(Leaf.deleted_by) == 2
+    assert threading.get_ident() not in Leaf.deleted_by
+    assert not beside._threads[asyncio.get_running_loop()]._busy
+
+
+async def test_nothing_is_kept_of_what_is_computed_for_no_request():
+    assert await computed(HEAVY, list) == []
+    keep([])
+    assert made.get() is None
+
+
+async def test_garbage_is_looked_for_as_usual_once_nothing_has_been_computed_for_a_while(monkeypatch):
+    monkeypatch.setattr(beside, "_IDLE_SECONDS", 0.0)
+    usually_collected()
+    usual = gc.get_threshold()
+    kept = await computed(HEAVY, lambda: [[] for _ in range(5000)])
+    assert gc.get_threshold()[0] > usual[0]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert gc.get_threshold() == usual
+    assert len(kept) == 5000
