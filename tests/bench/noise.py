@@ -174,10 +174,12 @@ async def _make_noise(kubeconfig: str, token: str, name: str, collection: str) -
     requests, connections = NOISES[name]
     target, source = load_kubeconfig(Path(kubeconfig), token=token), requests(collection)
     loop, loud, busy = asyncio.get_running_loop(), asyncio.Event(), set[asyncio.Task[None]]()
+    answers = asyncio.Semaphore(0)
 
     async def work(pool: Pool) -> None:
         while loud.is_set():
             await pool.send(next(source), keep=False)  # whatever the answer, a refusal among them
+            answers.release()
 
     async with Pool(target, connections) as pool:
         await asyncio.gather(*(pool.send(next(source), keep=False) for _ in range(connections)))
@@ -185,7 +187,9 @@ async def _make_noise(kubeconfig: str, token: str, name: str, collection: str) -
         while word:
             if word == LOUD:
                 loud.set()
-                busy = {asyncio.create_task(work(pool)) for _ in range(connections)}
+                busy, answers = {asyncio.create_task(work(pool)) for _ in range(connections)}, asyncio.Semaphore(0)
+                for _ in range(connections):  # so long it begins: all that is sent at once comes at once
+                    await answers.acquire()
             else:
                 loud.clear()
                 await asyncio.gather(*busy)
