@@ -21,6 +21,7 @@ from kcpcache.meta.objects import Object, metadata, new_uid
 from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.caches import Caches
 from kcpcache.registry.entry import Entry
+from kcpcache.registry.pauses import turn
 from kcpcache.registry.reading import Reader
 from kcpcache.registry.scale import scale_errors
 from kcpcache.registry.stored_objects import StoredObjects
@@ -135,6 +136,8 @@ class Writer:
 
         It has a status where the server creates the object with one that it reports.
         """
+        if self.caches.company.together:  # so far half of it is done, and that is as long as a slice
+            await turn()
         light = options.weight <= LIGHT_BYTES
         if light:
             self._validate_create(obj, options)

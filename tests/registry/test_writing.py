@@ -2,6 +2,7 @@ import asyncio
 import threading
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from registry_world import CLUSTER, CONFIG_MAPS, FREE, ITEMS, PLAIN, THINGS, crd, opened, pending, seen, thing
@@ -20,6 +21,7 @@ from kcpcache.meta.objects import copy
 from kcpcache.meta.selectors import parse_label_selector
 from kcpcache.registry import write_steps
 from kcpcache.registry.definitions import definition_of_crd
+from kcpcache.registry.pauses import pausing
 from kcpcache.registry.resource import NoRules
 from kcpcache.registry.system import builtin_definitions
 from kcpcache.registry.view import Admission, DeleteOptions, ListOptions, WriteOptions
@@ -45,6 +47,30 @@ def config_map(name="x", **more):
 
 
 # -- create
+
+
+class Turns:
+    """How a request shares the event loop; counts for how many turns it has waited."""
+
+    tenant = object()
+    count = 0
+
+    async def pause(self) -> None: ...
+
+    async def turn(self) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize(("together", "count"), [(0, 1), (1, 2)])
+async def test_a_create_is_done_in_two_steps_and_an_answer_where_several_users_are_served(world, together, count):
+    turns = Turns()
+    world.caches.company = SimpleNamespace(together=together)
+    token = pausing.set(turns)
+    try:
+        await world.create(thing())
+    finally:
+        pausing.reset(token)
+    assert turns.count == count
 
 
 async def test_a_new_object_gets_what_only_the_server_gives(world):
