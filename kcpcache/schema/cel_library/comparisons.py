@@ -1,9 +1,13 @@
 """``<``, ``<=``, ``>`` and ``>=``, which Kubernetes takes between numbers of different types too.
 
-cel-cpp evaluates such comparisons but lets none of them pass its checker, so the operators are declared anew.
+cel-cpp evaluates such comparisons but lets none of them pass its checker, so the operators are declared anew. So is
+``int``, of which cel-cpp knows the nanoseconds of a duration, but cannot tell them.
 """
 
+from datetime import timedelta
 from typing import Any
+
+from kcpcache.schema.cel_calls import called_by_cel
 
 _EXTENSIONS = ("sets", "two-var-comprehensions")
 _OPERATORS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
@@ -11,7 +15,7 @@ _OPERATORS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "g
 
 def config(cel: Any) -> Any:
     """The configuration of an environment with the operators of ``functions``, sets, and macros of two variables."""
-    names = "".join(f"  - name: {name!r}\n" for name in _OPERATORS)
+    names = "".join(f"  - name: {name!r}\n" for name in (*_OPERATORS, "int"))
     extensions = "extensions:\n" + "".join(f"- name: {name}\n  version: latest\n" for name in _EXTENSIONS)
     return cel.NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{names}{extensions}")
 
@@ -19,6 +23,7 @@ def config(cel: Any) -> Any:
 def functions(cel: Any) -> list[Any]:
     """The declarations, for ``NewEnv``."""
     kind = cel.Type
+    nanoseconds = called_by_cel(lambda duration: duration // timedelta(microseconds=1) * 1000)
     numbers = {"int64": kind.INT, "uint64": kind.UINT, "double": kind.DOUBLE}
     others = {
         "bool": kind.BOOL,
@@ -29,7 +34,12 @@ def functions(cel: Any) -> list[Any]:
     }
     pairs = [("_".join(dict.fromkeys((a, b))), [numbers[a], numbers[b]]) for a in numbers for b in numbers]
     pairs += [(name, [of, of]) for name, of in others.items()]
+    whole = {name: of for name, of in (numbers | others).items() if name not in {"bool", "bytes"}}
+    conversions = [
+        cel.Overload(f"{name}_to_int64", kind.INT, [of], False, **({"impl": nanoseconds} if name == "duration" else {}))
+        for name, of in whole.items()
+    ]
     return [
         cel.FunctionDecl(operator, [cel.Overload(f"{verb}_{name}", kind.BOOL, types, False) for name, types in pairs])
         for operator, verb in _OPERATORS.items()
-    ]
+    ] + [cel.FunctionDecl("int", conversions)]

@@ -5,10 +5,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from kcpcache.meta.go_values import go_quoted
 from kcpcache.schema.cel_calls import called_by_cel
+from kcpcache.schema.cel_library.addresses import address_error, network_error
 from kcpcache.schema.cel_library.messages import cel_type, message
 
 _MAX_IP_LENGTH = 64
+_MAX_NETWORK_LENGTH = 128
+_NETWORK_ERROR = "network address parse error during conversion from string: "
 _BITS = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -21,21 +25,36 @@ def _address(text: str) -> _Address:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise ValueError(f'IP Address "{text}" parse error during conversion from string') from None
-    if "%" in text or (address.version == 6 and address.ipv4_mapped):  # noqa: PLR2004 - IPv6
-        raise ValueError(f'IP Address "{text}": zones and IPv4-mapped addresses are not allowed')
+        why = f"parse error during conversion from string: {address_error(text)}"
+        raise ValueError(f'IP Address "{text}" {why}') from None
+    if "%" in text:
+        raise ValueError(f'IP address "{text}" with zone value is not allowed')
+    if address.version == 6 and address.ipv4_mapped:  # noqa: PLR2004 - IPv6
+        raise ValueError(f'IPv4-mapped IPv6 address "{text}" is not allowed')
     return address
 
 
 def _interface(text: str) -> tuple[_Address, _Network]:
-    address, slash, bits = text.partition("/")
-    if not slash or _BITS.fullmatch(bits) is None or len(text) > _MAX_IP_LENGTH:
-        raise ValueError("network address parse error during conversion from string")
-    found = _address(address)
+    address, slash, bits = text.rpartition("/")
+    if len(text) > _MAX_NETWORK_LENGTH:
+        raise ValueError(_NETWORK_ERROR + "too long")
+    well_formed = slash and "%" not in address and _BITS.fullmatch(bits) is not None
     try:
-        return found, ipaddress.ip_network(text, strict=False)
+        found = ipaddress.ip_address(address)
+        network = ipaddress.ip_network(text if well_formed else "", strict=False)
     except ValueError:
-        raise ValueError("network address parse error during conversion from string") from None
+        raise ValueError(f"{_NETWORK_ERROR}{_NETWORK_ERROR}{_network_reason(text, address, bool(slash))}") from None
+    if found.version == 6 and found.ipv4_mapped:  # noqa: PLR2004 - IPv6
+        raise ValueError(f'{_NETWORK_ERROR}IPv4-mapped IPv6 address "{text}" is not allowed')
+    return found, network
+
+
+def _network_reason(text: str, address: str, slashed: bool) -> str:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return f"netip.ParsePrefix({go_quoted(text)}): {address_error(address)}" if slashed else network_error(text)
+    return network_error(text)
 
 
 def _succeeds(parse: Callable[[str], Any]) -> Callable[[str], bool]:
@@ -61,7 +80,11 @@ def _is_global_unicast(address: _Address) -> bool:
 
 
 def _contains_ip(network: Any, address: str) -> bool:
-    return _address(address) in _interface(network.text)[1]
+    try:
+        found = _address(address)
+    except ValueError:
+        raise ValueError("no such overload") from None
+    return found in _interface(network.text)[1]
 
 
 def _contains_cidr(network: Any, inner: str) -> bool:

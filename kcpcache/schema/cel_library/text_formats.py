@@ -12,12 +12,14 @@ from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 from kcpcache.schema.formats import STRING_FORMATS
 
+_REFUSALS = {"byte": "invalid base64", "uuid": "does not match the UUID format"}
+
 _Validate = Callable[[str], list[str]]
 
 
 def _named(name: str) -> _Validate:
     check = STRING_FORMATS[name]
-    return lambda text: [] if check(text) else [f"invalid {name}"]
+    return lambda text: [] if check(text) else [_REFUSALS.get(name, f"invalid {name}")]
 
 
 def _prefix(validate: _Validate) -> _Validate:

@@ -207,11 +207,11 @@ def _fixed(value: Any, precision: int) -> str:
     return f"{number:,.{precision}f}" if math.isfinite(number) else _infinite(number)
 
 
-def _scientific(value: Any, _precision: int) -> str:
-    """Always with six digits, as Kubernetes' version of cel-go does it."""
+def _scientific(value: Any, precision: int) -> str:
+    """Always with six digits, as Kubernetes' version of cel-go does it; the infinite is as wide as the precision."""
     number = _number(value, "scientific")
     if not math.isfinite(number):
-        return _infinite(number)
+        return _infinite(number).rjust(0 if math.isnan(number) else precision)
     mantissa, _, exponent = f"{number:.6e}".partition("e")
     return f"{mantissa}\u00d710{exponent.lstrip('+').translate(_SUPERSCRIPTS)}"
 
@@ -279,6 +279,4 @@ def formatted(text: str, values: list[Any]) -> str:
         except ValueError as error:
             raise ValueError(f"error during formatting: {error}") from None
         used += 1
-    if used < len(values):
-        raise ValueError(f"too many arguments supplied to string.format (expected {used}, got {len(values)})")
     return "".join([*pieces, text[at:]])

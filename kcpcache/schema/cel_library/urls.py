@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes
 
+from kcpcache.meta.go_values import go_quoted
 from kcpcache.schema.cel_calls import called_by_cel
 from kcpcache.schema.cel_library.messages import cel_type, message
 
@@ -16,6 +17,7 @@ _PORT = re.compile(r"(?::[0-9]*)?", re.ASCII)
 _USER = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*", re.ASCII)
 _HOST = re.compile(r"(?:[A-Za-z0-9\-_.~!$&'()*+,;=:\[\]<>\"]|[^\x00-\x7f]|%25|%[89A-Fa-f][0-9A-Fa-f])*", re.ASCII)
 _ESCAPED = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*", re.DOTALL)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _WRITTEN_PATH = re.compile(r"[A-Za-z0-9\-_.~$&+,/:;=@!'()*%\[\]]*", re.ASCII)
 _UNESCAPED_PATH = "-_.~$&+,/:;=@"
 _ERROR = "URL parse error during conversion from string: "
@@ -117,13 +119,17 @@ def _host(authority: str) -> str:
     if _PORT.fullmatch(port) is None:
         raise ValueError(f'{_ERROR}invalid port "{port}" after host')
     if _HOST.fullmatch(host) is None:
-        raise ValueError(f"{_ERROR}invalid character in host name")
+        known = _HOST.match(host)
+        raise ValueError(
+            f"{_ERROR}invalid character {go_quoted(host[known.end() :][:1] if known else '')} in host name"
+        )
     return unquote_to_bytes(host).decode(errors="replace")
 
 
 def _check_escapes(text: str) -> None:
     if _ESCAPED.fullmatch(text) is None:
-        raise ValueError(f"{_ERROR}invalid URL escape")
+        escape = _BAD_ESCAPE.search(text)
+        raise ValueError(f'{_ERROR}invalid URL escape "{escape[0] if escape else ""}"')
 
 
 def _is_url(text: str) -> bool:
@@ -135,7 +141,10 @@ def _is_url(text: str) -> bool:
 
 
 def _url(text: str) -> Any:
-    check(text)
+    try:
+        check(text)
+    except ValueError as error:
+        raise ValueError(f"{_ERROR}parse {go_quoted(text)}: {str(error).removeprefix(_ERROR)}") from None
     return message("URL", text)
 
 
