@@ -24,6 +24,7 @@ from kcpcache.registry.settling import Token
 from kcpcache.registry.shelf import Shelf
 from kcpcache.registry.subscription import Subscription
 from kcpcache.registry.write_turns import WriteTurns
+from kcpcache.storage.keys import CACHE
 from kcpcache.storage.store import Event, Progress, Revision, Store, StoredEntry, StoreError
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,14 @@ _SLICE_SECONDS, _SLICE_IN_COMPANY_SECONDS = 0.001, 0.0002
 
 Shorter, what was committed together is taken apart so far that its next writes no longer share a commit, and a hundred
 events wait for many rounds, of other requests each: that is worth it only where another user waits."""
+_RELEASED_AT_ONCE = 4
+"""How many who wait for what they wrote go on in a round of the event loop, while one user writes what is copied.
+
+Each goes on for as long as it takes to take in a dozen events, so that the copies' events would wait behind the answers
+to all others, and whoever watches them too. Where nothing is copied nobody would gain, and fewer writes share a commit.
+"""
+_COPIED_EVENTS = 256
+"""For so many events after a copy's, there are copies to come."""
 
 
 class CacheEvent(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -251,6 +260,9 @@ class Caches:
         self._cache_listeners: list[Callable[[ResourceCache], None]] = []
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision, then by arrival
         self._arrivals = count()
+        self._copied = 0  # for how many events from now on there are copies to come
+        self._room = _RELEASED_AT_ONCE  # in this round of the event loop
+        self._next_release: asyncio.Handle | None = None
         self._task: asyncio.Task[None] | None = None
         self.closed = False
 
@@ -385,16 +397,29 @@ class Caches:
                 cache = self._latest = self.of(prefix) if prefix else None
             if cache is not None:
                 cache.apply(key[len(cache.prefix) :], event.revision, event.value)
+            if key.startswith(CACHE):
+                self._copied = _COPIED_EVENTS
+            elif self._copied:
+                self._copied -= 1
         self.revision = event.revision
         if self._waiters:
             self._release()
 
     def _release(self) -> None:
+        """Let go on who waits for what is shown now."""
         waiters, revision = self._waiters, self.revision
-        while waiters and waiters[0][0] <= revision:
+        limited = self._copied and not self.company.together
+        while waiters and waiters[0][0] <= revision and (self._room or not limited):
             waiter = heapq.heappop(waiters)[2]
             if not waiter.done():
                 waiter.set_result(None)
+                self._room -= bool(limited)
+        if not self._room and self._next_release is None:
+            self._next_release = asyncio.get_running_loop().call_soon(self._release_more)
+
+    def _release_more(self) -> None:
+        self._next_release, self._room = None, _RELEASED_AT_ONCE
+        self._release()
 
     async def _reload(self) -> None:
         """After a lost watch: open watches are ended as too old, and what changed is told to the listeners."""

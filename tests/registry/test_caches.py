@@ -16,7 +16,7 @@ from kcpcache.registry.entry import encode, entry_of
 from kcpcache.registry.shelf import Shelf, key_of
 from kcpcache.storage.memory import MemoryStore
 from kcpcache.storage.sqlite import SqliteStore
-from kcpcache.storage.store import StoreUnavailableError
+from kcpcache.storage.store import Event, StoreUnavailableError
 
 PREFIX = THINGS.storage_prefix
 
@@ -225,6 +225,56 @@ async def test_whoever_waits_for_a_revision_that_never_comes_is_forgotten_when_h
         await world.create(thing())
         await soon
         assert world.caches._waiters == []
+
+
+async def gone_on_in_each_round(world, first: str = "", together: int = 0) -> list[int]:
+    """How many of twenty that wait for one revision go on in each round of the event loop once it is there."""
+    world.caches.company = SimpleNamespace(together=together)
+    if first:
+        world.caches._take(Event(first, 1, value("first"), None))
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        await world.caches.reached(2)
+        order.append(number)
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(20)]
+    await asyncio.sleep(0)
+    world.caches._take(Event(f"{PREFIX}{CLUSTER}/a", 2, value("a"), None))
+    assert world.cache().get(CLUSTER, "a") is not None, "others are told at once"
+    steps = []
+    while len(order) < 20:
+        before = len(order)
+        await asyncio.sleep(0)
+        steps.append(len(order) - before)
+    await asyncio.gather(*waiting)
+    assert order == list(range(20))
+    return [step for step in steps if step]
+
+
+COPY = f"/cache/shard/g/v1/r:id/{CLUSTER}/x"
+
+
+async def test_while_copies_are_made_few_of_those_who_wait_for_one_commit_go_on_at_a_time():
+    async with opened() as world:
+        steps = await gone_on_in_each_round(world, COPY)
+        assert steps == [caches_module._RELEASED_AT_ONCE] * 5
+
+
+async def test_where_nothing_is_copied_all_go_on_so_that_their_next_writes_share_a_commit():
+    async with opened() as world:
+        assert await gone_on_in_each_round(world) == [20]
+
+
+async def test_so_they_do_where_the_last_copy_was_long_ago(monkeypatch):
+    monkeypatch.setattr(caches_module, "_COPIED_EVENTS", 1)
+    async with opened() as world:
+        assert await gone_on_in_each_round(world, COPY) == [20]
+
+
+async def test_where_several_users_are_served_all_go_on_and_then_take_turns():
+    async with opened() as world:
+        assert await gone_on_in_each_round(world, COPY, together=1) == [20]
 
 
 async def test_waiting_is_over_when_the_caches_close():
