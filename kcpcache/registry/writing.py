@@ -184,8 +184,9 @@ class Writer:
         create_if_missing: bool = False,
     ) -> Written:
         """See ``view.View.update``."""
-        for _ in range(ATTEMPTS):
-            await self.caches.fresh()
+        for number in range(ATTEMPTS):
+            if number or type(change) is not Replacement:  # what was decided on came out of the caches
+                await self.caches.fresh()
             entry = self.cache.get(self.cluster, name, namespace)
             if entry is None:
                 if not create_if_missing or subresource:
