@@ -301,6 +301,19 @@ def flavors_of(shard: Shard) -> caches.ResourceCache:
     return next(each for each in shard.caches.known() if each.prefix == "/registry/cloud.example.com/flavors/")
 
 
+async def test_a_restart_queues_copies_one_by_one_and_once(shard: Shard):
+    provider = await shard.provider()
+    for number in range(100):
+        await shard.flavor(provider, f"f{number:02}")
+    await shard.settled()
+    await shard.stop()
+    await shard.start()
+    controller = shard.cache_side.replication.controller
+    assert (controller.queue.measures.adds, len(controller.queue)) == (0, 100)
+    await shard.settled()
+    assert controller.counts.reconciled == 100
+
+
 async def test_what_goes_with_a_cached_resource_is_queued_one_by_one(shard: Shard, monkeypatch: pytest.MonkeyPatch):
     provider = await shard.provider()
     for number in range(100):

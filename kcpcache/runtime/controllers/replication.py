@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import chain
 
 from kcpcache.meta.names import GroupResource, GroupVersionResource
 from kcpcache.meta.objects import metadata
+from kcpcache.meta.selectors import LabelSelector
 from kcpcache.meta.virtual_resources import CACHED_RESOURCES
 from kcpcache.reconcilers import replication
 from kcpcache.reconcilers.plan import NOTHING, CacheTarget, Plan, PutCopy
@@ -39,7 +41,7 @@ class Replicated:
     definition: ResourceDefinition | None = None
     reader: Reader | None = None
     matching: int = 0
-    pending: set[str] = field(default_factory=set)
+    pending: dict[str, None] = field(default_factory=dict)
 
 
 class Replication:
@@ -147,15 +149,15 @@ class Replication:
 
     def _start_pass(self, owner: Owner, new: Replicated, *, again: bool) -> None:
         """Look at everything that is to be copied, and at every copy. ``again``: those were of this CachedResource."""
-        selector = new.source.selector
-        entries = new.reader.cache.entries(owner[0]) if new.reader else ()
-        found = [entry.name for entry in entries if not selector or selector.matches(entry.labels)]
-        new.pending, new.matching = set(found), len(found)
+        entries = new.reader.cache.entries(owner[0]) if new.reader else []
+        new.pending = dict.fromkeys(_selected(entries, new.source.selector))
+        new.matching = len(new.pending)
         self.all_local += new.matching
         if not new.source.identity_hash or not new.source.resource.version:
             return
         # In the order of their keys: what is written side by side is stored side by side, with the least work.
-        names = dict.fromkeys([*found, *self._copy_names(owner[0], new.source)])
+        others = (name for name in self._copy_names(owner[0], new.source) if name not in new.pending)
+        names = chain(new.pending, others)
         self.controller.queue.add_all(owner, names, partial(self._once_more if again else self._target, new.source))
         self._on_counts(owner)
 
@@ -195,7 +197,7 @@ class Replication:
         found.matching += now - before
         self.all_local += now - before
         if not now:
-            found.pending.discard(name)
+            found.pending.pop(name, None)
         if (now or before) and found.source.identity_hash:
             target = self._target(found.source, name)
             self.measures.original_changed(owner, target, event.revision, self._committed_at(event))
@@ -224,8 +226,16 @@ class Replication:
 
         cache.listeners.append(changed)
         self.all_copies += len(cache)
-        for entry in cache.all_entries():
-            self.controller.add(CacheTarget(shard, resource, identity_hash, entry.cluster, entry.name))
+        for cluster in cache.clusters():
+            if not self._goes_over(cluster, resource, identity_hash):
+                names = (entry.name for entry in cache.entries(cluster))
+                key_of = partial(CacheTarget, shard, resource, identity_hash, cluster)
+                self.controller.queue.add_all((cache.prefix, cluster), names, key_of)
+
+    def _goes_over(self, cluster: str, resource: GroupVersionResource, identity_hash: str) -> bool:
+        """Whether a CachedResource's first pass looks at all copies that lie there."""
+        found = self._by_resource.get((cluster, resource.group_resource), {}).values()
+        return any(one.source.resource == resource and one.source.identity_hash == identity_hash for one in found)
 
     def _committed_at(self, event: CacheEvent) -> float:
         found = self._env.lookup.caches.store.committed_at(Revision(event.revision))
@@ -314,7 +324,7 @@ class Replication:
     def _passed(self, owner: Owner, found: Replicated, target: CacheTarget) -> None:
         """The copy is what it should be. Copies under another identity say nothing of those of this one."""
         if target == self._target(found.source, target.name):
-            found.pending.discard(target.name)
+            del found.pending[target.name]
             if not found.pending:
                 self._on_counts(owner)
 
@@ -335,6 +345,22 @@ class Replication:
                     return owner, found
                 first = (owner, found) if first[0] is None else first
         return first
+
+
+def _selected(entries: list[Entry], selector: LabelSelector) -> list[str]:
+    """The names of the entries with labels that match. Equal sets of labels are one object, and asked for once."""
+    if not selector:
+        return [entry.name for entry in entries]
+    known: dict[int, bool] = {}
+    found = []
+    for entry in entries:
+        labels = entry.labels
+        matches = known.get(id(labels))
+        if matches is None:
+            matches = known[id(labels)] = selector.matches(labels)
+        if matches:
+            found.append(entry.name)
+    return found
 
 
 def _copies_lie_together(one: replication.Source, other: replication.Source) -> bool:
