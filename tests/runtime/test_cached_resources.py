@@ -609,6 +609,7 @@ async def test_what_was_forged_orphaned_or_lost_while_the_server_was_down_is_put
     assert tampered is not None
     await shard.store.update(f"{prefix}/b", tampered.value.replace(b'"cpu":1', b'"cpu":8'), expected=tampered.revision)
     await shard.put_copy(f"{prefix}/orphan", forged("orphan"))
+    await shard.put_copy(f"{prefix.replace('/root/', '/former-name/')}/orphan", forged("orphan"))
     await shard.start()
     await shard.settled()
     after = {entry.key: entry.value for entry in (await shard.store.list("/cache/")).entries}

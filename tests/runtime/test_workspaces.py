@@ -141,6 +141,27 @@ async def test_default_bindings_that_cannot_be_bound_hold_a_workspace_which_says
     assert shard.need("root", WORKSPACES, "work")["status"]["initializers"] == ["system:apibindings"]
 
 
+async def test_a_binding_that_went_before_it_was_decided_on_does_not_keep_a_workspace_from_being_ready(
+    shard: Shard,
+) -> None:
+    bindings = [{"path": "root:exporter", "export": "cloud"}]
+    extend = {"with": [{"name": "universal", "path": "root"}]}
+    await shard.create("root", WORKSPACE_TYPES, "special", spec={"defaultAPIBindings": bindings, "extend": extend})
+    cluster = await shard.workspace("work", type={"name": "special", "path": "root"})
+    assert shard.need("root", WORKSPACES, "work")["status"]["phase"] == "Initializing"
+    going = {
+        "name": "going",
+        "uid": "u",
+        "finalizers": ["example.com/held"],
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+    }
+    obj = {"apiVersion": "apis.kcp.io/v1alpha2", "kind": "APIBinding", "metadata": going, "spec": {}}
+    await shard.put_copy(f"/registry/apis.kcp.io/apibindings/{cluster}/going", obj)
+    await exporter(shard)
+    await shard.settled()
+    assert shard.need("root", WORKSPACES, "work")["status"]["phase"] == "Ready"
+
+
 async def test_what_the_owner_deletes_after_the_start_is_not_made_again(shard: Shard) -> None:
     cluster = await shard.workspace("work")
     await shard.delete(cluster, CLUSTER_ROLE_BINDINGS, "workspace-admin")

@@ -66,12 +66,15 @@ class LogicalClusterController:
                 self.controller.add(name)
 
     def _binding_changed(self, event: CacheEvent) -> None:
-        """While it waits for several bindings, it is looked at once all of them have been decided on."""
+        """While it waits for several bindings, it is looked at once all of them have been decided on, or are going."""
         found = self._env.lookup.clusters.get(event.cluster)
         if found is None or found.deleting:
             return
         bindings = () if found.state == "ready" else self._env.lookup.list(API_BINDINGS, event.cluster)
-        if all(nested(binding, "status", "phase") for binding in bindings):
+        if all(
+            nested(binding, "status", "phase") or nested(binding, "metadata", "deletionTimestamp")
+            for binding in bindings
+        ):
             self.controller.add(event.cluster)
 
     def _export_changed(self, event: CacheEvent) -> None:

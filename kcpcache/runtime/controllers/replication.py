@@ -227,7 +227,8 @@ class Replication:
         cache.listeners.append(changed)
         self.all_copies += len(cache)
         for cluster in cache.clusters():
-            if not self._goes_over(cluster, resource, identity_hash):
+            # A first pass looks only at what lies under the name that the shard has now.
+            if shard != self._env.shard.name or not self._goes_over(cluster, resource, identity_hash):
                 names = (entry.name for entry in cache.entries(cluster))
                 key_of = partial(CacheTarget, shard, resource, identity_hash, cluster)
                 self.controller.queue.add_all((cache.prefix, cluster), names, key_of)
