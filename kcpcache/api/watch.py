@@ -209,7 +209,7 @@ class _Streaming:
 
     def _add(self, event: WatchEvent | Bookmark, parts: list[bytes]) -> int:
         if isinstance(event, Bookmark):
-            if self._bookmarks or event.initial:
+            if self._bookmarks:
                 parts.append(self._bookmark(event))
                 return len(parts[-1])
             return 0

@@ -113,6 +113,15 @@ async def test_initial_events_end_with_one_annotated_bookmark(world, browser):
         assert "annotations" not in last["object"]["metadata"]
 
 
+@pytest.mark.parametrize("unasked", ["", "&allowWatchBookmarks=false"])
+async def test_the_end_of_initial_events_is_told_only_to_who_asks_for_bookmarks(world, browser, unasked):
+    """As isListWatchRequest of kube-apiserver's cacher, and setInitialEventsEndBookmarkIfRequested (1.33.5)."""
+    await world.create("a")
+    query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
+    async with watch(browser, query + unasked) as events:
+        assert [summary(event) for event in await events.rest()] == [("ADDED", "a")]
+
+
 async def test_a_bookmark_comes_every_minute_and_before_the_time_is_up(world, browser, monkeypatch):
     monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.0)
     async with watch(browser, "allowWatchBookmarks=true&resourceVersion=0") as events:
