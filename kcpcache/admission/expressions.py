@@ -27,7 +27,8 @@ BUDGET: Final = 10_000_000
 """For all expressions that one request meets, in units of ``cel_cost``: about a second."""
 
 _TYPE_NAMES: Final = {"null": "null_type"}
-_MOST_CHARACTERS: Final = 20_000
+MOST_CHARACTERS: Final = 20_000
+"""That one expression may have."""
 _COMPILED: Final = 4096
 _EXPRESSIONS: Final = ("variables", "matchConditions", "validations", "auditAnnotations")
 _COMPILING_BYTES: Final = 1024
@@ -74,8 +75,8 @@ def compile_admission(text: str, names: tuple[str, ...], wanted: tuple[str, ...]
     """
     from cel_expr_python import cel
 
-    if len(text) > _MOST_CHARACTERS:
-        raise CompileError(f"expression is longer than {_MOST_CHARACTERS} characters")
+    if len(text) > MOST_CHARACTERS:
+        raise CompileError(f"expression is longer than {MOST_CHARACTERS} characters")
     rewritten = runnable(text)
     try:
         program = _environment(names).compile(rewritten.text)

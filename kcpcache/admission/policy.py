@@ -1,21 +1,22 @@
 """ValidatingAdmissionPolicies and their bindings, compiled; and what is wrong with those that cannot be compiled."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from kcpcache.admission.authorizer_library import AUTHORIZER, REQUEST_RESOURCE
+from kcpcache.admission.expression_types import Types
 from kcpcache.admission.expressions import POLICY_VARIABLES, REQUEST_VARIABLES, Expression, compile_admission
 from kcpcache.admission.match_conditions import MatchConditions, conditions_of
 from kcpcache.admission.matching import Match, match_of
-from kcpcache.meta.errors import FieldError, field_invalid, field_not_supported
+from kcpcache.meta.errors import FieldError, field_invalid
 from kcpcache.meta.names import split_api_version
 from kcpcache.meta.objects import Object, name_of, nested
 from kcpcache.meta.selectors import LabelSelector, label_selector_of
 from kcpcache.schema.cel_environment import CompileError
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REASONS: Final = ("Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge")
+_BOOL: Final = ("bool",)
 _TEXT: Final = ("string",)
 _TEXT_OR_NULL: Final = ("string", "null")
 
@@ -161,47 +162,44 @@ def _validation(item: Object, names: tuple[str, ...]) -> Validation:
 
 
 def policy_errors(policy: Object) -> Iterator[FieldError]:
-    """What is wrong with the expressions of a policy of the right shape."""
+    """What is wrong with the expressions of a policy of the right shape, in kube-apiserver's order."""
     spec = policy.get("spec") or {}
-    names, known = _names(spec), set[str]()
-    for index, item in enumerate(_items(spec, "variables")):
-        path, name = f"spec.variables[{index}]", str(item.get("name") or "")
-        if name and not _IDENTIFIER.fullmatch(name):
-            yield field_invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        yield from _expression_errors(item, "expression", path, names, (), known)
-        known.add(name)
-    for index, item in enumerate(_items(spec, "matchConditions")):
-        yield from _expression_errors(item, "expression", f"spec.matchConditions[{index}]", names, ("bool",), known)
+    variables = _items(spec, "variables")
+    types = Types([name for name in _names(spec) if variables or name != "variables"])
+    yield from _condition_errors(spec, "spec", types)
+    for index, item in enumerate(variables):
+        name = str(item.get("name") or "")
+        yield from _expression_errors(item, "expression", f"spec.variables[{index}]", partial(types.add, name))
     for index, item in enumerate(_items(spec, "validations")):
-        path, reason = f"spec.validations[{index}]", item.get("reason")
-        yield from _expression_errors(item, "expression", path, names, ("bool",), known)
-        yield from _expression_errors(item, "messageExpression", path, names, _TEXT, known)
-        if reason and reason not in _REASONS:
-            yield field_not_supported(f"{path}.reason", reason, _REASONS)
+        path = f"spec.validations[{index}]"
+        yield from _expression_errors(item, "expression", path, partial(types.check, wanted=_BOOL))
+        told = partial(types.check, wanted=_TEXT, without=(AUTHORIZER, REQUEST_RESOURCE))
+        yield from _expression_errors(item, "messageExpression", path, told)
     for index, item in enumerate(_items(spec, "auditAnnotations")):
-        path = f"spec.auditAnnotations[{index}]"
-        yield from _expression_errors(item, "valueExpression", path, names, _TEXT_OR_NULL, known)
+        noted = partial(types.check, wanted=_TEXT_OR_NULL)
+        yield from _expression_errors(item, "valueExpression", f"spec.auditAnnotations[{index}]", noted)
 
 
 def configuration_errors(configuration: Object) -> Iterator[FieldError]:
     """What is wrong with the match conditions of a webhook configuration of the right shape."""
+    types = Types(REQUEST_VARIABLES)
     for number, webhook in enumerate(_items(configuration, "webhooks")):
-        for index, item in enumerate(_items(webhook, "matchConditions")):
-            path = f"webhooks[{number}].matchConditions[{index}]"
-            yield from _expression_errors(item, "expression", path, REQUEST_VARIABLES, ("bool",), set())
+        yield from _condition_errors(webhook, f"webhooks[{number}]", types)
 
 
-def _expression_errors(
-    item: Object, key: str, path: str, names: tuple[str, ...], wanted: tuple[str, ...], known: set[str]
-) -> Iterator[FieldError]:
+def _condition_errors(holder: Object, path: str, types: Types) -> Iterator[FieldError]:
+    """They have no variables, and are shown without the space around them."""
+    check = partial(types.check, wanted=_BOOL, without=("variables",))
+    for index, item in enumerate(_items(holder, "matchConditions")):
+        bare = {"expression": str(item.get("expression") or "").strip()}
+        yield from _expression_errors(bare, "expression", f"{path}.matchConditions[{index}]", check)
+
+
+def _expression_errors(item: Object, key: str, path: str, check: Callable[[str], object]) -> Iterator[FieldError]:
     text = item.get(key)
     if not isinstance(text, str) or not text.strip():
         return  # that it is missing is said elsewhere, if it must be there
     try:
-        expression = compile_admission(text, names, wanted)
+        check(text)
     except CompileError as error:
         yield field_invalid(f"{path}.{key}", text, str(error))
-        return
-    for name in expression.variables:
-        if name not in known:
-            yield field_invalid(f"{path}.{key}", text, f"compilation failed: undefined field '{name}'")

@@ -6,6 +6,7 @@ import threading
 import pytest
 from admission_world import World, running_world
 
+from kcpcache.admission import expression_types
 from kcpcache.admission import policy as policies
 from kcpcache.admission.configurations import Index
 from kcpcache.admission.policies import BINDINGS, POLICIES
@@ -49,7 +50,8 @@ def compiling(monkeypatch):
         threads.add(threading.get_ident())
         return compile_admission(*args)
 
-    monkeypatch.setattr(policies, "compile_admission", noting)
+    for module in (policies, expression_types):
+        monkeypatch.setattr(module, "compile_admission", noting)
     return threads
 
 

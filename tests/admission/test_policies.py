@@ -85,9 +85,7 @@ class TestDecisions:
         await world.create("configmaps", config_map())
         await refusal(world, "configmaps", config_map(), cluster="bravo")
 
-    @pytest.mark.parametrize(
-        ("reason", "code"), [("Unauthorized", 401), ("Forbidden", 403), ("RequestEntityTooLarge", 413)]
-    )
+    @pytest.mark.parametrize(("reason", "code"), [("Invalid", 422), ("Forbidden", 403), ("RequestEntityTooLarge", 413)])
     async def test_a_rules_reason_is_the_answers(self, world, reason, code):
         await enforce(world, policy({"expression": "false", "reason": reason, "message": "no"}))
         status = await refusal(world, "configmaps", config_map())
@@ -100,7 +98,7 @@ class TestDecisions:
             ("'name is ' + object.metadata.name", "name is a"),
             ("''", "fixed"),
             ("'two\\nlines'", "fixed"),
-            ("object.nope", "fixed"),
+            ("string(object.nope)", "fixed"),
         ],
     )
     async def test_a_message_expression_speaks_unless_it_says_nothing(self, world, expression, said):
@@ -351,13 +349,95 @@ class TestExpressionsThatAreStored:
             (policy("nobody == 1"), "spec.validations[0].expression", "undeclared reference to 'nobody'"),
             (policy("params == 1"), "spec.validations[0].expression", "undeclared reference to 'params'"),
             (policy("'text'"), "spec.validations[0].expression", "must evaluate to bool"),
-            (policy("variables.none"), "spec.validations[0].expression", "undefined field 'none'"),
+            (policy("variables.none"), "spec.validations[0].expression", "undeclared reference to 'variables'"),
+            (
+                policy("variables.none", variables=[{"name": "some", "expression": "1"}]),
+                "spec.validations[0].expression",
+                "compilation failed: ERROR: <input>:1:10: undefined field 'none'\n | variables.none\n | .........^",
+            ),
             (
                 policy({"expression": "true", "messageExpression": "1"}),
                 "spec.validations[0].messageExpression",
                 "must evaluate to string",
             ),
+            (
+                policy({"expression": "true", "reason": "Unauthorized"}),
+                "spec.validations[0].reason",
+                'Unsupported value: "Unauthorized": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"',
+            ),
             (policy({"expression": "true", "reason": "Tired"}), "spec.validations[0].reason", "Unsupported value"),
+            (policy("object.x"), "spec.validations[0].expression", "must evaluate to bool but got dyn"),
+            (policy("[object.x]"), "spec.validations[0].expression", "must evaluate to bool but got list(dyn)"),
+            (policy("request.name"), "spec.validations[0].expression", "must evaluate to bool but got string"),
+            (
+                policy("variables.n", variables=[{"name": "n", "expression": "{'a': [1]}"}]),
+                "spec.validations[0].expression",
+                "must evaluate to bool but got map(string, list(int))",
+            ),
+            (
+                policy("variables.n + 'x' == ''", variables=[{"name": "n", "expression": "1"}]),
+                "spec.validations[0].expression",
+                "found no matching overload for '_+_' applied to '(int, string)'",
+            ),
+            (
+                policy({"expression": "true", "messageExpression": "object.metadata.name"}),
+                "spec.validations[0].messageExpression",
+                "must evaluate to string but got dyn",
+            ),
+            (
+                policy({"expression": "true", "messageExpression": "string(authorizer == null)"}),
+                "spec.validations[0].messageExpression",
+                "undeclared reference to 'authorizer'",
+            ),
+            (
+                policy({"expression": "true", "message": "a\nb"}),
+                "spec.validations[0].message",
+                "message must not contain line breaks",
+            ),
+            (
+                policy({"expression": "true", "message": " "}),
+                "spec.validations[0].message",
+                "message must be non-empty if specified",
+            ),
+            (
+                policy({"expression": "true", "messageExpression": " "}),
+                "spec.validations[0].messageExpression",
+                "must be non-empty if specified",
+            ),
+            (
+                policy("true", auditAnnotations=[{"key": "k", "valueExpression": "object.x"}]),
+                "spec.auditAnnotations[0].valueExpression",
+                "must evaluate to one of [string null_type] but got dyn",
+            ),
+            (
+                policy("true", auditAnnotations=[{"key": "k k", "valueExpression": "''"}]),
+                "spec.auditAnnotations[0].key",
+                "name part must consist of alphanumeric characters",
+            ),
+            (
+                policy("true", variables=[{"name": "if", "expression": "1"}]),
+                "spec.variables[0].name",
+                "not a valid CEL identifier",
+            ),
+            (
+                policy("true", variables=[{"name": "a", "expression": "nobody"}]),
+                "spec.variables[0].expression",
+                "undeclared reference to 'nobody'",
+            ),
+            (
+                policy("true", matchConditions=[{"name": "c", "expression": " object.x "}]),
+                "spec.matchConditions[0].expression",
+                'Invalid value: "object.x": must evaluate to bool but got dyn',
+            ),
+            (
+                policy(
+                    "variables.a",
+                    variables=[{"name": "a", "expression": "true"}],
+                    matchConditions=[{"name": "c", "expression": "variables.a"}],
+                ),
+                "spec.matchConditions[0].expression",
+                "undeclared reference to 'variables'",
+            ),
             (
                 policy("true", auditAnnotations=[{"key": "k", "valueExpression": "1"}]),
                 "spec.auditAnnotations[0].valueExpression",
@@ -381,6 +461,24 @@ class TestExpressionsThatAreStored:
         (cause,) = caught.value.causes
         assert cause.field == field
         assert why in cause.message
+
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            "request.dryRun",
+            "has(request.subResource) || !has(variables.yes) || !has(namespaceObject.metadata.labels.x)",
+            "variables.yes",
+            "variables.names.exists(name, name == request.userInfo.username)",
+            "variables.unknown",
+            "true ? variables.yes : has(object.x)",
+            "object.?x.hasValue() && namespaceObject.metadata.labels['a'] == 'b'",
+        ],
+    )
+    async def test_the_fields_of_requests_and_namespaces_and_variables_have_types(self, world, expression):
+        """BuildRequestType, BuildNamespaceType and CompositionEnv.AddField of kube-apiserver 1.33.5."""
+        texts = {"yes": "request.dryRun == false", "names": "['a']", "unknown": "[true].max()", "more": "variables.yes"}
+        variables = [{"name": name, "expression": text} for name, text in texts.items()]
+        await world.create(POLICIES, policy(expression, variables=variables))
 
     async def test_match_conditions_of_webhooks_have_neither_parameters_nor_variables(self, world):
         webhook = {

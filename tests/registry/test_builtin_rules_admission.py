@@ -183,10 +183,24 @@ def test_policies_judge_something_by_something():
     ]
     broken = policy(validations=[{}], variables=[{"name": "a"}], paramKind={"kind": "ConfigMap"})
     assert messages(POLICY.validate(broken)) == [
-        "spec.validations[0].expression: Required value",
-        "spec.variables[0].expression: Required value",
         "spec.paramKind.apiVersion: Required value",
+        "spec.variables[0].expression: Required value: expression is not specified",
+        "spec.validations[0].expression: Required value: expression is not specified",
     ]
+
+
+def test_a_policys_notes_have_keys_of_their_own_and_a_size():
+    note = {"key": "k", "valueExpression": "'" + "x" * 5119 + "'"}
+    found = {"metadata": {"name": "p"}, **policy(auditAnnotations=[note, {"key": "k"}])}
+    assert messages(POLICY.validate(found)) == [
+        "spec.auditAnnotations[0].valueExpression: Required value: must not exceed 5120 bytes in length",
+        "spec.auditAnnotations[1].valueExpression: Required value: valueExpression is not specified",
+        'spec.auditAnnotations[1].key: Duplicate value: "k"',
+    ]
+    many = [{"key": f"k{number}", "valueExpression": "''"} for number in range(21)]
+    (error,) = POLICY.validate({"metadata": {"name": "p"}, **policy(auditAnnotations=many)})
+    assert error.path == "spec.auditAnnotations"
+    assert error.message.endswith("must not have more than 20 auditAnnotations")
 
 
 def test_bindings_name_a_policy_and_what_follows():

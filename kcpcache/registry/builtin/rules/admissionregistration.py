@@ -1,5 +1,6 @@
 """Rules of webhook configurations and admission policies, after kube's admissionregistration validation."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,12 +26,18 @@ from kcpcache.registry.builtin.rules.rule import (
     whole,
 )
 from kcpcache.registry.builtin.rules.selectors import label_selector_errors
+from kcpcache.schema.cel_text import RESERVED
 
 _OPERATIONS: Final = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES: Final = ("*", "Cluster", "Namespaced")
 _SIDE_EFFECTS: Final = ("None", "NoneOnDryRun")
 _ACTIONS: Final = ("Audit", "Deny", "Warn")
+_REASONS: Final = ("Forbidden", "Invalid", "RequestEntityTooLarge")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LINE_BREAK: Final = re.compile(r"[\n\r]")
 _MAX_CONDITIONS: Final = 64
+_MAX_NOTES: Final = 20
+_MAX_NOTE_BYTES: Final = 5 * 1024
 _MAX_TIMEOUT_SECONDS: Final = 30
 _DENY_AND_WARN: Final = (
     "must not contain both Deny and Warn (repeating the same validation failure information in the API response "
@@ -227,33 +234,70 @@ def _match_errors(match: Object, path: str) -> Iterator[FieldError]:
 
 
 def _validate_policy(policy: Object) -> list[FieldError]:
+    """In the order of kube's validateValidatingAdmissionPolicySpec."""
     spec = section(policy, "spec")
     errors: list[FieldError] = []
-    match = section(spec, "matchConstraints")
-    if not match:
-        errors.append(field_required("spec.matchConstraints"))
-    elif not list(sections(match, "resourceRules")):
-        errors.append(field_required("spec.matchConstraints.resourceRules"))
-    errors += _match_errors(match, "spec.matchConstraints")
-    validations, audits = list(sections(spec, "validations")), list(sections(spec, "auditAnnotations"))
-    if not validations and not audits:
-        detail = "validations or auditAnnotations must contain at least one item"
-        errors += [field_required(f"spec.{name}", detail) for name in ("validations", "auditAnnotations")]
-    for name, required, rows in (
-        ("validations", ("expression",), validations),
-        ("auditAnnotations", ("key", "valueExpression"), audits),
-        ("variables", ("name", "expression"), list(sections(spec, "variables"))),
-    ):
-        errors += [
-            field_required(f"spec.{name}[{index}].{key}")
-            for index, row in rows
-            for key in required
-            if not text(row, key).strip()
-        ]
     if spec.get("paramKind") is not None:
         kind = section(spec, "paramKind")
         errors += [field_required(f"spec.paramKind.{key}") for key in ("apiVersion", "kind") if not text(kind, key)]
-    return errors + list(_condition_errors(spec, "spec"))
+    match = section(spec, "matchConstraints")
+    if not match:
+        errors.append(field_required("spec.matchConstraints"))
+    errors += _match_errors(match, "spec.matchConstraints")
+    if match and not list(sections(match, "resourceRules")):
+        errors.append(field_required("spec.matchConstraints.resourceRules"))
+    errors += _condition_errors(spec, "spec")
+    for index, variable in sections(spec, "variables"):
+        errors += _variable_errors(variable, f"spec.variables[{index}]")
+    validations, notes = list(sections(spec, "validations")), list(sections(spec, "auditAnnotations"))
+    if not validations and not notes:
+        detail = "validations or auditAnnotations must contain at least one item"
+        errors += [field_required(f"spec.{name}", detail) for name in ("validations", "auditAnnotations")]
+    for index, validation in validations:
+        errors += _validation_errors(validation, f"spec.validations[{index}]")
+    return errors + list(_note_errors(notes, text(section(policy, "metadata"), "name")))
+
+
+def _variable_errors(variable: Object, path: str) -> Iterator[FieldError]:
+    name = text(variable, "name")
+    if not name.strip():
+        yield field_required(f"{path}.name", "name is not specified")
+    elif not _IDENTIFIER.fullmatch(name) or name in RESERVED:
+        yield field_invalid(f"{path}.name", name, "name is not a valid CEL identifier")
+    if not text(variable, "expression").strip():
+        yield field_required(f"{path}.expression", "expression is not specified")
+
+
+def _validation_errors(validation: Object, path: str) -> Iterator[FieldError]:
+    message, reason = text(validation, "message"), validation.get("reason")
+    told = text(validation, "messageExpression")
+    if not text(validation, "expression").strip():
+        yield field_required(f"{path}.expression", "expression is not specified")
+    if told and not told.strip():
+        yield field_invalid(f"{path}.messageExpression", told, "must be non-empty if specified")
+    if message and not message.strip():
+        yield field_invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif _LINE_BREAK.search(message.strip()):
+        yield field_invalid(f"{path}.message", message, "message must not contain line breaks")
+    if reason is not None and reason not in _REASONS:
+        yield field_not_supported(f"{path}.reason", reason, _REASONS)
+
+
+def _note_errors(notes: list[tuple[int, Object]], policy: str) -> Iterator[FieldError]:
+    if len(notes) > _MAX_NOTES:
+        detail = f"must not have more than {_MAX_NOTES} auditAnnotations"
+        yield field_invalid("spec.auditAnnotations", [note for _, note in notes], detail)
+    seen: set[str] = set()
+    for index, note in notes:
+        path, key, value = f"spec.auditAnnotations[{index}]", text(note, "key"), text(note, "valueExpression").strip()
+        yield from invalid(f"{path}.key", f"{policy}/{key}", qualified_name_errors(f"{policy}/{key}"))
+        if not value:
+            yield field_required(f"{path}.valueExpression", "valueExpression is not specified")
+        elif len(value.encode("utf-8", "surrogatepass")) > _MAX_NOTE_BYTES:
+            yield field_required(f"{path}.valueExpression", f"must not exceed {_MAX_NOTE_BYTES} bytes in length")
+        if key in seen:
+            yield field_duplicate(f"{path}.key", key)
+        seen.add(key)
 
 
 def _validate_binding(binding: Object) -> list[FieldError]:
