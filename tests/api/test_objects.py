@@ -667,6 +667,24 @@ async def test_a_secret_whose_plain_items_are_no_text_is_refused(world):
     assert "cannot unmarshal number into Go struct field Secret.stringData of type string" in refused.json()["message"]
 
 
+async def test_a_secret_whose_data_is_none_is_refused_though_plain_data_would_take_its_place(world):
+    body = {"metadata": {"name": "a"}, "data": {"k": "!"}, "stringData": {"k": "v"}}
+    refused = await world.client.post("/api/v1/namespaces/default/secrets", json=body)
+    assert refused.status_code == 400
+    assert "illegal base64 data at input byte 0" in refused.json()["message"]
+
+
+async def test_a_lease_is_stored_without_what_coordinated_election_has(world):
+    spec = {"strategy": "OldestEmulationVersion", "preferredHolder": "x", "holderIdentity": "y"}
+    url = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    made = await world.client.post(url, json={"metadata": {"name": "a"}, "spec": spec})
+    assert made.json()["spec"] == {"holderIdentity": "y"}
+    patched = await world.client.patch(
+        f"{url}/a", json={"spec": spec}, headers={"content-type": "application/merge-patch+json"}
+    )
+    assert patched.json()["spec"] == {"holderIdentity": "y"}
+
+
 async def test_the_preconditions_of_a_namespaces_deletion_have_words_of_their_own(world):
     await world.client.post("/api/v1/namespaces", json={"metadata": {"name": "ns"}})
     live = (await world.client.get("/api/v1/namespaces/ns")).json()["metadata"]

@@ -216,6 +216,12 @@ def test_plain_items_of_a_secret_that_are_no_text_stay_to_be_refused(plain):
     assert defaulted(SECRETS, {"stringData": plain}) == {"stringData": plain, "type": "Opaque"}
 
 
+@pytest.mark.parametrize("data", [{"k": "!"}, {"k": 1}, "x"])
+def test_data_of_a_secret_that_is_none_stays_to_be_refused_where_plain_data_would_take_its_place(data):
+    """It is decoded first (Secret.Data is []byte), and ``stringData`` put over it afterwards."""
+    assert defaulted(SECRETS, {"data": data, "stringData": {"k": "v"}}) == {"data": data, "type": "Opaque"}
+
+
 def test_finalizers_of_namespaces_are_standard_or_qualified():
     found = NAMESPACES.validate({"spec": {"finalizers": ["kubernetes", "example.com/f", "mine", "a b/c"]}})
     assert messages(found)[0] == (
@@ -360,6 +366,33 @@ def test_leases_last_and_count():
         "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
         "spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined",
     ]
+
+
+def test_leases_have_no_strategy_but_one_from_before():
+    """leaseStrategy.PrepareForCreate and PrepareForUpdate: CoordinatedLeaderElection is off by default in 1.33."""
+    leases = RULES["coordination.k8s.io", "leases"]
+    coordinated = {"strategy": "OldestEmulationVersion", "preferredHolder": "x", "holderIdentity": "y"}
+    sent = {"spec": coordinated}
+    made = dict(sent)
+    leases.prepare_create(made)
+    assert made == {"spec": {"holderIdentity": "y"}}
+    assert sent["spec"] == coordinated
+    new = {"spec": dict(coordinated)}
+    leases.prepare_update(new, {"spec": {"strategy": "OldestEmulationVersion"}})
+    assert new == {"spec": {"strategy": "OldestEmulationVersion", "holderIdentity": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("OldestEmulationVersion", []),
+        ("example.com/Mine", []),
+        ("Newest", ['Unsupported value: "Newest": supported values: "OldestEmulationVersion"']),
+    ],
+)
+def test_strategies_of_leases_are_known_or_qualified(strategy, expected):
+    found = RULES["coordination.k8s.io", "leases"].validate({"spec": {"strategy": strategy}})
+    assert messages(found) == [f"spec.strategy.strategy: {why}" for why in expected]
 
 
 # Events

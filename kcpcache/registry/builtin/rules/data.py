@@ -84,17 +84,19 @@ def _update_config_map(obj: Object, old: Object) -> list[FieldError]:
 
 
 def _default_secret(obj: Object) -> None:
-    """``stringData`` goes into ``data``, where it wins; the type is Opaque unless given."""
+    """``stringData`` goes into ``data``, where it wins; the type is Opaque unless given.
+
+    Data that is none stays, to be refused: kube-apiserver decodes it before anything is put in its place.
+    """
     plain = obj.get("stringData") or {}
     texts_only = isinstance(plain, dict) and all(isinstance(value, str | None) for value in plain.values())
     if texts_only:  # else it stays, and the schema refuses it
         obj.pop("stringData", None)
     if texts_only and plain:
-        data = obj.get("data")
-        if not isinstance(data, dict):
-            data = obj["data"] = {}
-        for key, value in plain.items():
-            data[key] = base64.b64encode((value or "").encode()).decode()
+        data = obj["data"] = {} if obj.get("data") is None else obj["data"]
+        for key, value in plain.items() if isinstance(data, dict) else ():
+            if data.get(key) is None or _decoded(data[key]) is not None:
+                data[key] = base64.b64encode((value or "").encode()).decode()
     if not obj.get("type"):
         obj["type"] = "Opaque"
 
