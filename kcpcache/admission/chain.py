@@ -1,11 +1,12 @@
 """What may be written, beyond what authorization and the types say: plugins, each about one kind of thing."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from kcpcache.auth.attributes import Attributes
+from kcpcache.meta.errors import InvalidError
 from kcpcache.meta.names import GroupResource
 from kcpcache.meta.objects import Object, name_of
 from kcpcache.registry.view import Admission, DeleteOptions, Operation, WriteOptions
@@ -54,6 +55,15 @@ class ForeignMutator(Protocol):
         ...
 
 
+@runtime_checkable
+class Completing(Protocol):
+    """A plugin whose ``validate`` is part of the validation of a type."""
+
+    async def complete(self, error: InvalidError, new: Object, old: Object | None) -> InvalidError:
+        """The error of an object that the type's rules refuse, with what ``validate`` would say."""
+        ...
+
+
 class MutateNothing:
     """A plugin that only refuses."""
 
@@ -75,6 +85,7 @@ class _Plugins:
         asked = tuple(plugins)
         self.mutate = [p.mutate for p in asked if not isinstance(p, MutateNothing)]
         self.validate = [p.validate for p in asked if not isinstance(p, ValidateNothing)]
+        self.complete = [p.complete for p in asked if isinstance(p, Completing)]
 
 
 class Chain:
@@ -117,8 +128,13 @@ class Chain:
             for ask in plugins.validate:
                 await ask(request)
 
+        async def complete(error: InvalidError, new: Object, old: Object | None) -> InvalidError:
+            for ask in plugins.complete:
+                error = await ask(error, new, old)
+            return error
+
         def finish(known: bool) -> None:
             while finishers:
                 finishers.pop()(known)
 
-        return Admission(mutate=mutate, validate=validate, finish=finish)
+        return Admission(mutate=mutate, validate=validate, finish=finish, complete=complete)

@@ -3,7 +3,7 @@
 Errors' texts are kube-apiserver's. What ``Audit`` and ``auditAnnotations`` say is noted for the audit log.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -12,6 +12,7 @@ import orjson
 from kcpcache.admission.authorizer_library import Deciding
 from kcpcache.admission.chain import MutateNothing, Request
 from kcpcache.admission.configurations import Index
+from kcpcache.admission.error_order import position
 from kcpcache.admission.expressions import BudgetError, Evaluation, EvaluationError, compiling_weight
 from kcpcache.admission.match_conditions import ConditionsError
 from kcpcache.admission.matching import ADMISSION_GROUP, Subject, Subjects
@@ -28,7 +29,7 @@ from kcpcache.admission.policy import (
 from kcpcache.admission.review import DeniedError, request_of
 from kcpcache.auth.attributes import Attributes, Decision
 from kcpcache.meta.audit_annotations import annotate
-from kcpcache.meta.errors import InvalidError, NotFoundError, forbidden
+from kcpcache.meta.errors import FieldError, InvalidError, NotFoundError, forbidden
 from kcpcache.meta.names import GroupVersionResource
 from kcpcache.meta.objects import Object, metadata, name_of, new_uid
 from kcpcache.registry.beside import computed
@@ -49,6 +50,8 @@ _FAILURE: Final = "validation.policy.admission.k8s.io/validation_failure"
 _Notes: TypeAlias = dict[str, list[str]]
 """What a policy has to say to the audit log: the values of each key."""
 
+ErrorsOf: TypeAlias = Callable[[Object], Iterator[FieldError]]
+
 ViewOf: TypeAlias = Callable[[str, Resource, ServedVersion], View]
 """``view(cluster, resource, version)``."""
 
@@ -56,7 +59,7 @@ ViewOf: TypeAlias = Callable[[str, Resource, ServedVersion], View]
 class PoliciesCompile(MutateNothing):
     """No expression is stored that does not compile. For policies and webhook configurations."""
 
-    RESOURCES: ClassVar = {
+    RESOURCES: ClassVar[Mapping[str, tuple[str, ErrorsOf]]] = {
         "validatingadmissionpolicies": ("ValidatingAdmissionPolicy", policy_errors),
         "validatingwebhookconfigurations": ("ValidatingWebhookConfiguration", configuration_errors),
         "mutatingwebhookconfigurations": ("MutatingWebhookConfiguration", configuration_errors),
@@ -65,12 +68,25 @@ class PoliciesCompile(MutateNothing):
     async def validate(self, request: Request) -> None:
         """Raises InvalidError. What was stored already is not judged again."""
         found = self.RESOURCES.get(request.attributes.resource)
-        new, old = request.new, request.old or {}
-        if found is None or new is None or all(new.get(key) == old.get(key) for key in ("spec", "webhooks")):
+        if found is None or request.new is None:
             return
         kind, errors_of = found
-        if errors := await computed(compiling_weight([new]), lambda: list(errors_of(new))):
-            raise InvalidError(ADMISSION_GROUP, kind, name_of(new), errors)
+        if errors := await self._errors(errors_of, request.new, request.old):
+            raise InvalidError(ADMISSION_GROUP, kind, name_of(request.new), errors)
+
+    async def complete(self, error: InvalidError, new: Object, old: Object | None) -> InvalidError:
+        """See ``chain.Completing``. All is in the order in which kube-apiserver says it."""
+        found = next((errors_of for kind, errors_of in self.RESOURCES.values() if kind == new.get("kind")), None)
+        if found is None or any(cause.reason == "FieldValueTypeInvalid" for cause in error.errors):
+            return error
+        errors = sorted([*error.errors, *await self._errors(found, new, old)], key=position)
+        return InvalidError(ADMISSION_GROUP, str(new["kind"]), name_of(new), errors)
+
+    @staticmethod
+    async def _errors(errors_of: ErrorsOf, new: Object, old: Object | None) -> list[FieldError]:
+        if old is not None and all(new.get(key) == old.get(key) for key in ("spec", "webhooks")):
+            return []
+        return await computed(compiling_weight([new]), lambda: list(errors_of(new)))
 
 
 class _ConfigurationError(Exception):

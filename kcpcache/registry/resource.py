@@ -21,6 +21,11 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 class Rules(Protocol):
     """A type's peculiarities, beyond what its schema says. All are plain functions on dicts."""
 
+    @property
+    def judges_keys(self) -> bool:
+        """Whether ``validate`` says what is wrong with the keys of lists, instead of the schema."""
+        ...
+
     def prepare_create(self, obj: Object) -> None:
         """Put in top-level fields that a new object begins with, whatever its writer sent; change none in place."""
         ...
@@ -52,6 +57,8 @@ class Rules(Protocol):
 
 class NoRules:
     """A type of which its schema says everything."""
+
+    judges_keys = False
 
     def prepare_create(self, obj: Object) -> None:
         """Nothing to set."""

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from kcpcache.meta.errors import InvalidError
 from kcpcache.meta.objects import Object, copy
 from kcpcache.meta.selectors import EVERYTHING, FieldSelector, LabelSelector
 from kcpcache.registry.entry import Entry
@@ -204,15 +205,21 @@ def _finish(known: bool) -> None:
     """Nothing is waiting for the outcome."""
 
 
+async def _as_it_is(error: InvalidError, _new: Object, _old: Object | None) -> InvalidError:
+    return error
+
+
 class Admission(msgspec.Struct, frozen=True):
     """The two moments at which a write can be refused. ``mutate`` sees the object before defaulting and validation.
 
+    ``complete(error, new, old)`` says what else is wrong with an object that the rules of its type refuse.
     ``finish(known)`` is called after each attempt to create; ``known`` False: it was cancelled, and may yet happen.
     """
 
     mutate: Admit
     validate: Admit
     finish: Callable[[bool], None] = _finish
+    complete: Callable[[InvalidError, Object, Object | None], Awaitable[InvalidError]] = _as_it_is
 
 
 async def _admit(operation: Operation, new: Object | None, old: Object | None) -> None:

@@ -170,6 +170,11 @@ def only_choices(errors: list[FieldError]) -> bool:
     return not errors or all(error.reason == "FieldValueNotSupported" for error in errors)
 
 
+def without_keys(errors: list[FieldError]) -> list[FieldError]:
+    """Without what is wrong with the keys of lists."""
+    return [error for error in errors if error.reason not in {"FieldValueRequired", "FieldValueDuplicate"}]
+
+
 def generated_name(meta: Object) -> str:
     """A name that begins with ``generateName``."""
     return str(meta["generateName"])[: object_meta.GENERATE_NAME_PREFIX_BYTES] + random_suffix()

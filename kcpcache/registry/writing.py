@@ -12,6 +12,7 @@ from kcpcache.meta.errors import (
     AlreadyExistsError,
     BadRequestError,
     FieldError,
+    InvalidError,
     StatusError,
     conflict,
 )
@@ -44,6 +45,7 @@ from kcpcache.registry.write_steps import (
     warn_of_finalizers,
     with_part_of,
     within_status,
+    without_keys,
     without_status,
 )
 
@@ -139,10 +141,13 @@ class Writer:
         if self.caches.company.together:  # so far half of it is done, and that is as long as a slice
             await turn()
         light = options.weight <= LIGHT_BYTES
-        if light:
-            self._validate_create(obj, options)
-        else:
-            await computed(options.weight, self._validate_create, obj, options)
+        try:
+            if light:
+                self._validate_create(obj, options)
+            else:
+                await computed(options.weight, self._validate_create, obj, options)
+        except InvalidError as error:
+            raise await admission.complete(error, obj, None) from None
         await admission.validate("CREATE", obj, None)
         if light:
             self._track(None, sent, options, "")
@@ -236,10 +241,13 @@ class Writer:
             new, old, pinned = await computed(weight, self._changed, live, change, options, subresource)
         options.own, options.owned = self._own, None
         await admission.mutate("UPDATE", new, old)
-        if light:
-            new = self._completed(new, old, options, subresource)
-        else:
-            new = await computed(weight, self._completed, new, old, options, subresource)
+        try:
+            if light:
+                new = self._completed(new, old, options, subresource)
+            else:
+                new = await computed(weight, self._completed, new, old, options, subresource)
+        except InvalidError as error:
+            raise (error if subresource else await admission.complete(error, new, old)) from None
         await admission.validate("UPDATE", new, old)
         meta = new["metadata"]
         vanishes = bool(meta.get("deletionTimestamp")) and self._objects.may_vanish(new)
@@ -320,7 +328,8 @@ class Writer:
         if self.definition.drop_nested is not None:  # there is more in it than the schema can tell
             raise_undecodable(self.definition, self.version, obj)
         own = options.weight == 0  # no client sent it
-        return self.version.schema.validate(obj, old, rules=not options.trusted, walk=own)
+        errors = self.version.schema.validate(obj, old, rules=not options.trusted, walk=own)
+        return without_keys(errors) if errors and self.definition.rules.judges_keys else errors
 
     async def _own(self, old: Object | None, new: Object, options: WriteOptions, subresource: str) -> None:
         """See ``view.WriteOptions``."""

@@ -120,7 +120,7 @@ class ApiExportView:
                 raise forbidden(self.definition.group, self.definition.plural, name_of(new), why)
             await admission.validate(operation, new, old)
 
-        return Admission(mutate=mutate, validate=validate, finish=admission.finish)
+        return Admission(mutate=mutate, validate=validate, finish=admission.finish, complete=admission.complete)
 
     def _label(self, obj: Object) -> None:
         reader = self._reader

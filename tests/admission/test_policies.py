@@ -480,6 +480,64 @@ class TestExpressionsThatAreStored:
         variables = [{"name": name, "expression": text} for name, text in texts.items()]
         await world.create(POLICIES, policy(expression, variables=variables))
 
+    async def test_all_that_is_wrong_with_a_policy_is_said_in_kubes_order(self, world):
+        """Keys that lists lack hide nothing, nor does a value that is not supported."""
+        broken = policy(
+            {"expression": "1", "messageExpression": "1", "reason": "Unauthorized"},
+            failurePolicy="Perhaps",
+            matchConditions=[{"expression": "1"}, *({"name": "a", "expression": "true"} for _ in range(2))],
+            variables=[{"expression": "1"}, {"name": "in", "expression": "nobody"}],
+            auditAnnotations=[{"key": "k", "valueExpression": "1"}, {"key": "k", "valueExpression": "''"}],
+        )
+        with pytest.raises(InvalidError) as caught:
+            await world.create(POLICIES, broken)
+        assert [(cause.field, cause.message.split(": ")[0]) for cause in caught.value.causes] == [
+            ("spec.failurePolicy", "Unsupported value"),
+            ("spec.matchConditions[0].expression", "Invalid value"),
+            ("spec.matchConditions[0].name", "Required value"),
+            ("spec.matchConditions[2].name", "Duplicate value"),
+            ("spec.variables[0].name", "Required value"),
+            ("spec.variables[1].name", "Invalid value"),
+            ("spec.variables[1].expression", "Invalid value"),
+            ("spec.validations[0].expression", "Invalid value"),
+            ("spec.validations[0].messageExpression", "Invalid value"),
+            ("spec.validations[0].reason", "Unsupported value"),
+            ("spec.auditAnnotations[0].valueExpression", "Invalid value"),
+            ("spec.auditAnnotations[1].key", "Duplicate value"),
+        ]
+        await world.create(POLICIES, policy("true"))
+        broken["metadata"]["name"] = "p"
+        with pytest.raises(InvalidError) as again:
+            await world.update(POLICIES, broken)
+        assert again.value.causes == caught.value.causes
+
+    async def test_a_variable_may_be_there_twice_and_the_last_one_counts(self, world):
+        twice = [{"name": "a", "expression": text} for text in ("1", "object.metadata.name == 'good'")]
+        await enforce(world, policy("variables.a", variables=twice))
+        await world.create("configmaps", config_map("good"))
+        await refusal(world, "configmaps", config_map("bad"))
+
+    async def test_all_that_is_wrong_with_webhooks_is_said_in_kubes_order(self, world):
+        one = {
+            "name": "a.example.com",
+            "clientConfig": {},
+            "sideEffects": "Some",
+            "admissionReviewVersions": ["v2"],
+            "matchConditions": [{"name": "c", "expression": "1"}, {"expression": "true"}],
+        }
+        with pytest.raises(InvalidError) as caught:
+            await world.create(VALIDATING, {"metadata": {"name": "a"}, "webhooks": [one, one, {}]})
+        said = [cause.field.removeprefix("webhooks") for cause in caught.value.causes]
+        each = [
+            *("sideEffects", "clientConfig", "matchConditions[0].expression", "matchConditions[1].name"),
+            "admissionReviewVersions",
+        ]
+        assert said == [
+            *(f"[0].{name}" for name in each),
+            *(f"[1].{name}" for name in (*each, "name")),
+            *(f"[2].{name}" for name in ("name", "sideEffects", "clientConfig", "admissionReviewVersions")),
+        ]
+
     async def test_match_conditions_of_webhooks_have_neither_parameters_nor_variables(self, world):
         webhook = {
             "name": "a.example.com",

@@ -38,7 +38,7 @@ _RULE_FIELDS = (
         _S,
         "Cluster, Namespaced or '*'.",
         pointer=True,
-        enum=("Cluster", "Namespaced", "*"),
+        enum=("*", "Cluster", "Namespaced"),
     ),
 )
 
@@ -84,8 +84,8 @@ def _webhook_fields(object_selector: int, *more: Field) -> tuple[Field, ...]:
         row("name", 1, _S, "Name of the webhook, a full domain name.", required=True),
         row("clientConfig", 2, WEBHOOK_CLIENT_CONFIG, "Where it is.", required=True),
         row("rules", 3, ListOf(RULE_WITH_OPERATIONS), "Requests that it is called for."),
-        row("failurePolicy", 4, _S, _FAILURE_POLICY, pointer=True, enum=("Ignore", "Fail")),
-        row("matchPolicy", 9, _S, _MATCH_POLICY, pointer=True, enum=("Exact", "Equivalent")),
+        row("failurePolicy", 4, _S, _FAILURE_POLICY, pointer=True, enum=("Fail", "Ignore")),
+        row("matchPolicy", 9, _S, _MATCH_POLICY, pointer=True, enum=("Equivalent", "Exact")),
         row("namespaceSelector", 5, LABEL_SELECTOR, "Only objects in such namespaces.", pointer=True),
         row("objectSelector", object_selector, LABEL_SELECTOR, "Only such objects.", pointer=True),
         row("sideEffects", 6, _S, "None or NoneOnDryRun.", required=True),
@@ -112,7 +112,7 @@ MUTATING_WEBHOOK = _admission(
             _S,
             "Whether it is called again when later webhooks change the object: Never or IfNeeded.",
             pointer=True,
-            enum=("Never", "IfNeeded"),
+            enum=("IfNeeded", "Never"),
         ),
         _match_conditions(12),
     ),
@@ -137,7 +137,7 @@ MATCH_RESOURCES = _admission(
     row("objectSelector", 2, LABEL_SELECTOR, "Only such objects.", pointer=True),
     row("resourceRules", 3, ListOf(NAMED_RULE_WITH_OPERATIONS), "Requests that are judged."),
     row("excludeResourceRules", 4, ListOf(NAMED_RULE_WITH_OPERATIONS), "Requests that are not, all the same."),
-    row("matchPolicy", 7, _S, _MATCH_POLICY, pointer=True, enum=("Exact", "Equivalent")),
+    row("matchPolicy", 7, _S, _MATCH_POLICY, pointer=True, enum=("Equivalent", "Exact")),
     map_type="atomic",
 )
 
@@ -202,7 +202,7 @@ VALIDATING_ADMISSION_POLICY = _object(
             row("paramKind", 1, PARAM_KIND, "Kind of the parameters, if any.", pointer=True),
             row("matchConstraints", 2, MATCH_RESOURCES, "Requests that are judged.", pointer=True),
             row("validations", 3, ListOf(VALIDATION), "Rules that must all hold."),
-            row("failurePolicy", 4, _S, _FAILURE_POLICY, pointer=True, enum=("Ignore", "Fail")),
+            row("failurePolicy", 4, _S, _FAILURE_POLICY, pointer=True, enum=("Fail", "Ignore")),
             row("auditAnnotations", 5, ListOf(AUDIT_ANNOTATION), "Notes for the audit log."),
             _match_conditions(6),
             row("variables", 7, ListOf(VARIABLE), "Named parts.", keys=("name",), merge="name"),

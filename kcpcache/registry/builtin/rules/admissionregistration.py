@@ -145,7 +145,7 @@ def _condition_errors(holder: Object, path: str) -> Iterator[FieldError]:
             yield field_required(f"{at}.name")
         else:
             yield from invalid(f"{at}.name", name, qualified_name_errors(name))
-        if name in seen:
+        if name and name in seen:
             yield field_duplicate(f"{at}.name", name)
         seen.add(name)
 
@@ -219,7 +219,7 @@ def _validate_webhooks(configuration: Object) -> list[FieldError]:
     seen: set[str] = set()
     for index, webhook in sections(configuration, "webhooks"):
         errors += _webhook_errors(webhook, f"webhooks[{index}]")
-        if text(webhook, "name") in seen:
+        if text(webhook, "name") in seen - {""}:
             errors.append(field_duplicate(f"webhooks[{index}].name", text(webhook, "name")))
         seen.add(text(webhook, "name"))
     return errors
@@ -334,7 +334,7 @@ def _param_ref_errors(ref: Object) -> Iterator[FieldError]:
     yield from label_selector_errors(section(ref, "selector"), f"{path}.selector")
 
 
-VALIDATING_WEBHOOKS: Final = Rules(default=_default_webhooks, validate=_validate_webhooks)
-MUTATING_WEBHOOKS: Final = Rules(default=_default_mutating, validate=_validate_webhooks)
-VALIDATING_ADMISSION_POLICY: Final = Rules(default=_default_policy, validate=_validate_policy)
+VALIDATING_WEBHOOKS: Final = Rules(default=_default_webhooks, validate=_validate_webhooks, judges_keys=True)
+MUTATING_WEBHOOKS: Final = Rules(default=_default_mutating, validate=_validate_webhooks, judges_keys=True)
+VALIDATING_ADMISSION_POLICY: Final = Rules(default=_default_policy, validate=_validate_policy, judges_keys=True)
 VALIDATING_ADMISSION_POLICY_BINDING: Final = Rules(default=_default_binding, validate=_validate_binding)

@@ -40,7 +40,8 @@ class Rules:
     puts back what an ordinary update (not one through a subresource) has no say in, ``prepare_delete`` shows that a
     deletion has begun, ``default`` fills in what is missing once the name is known. ``validate`` holds on every write,
     ``validate_update(obj, old)`` between two versions, and ``accept_stored`` notes the old one before that. Metadata
-    is not their concern.
+    is not their concern. With ``judges_keys`` it is ``validate`` that says which lists need keys, and which of them may
+    not stand twice, as in kube-apiserver; what the schema says of that does not count.
     """
 
     default: Change = _nothing
@@ -50,6 +51,7 @@ class Rules:
     prepare_create: Change = _nothing
     prepare_update: PrepareUpdate = _keep
     prepare_delete: Change = _nothing
+    judges_keys: bool = False
 
 
 def section(obj: Any, *path: str) -> Object:
