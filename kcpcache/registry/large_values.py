@@ -16,24 +16,29 @@ MOST: Final = 16
 """So many are kept; the oldest one goes first."""
 
 _usual: list[tuple[int, int, int]] = []  # the thresholds, while there are others
+_inside: list[int] = []  # meanwhile, how many of the objects since the last look were made in blocks
 
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """No garbage is looked for in the block, and afterwards only when as much as usual has been made beside it.
 
-    What is looked for is what is new and not in use; what is large and new is in use.
+    What is looked for is what is new and not in use; what is large and new is in use. What is made between blocks
+    counts, however many of them follow each other.
     """
     collects = gc.isenabled()
     gc.disable()
+    before = gc.get_count()[0]
     try:
         yield
     finally:
         if collects:
             usual = _usual[0] if _usual else gc.get_threshold()
             if usual[0]:  # else there is never a look
-                _usual[:] = [usual]
-                gc.set_threshold(usual[0] + gc.get_count()[0], *usual[1:])
+                earlier = min(_inside[0], before) if _inside else 0  # a look begins to count anew
+                inside = max(0, earlier + gc.get_count()[0] - before)
+                _usual[:], _inside[:] = [usual], [inside]
+                gc.set_threshold(usual[0] + inside, *usual[1:])
             gc.enable()
 
 
@@ -41,6 +46,7 @@ def usually_collected() -> None:
     """From now on garbage is looked for as often as before ``uncollected``."""
     if _usual:
         gc.set_threshold(*_usual.pop())
+        _inside.clear()
 
 
 class LargeValues:

@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import sys
 from collections.abc import Iterator
@@ -80,20 +81,28 @@ def test_what_has_no_parts_is_not_kept_and_not_more_than_a_few_are():
     assert Leaf.deleted == 4
 
 
-def looks(made: int) -> int:
-    """How often garbage is looked for while so many objects are made, all of which stay in use."""
+@contextlib.contextmanager
+def looks_noted() -> Iterator[list[str]]:
+    """An item for each look for garbage in the block."""
     began: list[str] = []
 
     def note(phase: str, _info: object) -> None:
-        began.append(phase)
+        if phase == "start":
+            began.append(phase)
 
     gc.callbacks.append(note)
     try:
-        kept = [[] for _ in range(made)]
+        yield began
     finally:
         gc.callbacks.remove(note)
+
+
+def looks(made: int) -> int:
+    """How often garbage is looked for while so many objects are made, all of which stay in use."""
+    with looks_noted() as began:
+        kept = [[] for _ in range(made)]
     assert len(kept) == made
-    return began.count("start")
+    return len(began)
 
 
 def test_what_is_made_without_a_look_for_garbage_brings_none_about_afterwards():
@@ -112,6 +121,57 @@ def test_what_is_made_without_a_look_for_garbage_brings_none_about_afterwards():
         usually_collected()
         assert gc.get_threshold() == (1000, 1000, 1000)
         assert len(kept) == 10_000
+    finally:
+        gc.set_threshold(*before)
+
+
+class Knot:
+    """Refers to itself, so that it is left to the collector."""
+
+    left: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+        Knot.left += 1
+
+    def __del__(self) -> None:
+        Knot.left -= 1
+
+
+@pytest.mark.parametrize("inside", [0, 30, 5000])
+def test_garbage_made_between_blocks_is_found_however_many_of_them_follow_each_other(inside):
+    before = gc.get_threshold()
+    try:
+        gc.collect()
+        gc.set_threshold(1000, 1000, 1000)
+        kept: list[Any] = []
+        most = 0
+        for _ in range(200):
+            with uncollected():
+                kept = [[] for _ in range(inside)]
+            for _ in range(50):
+                Knot()
+            most = max(most, Knot.left)
+        assert most <= 1500
+        assert len(kept) == inside
+    finally:
+        gc.set_threshold(*before)
+        gc.collect()
+
+
+def test_large_values_that_follow_each_other_bring_no_look_for_garbage_about():
+    before = gc.get_threshold()
+    try:
+        gc.collect()
+        gc.set_threshold(1000, 1000, 1000)
+        kept: list[Any] = []
+        with looks_noted() as began:
+            for _ in range(5):
+                with uncollected():
+                    kept += [[] for _ in range(5000)]
+                kept += [[] for _ in range(100)]
+        assert not began
+        assert len(kept) == 25_500
     finally:
         gc.set_threshold(*before)
 
