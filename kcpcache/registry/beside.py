@@ -113,12 +113,7 @@ class _Thread:
         self._unused.append(values)
         if not self._busy:
             self._begin()
-            try:
-                job = asyncio.get_running_loop().run_in_executor(None, self._computing(_nothing))
-            except RuntimeError:  # there are no threads any more: the server is at its end
-                self._next()
-                raise
-            job.add_done_callback(self._done)
+            self._next()
 
     def _computing(self, work: Callable[[*_Arguments], _T]) -> Callable[[*_Arguments], _T]:
         def compute(*arguments: *_Arguments) -> _T:
@@ -162,10 +157,22 @@ class _Thread:
             if not ticket.done():
                 ticket.set_result(None)
                 return
+        if self._unused and self._delete():
+            return
         self._busy = False
         handover.end()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._rest)
+
+    def _delete(self) -> bool:
+        """Whether what was let go of, and came too late for the last computation, is deleted by one of its own."""
+        try:
+            job = asyncio.get_running_loop().run_in_executor(None, self._computing(_nothing))
+        except RuntimeError:  # there are no threads any more: the server is at its end
+            self._unused.clear()
+            return False
+        job.add_done_callback(self._done)
+        return True
 
     def _rest(self) -> None:
         self._timer = None

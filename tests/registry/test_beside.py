@@ -2,6 +2,7 @@ import asyncio
 import gc
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import ClassVar
 
@@ -152,6 +153,43 @@ async def test_what_has_been_made_for_a_request_is_deleted_on_the_thread_when_it
     await computed(HEAVY, str)
     assert len(Leaf.deleted_by) == 2
     assert threading.get_ident() not in Leaf.deleted_by
+    assert not beside._threads[asyncio.get_running_loop()]._busy
+
+
+@pytest.fixture
+async def one_thread():
+    """The only thread that computes, as an executor: what it has been given before is over when it does something."""
+    executor = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(executor)
+    yield executor
+    executor.shutdown()
+
+
+async def test_what_is_let_go_of_before_the_end_of_a_computation_is_known_is_deleted_without_another(one_thread):
+    Leaf.deleted_by.clear()
+    job = asyncio.create_task(computed(HEAVY, str))
+    await asyncio.sleep(0)
+    one_thread.submit(int).result(10)  # the thread has done all that it does, of which the event loop knows nothing yet
+    values = LargeValues()
+    values.add([Leaf()])
+    let_go(values)
+    await job
+    one_thread.submit(int).result(10)
+    assert len(Leaf.deleted_by) == 1
+    assert threading.get_ident() not in Leaf.deleted_by
+
+
+async def test_where_there_are_no_threads_any_more_nothing_is_kept(one_thread):
+    Leaf.deleted_by.clear()
+    await computed(HEAVY, str)
+    one_thread.shutdown()
+    values = LargeValues()
+    values.add([Leaf()])
+    let_go(values)
+    del values
+    assert len(Leaf.deleted_by) == 1
+    with pytest.raises(RuntimeError):
+        await computed(HEAVY, str)
     assert not beside._threads[asyncio.get_running_loop()]._busy
 
 
