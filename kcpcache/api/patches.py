@@ -15,6 +15,7 @@ from kcpcache.meta.errors import (
     REDACTED,
     BadRequestError,
     InvalidError,
+    StatusError,
     UnsupportedMediaTypeError,
     conflict,
     field_invalid,
@@ -119,7 +120,22 @@ def _shown_patched(call: Call, change: object) -> str:
 
 
 def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
-    """A function that patches an object of its caller's. Raises BadRequestError for what is no such patch."""
+    """A function that patches an object of its caller's. It is this that raises BadRequestError for what is no patch.
+
+    kube-apiserver reads a patch when it has the object: where there is none, that is what it says.
+    """
+    try:
+        return _patch_function(call, kind, data, options)
+    except StatusError as error:
+        refused = error
+
+    def refuse(_live: Object) -> Object:
+        raise refused
+
+    return refuse
+
+
+def _patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
     document = decode_json(data)
     if kind == MERGE_PATCH and not isinstance(document, dict | None):
         raise _undecodable_patch(document)

@@ -446,3 +446,22 @@ async def test_a_write_of_a_scale_is_told_what_scales_do_not_have(world, verb, c
     strict = await write("?fieldValidation=Strict")
     assert strict.status_code == code
     assert 'strict decoding error: unknown field "spec.count"' in strict.json()["message"]
+
+
+@pytest.mark.parametrize("path", [CM, CT], ids=["ConfigMap", "CronTab"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (MERGE, b"{"),
+        (MERGE, b"[]"),
+        (MERGE, b'{"metadata":1}'),
+        ({"content-type": "application/json-patch+json"}, b"{"),
+        ({"content-type": "application/json-patch+json"}, b'{"op":"add"}'),
+    ],
+)
+async def test_a_patch_that_is_none_is_refused_only_where_there_is_an_object(world, path, kind, body):
+    """store.Update of kube-apiserver 1.33.5 says that there is no object before UpdatedObject reads the patch."""
+    assert (await world.client.patch(f"{path}/a", content=body, headers=kind)).status_code == 404
+    typed = TYPED if path == CT else {}
+    assert (await world.client.post(path, json={**typed, "metadata": {"name": "a"}})).status_code == 201
+    assert (await world.client.patch(f"{path}/a", content=body, headers=kind)).status_code in {400, 422}
