@@ -31,7 +31,7 @@ def verify_client(
     try:
         own, *others = (x509.load_der_x509_certificate(der) for der in chain)
         expires = _expiry([own, *_path(own, others, authorities)], now)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion):
         raise UnauthorizedError from None
     return own, expires
 

@@ -157,11 +157,11 @@ def _accept_names(status: Object, spec: Object, taken: TakenNames, now: str) -> 
 def _is_ca_bundle(encoded: Any) -> bool:
     if not encoded:
         return True
-    from cryptography.x509 import load_pem_x509_certificates
+    from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
     try:
         return bool(load_pem_x509_certificates(base64.b64decode(encoded)))
-    except ValueError:
+    except (ValueError, InvalidVersion):
         return False
 
 

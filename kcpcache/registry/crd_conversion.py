@@ -153,7 +153,7 @@ def _bundle_error(bundle: object) -> str:
     for block in certificates:
         try:
             x509.load_pem_x509_certificate(block)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue
         return ""
     return "failed to parse certificate: x509: malformed certificate" if certificates else _NO_AUTHORITY

@@ -1,4 +1,7 @@
+import base64
+
 import pytest
+from odd_certificates import of_a_version_that_is_not_there
 from plan_world import LATER, NOW, World, pure
 
 from kcpcache.meta.names import GroupVersionResource
@@ -99,9 +102,14 @@ def test_a_name_in_use_is_refused_and_the_crd_is_not_established(world, taken, r
     assert condition(obj, "Established")["status"] == "False"
 
 
-def test_a_conversion_whose_certificate_is_yet_to_come_is_not_established(world):
+@pytest.mark.parametrize(
+    "bundle",
+    ["Cg==", base64.b64encode(of_a_version_that_is_not_there()).decode()],
+    ids=["empty", "of a version that is not there"],
+)
+def test_a_conversion_whose_certificate_is_yet_to_come_is_not_established(world, bundle):
     obj = a_crd()
-    webhook = {"clientConfig": {"url": "https://a.example", "caBundle": "Cg=="}}
+    webhook = {"clientConfig": {"url": "https://a.example", "caBundle": bundle}}
     world.put(AT, obj | {"spec": obj["spec"] | {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
     established = condition(settled(world), "Established")
     assert (established["status"], established["reason"]) == ("False", "InvalidCABundle")

@@ -254,6 +254,16 @@ def test_a_signing_request_carries_a_real_request(pem):
     ]
 
 
+def test_a_signing_request_of_a_version_that_is_not_there_is_none(pem):
+    request = x509.load_pem_x509_csr(base64.b64decode(pem))
+    whole, inner = request.public_bytes(serialization.Encoding.DER), request.tbs_certrequest_bytes
+    of_version_9 = whole.replace(inner, inner.replace(b"\x02\x01\x00", b"\x02\x01\x09", 1))
+    lines = b"-----BEGIN CERTIFICATE REQUEST-----", base64.b64encode(of_version_9), b"-----END CERTIFICATE REQUEST-----"
+    odd = base64.b64encode(b"\n".join(lines)).decode()
+    spec = {"request": odd, "signerName": "example.com/signer", "usages": ["client auth"]}
+    assert [error.path for error in REQUESTS.validate({"spec": spec})] == ["spec.request"]
+
+
 def test_a_signing_request_and_decisions_about_it_stay(pem):
     spec = {"request": pem, "signerName": "example.com/signer", "usages": ["client auth"]}
     old = {

@@ -5,12 +5,9 @@ Every case was seen at kube-apiserver 1.33.5.
 
 import base64
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from odd_certificates import certificate, of_a_version_that_is_not_there
 from test_crd_rules import CRDS, SCHEMA, crd, messages, updated, version
 
 from kcpcache.registry.builtin.apiextensions import CUSTOM_RESOURCE_DEFINITION as CRD_TYPE
@@ -246,14 +243,6 @@ def test_an_empty_type_of_lists_or_maps_is_one_too(keyword):
 # Authorities of a conversion webhook
 
 
-def certificate():
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
-    now = datetime(2030, 1, 1, tzinfo=UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
 def trusting(bundle):
     client = {"url": "https://x"} | ({} if bundle is None else {"caBundle": base64.b64encode(bundle).decode()})
     webhook = {"conversionReviewVersions": ["v1"], "clientConfig": client}
@@ -270,6 +259,7 @@ def trusting(bundle):
             b"-----BEGIN CERTIFICATE-----\neA==\n-----END CERTIFICATE-----\n",
             "failed to parse certificate: x509: malformed certificate",
         ),
+        (of_a_version_that_is_not_there(), "failed to parse certificate: x509: malformed certificate"),
         (b"-----BEGIN X-----\neA==\n-----END X-----\n", "no valid certificate authority data seen"),
     ],
 )

@@ -53,7 +53,7 @@ def _request_errors(encoded: str) -> list[FieldError]:
     try:
         request = x509.load_pem_x509_csr(base64.b64decode(encoded, validate=True))
         signed = request.is_signature_valid
-    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         return [field_invalid("spec.request", encoded, "PEM block type must be CERTIFICATE REQUEST")]
     return [] if signed else [field_invalid("spec.request", encoded, "the request's signature is not valid")]
 
