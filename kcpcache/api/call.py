@@ -19,7 +19,7 @@ from kcpcache.meta import object_meta
 from kcpcache.meta.errors import BadRequestError
 from kcpcache.meta.objects import Object, copy, metadata
 from kcpcache.registry import scale
-from kcpcache.registry.beside import computed
+from kcpcache.registry.beside import LIGHT_BYTES, computed
 from kcpcache.registry.catalog import Resource
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.view import Admission, DeleteOptions, Item, View, WriteOptions
@@ -89,7 +89,10 @@ class Call(msgspec.Struct, frozen=True):
         if builtin and b".0" in data and media_type(content_type) == JSON:
             await computed(len(data), self._check_integers, data)
         if _is_custom(self.definition) and self.info.subresource != "scale":
-            check_type(body.object, data, self.definition, self.version)
+            if len(data) <= LIGHT_BYTES:
+                check_type(body.object, data, self.definition, self.version)
+            else:
+                await computed(len(data), check_type, body.object, data, self.definition, self.version)
         check_metadata(body.object)
         if self.exchange.trail is not None:
             self.exchange.trail.sent_object(metadata(body.object))

@@ -56,6 +56,32 @@ def test_a_custom_object_must_name_its_type(obj, why):
     assert refused(obj) == why
 
 
+@pytest.mark.parametrize(
+    ("body", "given", "name"),
+    [
+        (b'{"kind":1,"apiVersion":"example.com/v1","kind":"Thing"}', "number", "kind"),
+        (b'{"apiVersion":{},"kind":"Thing","apiVersion":"example.com/v1"}', "object", "apiVersion"),
+        (b'{"apiVersion":"example.com/v1","kind":[[]],"kind":true,"kind":"Thing"}', "array", "kind"),
+    ],
+)
+def test_a_name_of_a_wrong_type_is_refused_also_where_another_one_follows(body, given, name):
+    """SimpleMetaFactory.Interpret of kube-apiserver 1.33.5 decodes each into a Go string."""
+    why = f"json: cannot unmarshal {given} into Go struct field .{name} of type string"
+    assert why in refused(orjson.loads(body), body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"kind":null,"apiVersion":"example.com/v1","kind":"Thing"}',
+        b'{"kind":"Thing","apiVersion":"example.com/v1","spec":{"kind":1}}',
+        b'{"kind":"Other","apiVersion":"example.com/v1","kind":"Thing"}',
+    ],
+)
+def test_names_that_are_null_or_further_within_do_not_count(body):
+    check_type(orjson.loads(body), body, THING, SimpleNamespace(name="v1"))
+
+
 def test_yaml_is_shown_as_digits():
     assert refused({}, b"a: b").endswith("(613a2062)")
 
