@@ -13,6 +13,10 @@ from kcpcache.registry.history import Events
 from kcpcache.registry.subscription import Subscription
 
 
+def _nothing() -> None:
+    """Nobody wants to be told any more."""
+
+
 class Place:
     """Where a watch stands in a feed: the events before ``at`` have been told. ``feed`` is None once it has left.
 
@@ -38,7 +42,8 @@ class Place:
         self._watch.resume(feed.since(self.at), feed)
         if not feed.places:
             feed.close()
-        self._left()
+        left, self._left = self._left, _nothing  # it may lead back here, and nothing is to be left to the collector
+        left()
 
 
 class Feed(Subscription):
@@ -92,3 +97,5 @@ class Feed(Subscription):
             super().close()
             for place in tuple(self.places):
                 place.leave()
+            self._heard = _nothing
+            self._log.clear()

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -280,6 +282,43 @@ async def test_a_defect_ends_each_with_an_error_that_tells_nothing(world, monkey
         for client in found:
             assert client.events[-1]["object"]["code"] == 500
             assert "division" not in client.events[-1]["object"]["message"]
+
+
+@pytest.fixture
+def _no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+async def test_what_has_left_is_gone_without_the_collector(world):
+    """For whatever reason: as a client is slow, as a bookmark is due, as the watch has been closed."""
+    async with clients(world) as found:
+        feed = weakref.ref(places(world)[0].feed)
+        riders = [weakref.ref(place.left) for place in places(world)]
+
+        def there() -> int:
+            return sum(rider() is not None for rider in riders)
+
+        found[0].flow.pause_writing()
+        await world.create("a")
+        await rounds()
+        found[0].flow.resume_writing()
+        await rounds()
+        assert there() == len(found) - 1
+        places(world)[0].leave()  # as its timer does
+        await rounds()
+        assert there() == len(found) - 2
+        assert len(places(world)) == len(found)
+        found[-1].gone.set()
+        await rounds()
+        assert there() == len(found) - 3
+        world.app.kubernetes.end_watches()
+        await rounds()
+        assert there() == 0
+        assert feed() is None
 
 
 async def test_few_are_told_each_by_itself(world):
