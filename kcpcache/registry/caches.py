@@ -340,8 +340,12 @@ class Caches:
             raise
 
     def _give_up(self) -> None:
-        for _, _, waiter in self._waiters:
-            if not waiter.done():
+        for revision, _, waiter in self._waiters:
+            if waiter.done():
+                continue
+            if revision <= self.revision:  # it is there, and was only waiting for room
+                waiter.set_result(None)
+            else:
                 waiter.set_exception(_closing())
         self._waiters.clear()
 

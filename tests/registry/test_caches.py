@@ -288,6 +288,20 @@ async def test_waiting_is_over_when_the_caches_close():
             await world.caches.reached(99)
 
 
+async def test_whoever_waits_for_room_only_goes_on_when_the_caches_close():
+    async with opened() as world:
+        world.caches.company = SimpleNamespace(together=0)
+        world.caches._take(Event(COPY, 1, value("first"), None))
+        written = [asyncio.create_task(world.caches.reached(2)) for _ in range(20)]
+        later = asyncio.create_task(world.caches.reached(3))
+        await asyncio.sleep(0)
+        world.caches._take(Event(f"{PREFIX}{CLUSTER}/a", 2, value("a"), None))
+        await world.caches.close()
+        assert await asyncio.gather(*written) == [None] * 20
+        with pytest.raises(ServiceUnavailableError):
+            await later
+
+
 async def test_waiting_is_over_when_the_store_closes():
     async with opened() as world:
         waiting = asyncio.create_task(world.caches.reached(99))
