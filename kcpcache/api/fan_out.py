@@ -46,17 +46,19 @@ class _Piece(NamedTuple):
 class _Crowd:
     """The watches of one feed. ``stirred``: events have come since its last turn."""
 
-    __slots__ = ("_end", "_frame", "_pieces", "feed", "stirred")
+    __slots__ = ("_frame", "_pieces", "feed", "stirred")
 
     def __init__(self, watch: CacheWatch, frame: Frame, stir: "Callable[[_Crowd], None]") -> None:
         self.feed = Feed(watch, lambda: stir(self))
-        self._frame, self._pieces, self._end, self.stirred = frame, dict[int, _Piece](), 0, False
+        self._frame, self._pieces, self.stirred = frame, dict[int, _Piece](), False
+
+    def forget(self, until: int) -> None:
+        """All have been told the events before ``until``: keep neither them nor what was made."""
+        self.feed.forget(until)
+        self._pieces.clear()
 
     def piece(self, at: int) -> _Piece:
-        """The next to write to whoever stands there; as long as nothing new comes, the same for all."""
-        if self._end != self.feed.end:
-            self._pieces.clear()
-            self._end = self.feed.end
+        """The next to write to whoever stands there: until ``forget`` the same for all, whatever comes meanwhile."""
         found = self._pieces.get(at)
         if found is None:
             self._make(at)
@@ -88,22 +90,21 @@ class _Rider(Place):
             self.left.set_result(None)
 
     def tell(self) -> None:
-        """Send what there is; leave where that is not to be done here."""
+        """Send the next piece of what there is; leave where that is not to be done here."""
         feed = self.feed
         if feed is None:
             return
         if feed.unsettled:
             self.leave()
             return
-        while self.at < feed.end:
-            piece = self.crowd.piece(self.at)
-            if not self._send(piece.chunk):
-                self.leave()
-                return
-            self.at = piece.until
-            self.size += len(piece.chunk)
-            self._counts.events += piece.events
-            self._counts.bytes += piece.bytes
+        piece = self.crowd.piece(self.at)
+        if not self._send(piece.chunk):
+            self.leave()
+            return
+        self.at = piece.until
+        self.size += len(piece.chunk)
+        self._counts.events += piece.events
+        self._counts.bytes += piece.bytes
 
 
 class FanOut:
@@ -186,13 +187,16 @@ class FanOut:
         self._slice()
 
     def _riders(self, crowds: int) -> Iterator[_Rider]:
+        """Whom to tell a piece next: each until it has been told what had come when the turn of its feed began."""
         for _ in range(crowds):
             crowd = self._stirred.popleft()
             crowd.stirred = False
             feed = crowd.feed
             until = feed.end
-            yield from tuple(feed.places)  # type: ignore[misc]  # nobody else takes places
-            feed.forget(until)
+            for rider in tuple(feed.places):
+                while rider.at < until and rider.feed is not None:
+                    yield rider  # type: ignore[misc]  # nobody else takes places
+            crowd.forget(until)
 
     def _slice(self) -> None:
         """Others are served in between."""

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -175,7 +176,29 @@ async def test_what_comes_in_the_middle_of_a_cycle_goes_to_all_and_what_was_made
         await rounds(20)
         assert all(client.names == ["first", *"aaaaaaaa"] for client in found)
         assert not crowd.feed._log
+        assert not crowd._pieces
         del found[3].write
+
+
+async def test_what_comes_in_the_middle_of_a_cycle_has_nothing_made_again(world, monkeypatch):
+    async with clients(world) as found:
+        feed = places(world)[0].feed
+        made, frames_of = [], watching._frames_of
+        monkeypatch.setattr(watching, "_frames_of", lambda events: made.append(len(events)) or frames_of(events))
+
+        def write(data: bytes) -> None:
+            Client.write(found[3], data)
+            del found[3].write
+            last = feed.since(feed.end - 1)[0]
+            feed.push(msgspec.structs.replace(last, revision=last.revision + 1))
+
+        found[3].write = write
+        hold(world)
+        for name in "abc":
+            await world.create(name)
+        await go_on(world)
+        assert made == [3, 1]
+        assert all(client.names == ["first", *"abcc"] for client in found)
 
 
 async def test_whoever_does_not_read_is_waited_for_alone_and_then_gets_everything_once(world):
@@ -368,6 +391,35 @@ async def test_a_slice_is_bounded_and_others_are_served_in_between(world, monkey
             await asyncio.sleep(0)
             steps.append(len(written) - before)
         assert steps == [3, 3, 3]
+        for client in found:
+            del client.write
+
+
+async def test_many_events_for_one_watch_are_written_piece_by_piece_in_as_many_slices(world, monkeypatch):
+    monkeypatch.setattr(fan_out, "SLICE_SECONDS", 2.0)
+    monkeypatch.setattr(watching, "CHUNK_BYTES", 2000)
+    async with clients(world) as found:
+        now = [0.0]
+        loop_of(world)._clock = lambda: now[0]
+        written: list[Client] = []
+        for client in found:
+            client.write = lambda data, client=client: (
+                Client.write(client, data), written.append(client), now.__setitem__(0, now[0] + 1.0)
+            )  # fmt: skip
+        hold(world)
+        names = [f"n{number}" for number in range(10)]
+        for name in names:
+            await world.create(name, data={"k": "x" * 800})
+        loop_of(world)._planned.cancel()
+        loop_of(world)._begin()
+        assert written == found[:1] * 2
+        steps = []
+        while len(written) < 5 * len(found):
+            before = len(written)
+            await asyncio.sleep(0)
+            steps.append(len(written) - before)
+        assert set(steps) == {2}
+        assert all(client.names == ["first", *names] for client in found)
         for client in found:
             del client.write
 
