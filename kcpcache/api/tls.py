@@ -13,13 +13,26 @@ class PromptTls(ssl.SSLObject):
     data says that it is through (``handover.release``).
     """
 
-    def read(self, *arguments: Any) -> Any:
+    # Both are called several times for each request: they take the place of the library's, of one line each, and
+    # do not call them.
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002 -- the library's name
         """As ever. Raises ssl.SSLWantReadError where there is nothing to read."""
-        if not handover.computing:
-            return super().read(*arguments)
+        if handover.computing:
+            return self._read_promptly(len, buffer)
+        tls = self._sslobj  # type: ignore[attr-defined]
+        return tls.read(len) if buffer is None else tls.read(len, buffer)
+
+    def write(self, data: Any) -> int:
+        """As ever. Raises ssl.SSLError."""
+        if handover.holds:
+            return self._write_promptly(data)
+        return self._sslobj.write(data)  # type: ignore[attr-defined, no-any-return]
+
+    def _read_promptly(self, size: int, buffer: Any) -> Any:
         handover.lend()
         try:
-            found = super().read(*arguments)
+            found = super().read(size, buffer)
         except ssl.SSLError:
             if handover.holds:  # for what has been read before
                 handover.hold()
@@ -27,10 +40,7 @@ class PromptTls(ssl.SSLObject):
         handover.hold()
         return found
 
-    def write(self, data: Any) -> int:
-        """As ever. Raises ssl.SSLError."""
-        if not handover.holds:
-            return super().write(data)
+    def _write_promptly(self, data: Any) -> int:
         handover.lend()
         try:
             return super().write(data)

@@ -21,36 +21,32 @@ HOLD_SECONDS: Final = 0.0003
 class Handover:
     """``begin`` and ``end`` are around whatever is computed, and may be nested; the rest does nothing outside."""
 
-    __slots__ = ("_computing", "_usual", "holds")
+    __slots__ = ("_usual", "computing", "holds")
 
     def __init__(self) -> None:
-        self._computing = 0
+        self.computing = 0
+        """How many things are computed."""
         self._usual = 0.0
         self.holds = False
         """Whether the event loop holds on to the interpreter."""
 
-    @property
-    def computing(self) -> bool:
-        """Whether something is computed."""
-        return bool(self._computing)
-
     def begin(self) -> None:
         """Something is going to be computed on another thread."""
-        self._computing += 1
-        if self._computing == 1:
+        self.computing += 1
+        if self.computing == 1:
             self._usual = sys.getswitchinterval()
             sys.setswitchinterval(SWITCH_SECONDS)
 
     def end(self) -> None:
         """It is done."""
-        self._computing -= 1
-        if not self._computing:
+        self.computing -= 1
+        if not self.computing:
             self.holds = False
             sys.setswitchinterval(self._usual)
 
     def hold(self) -> None:
         """The event loop has the interpreter, and is to keep it for the next piece of work."""
-        if self._computing:
+        if self.computing:
             self.holds = True
             sys.setswitchinterval(HOLD_SECONDS)
 

@@ -12,18 +12,17 @@ from kcpcache.registry.handover import HOLD_SECONDS, SWITCH_SECONDS, handover
 class Wire:
     """What is to be read, in place of a connection; and which interval was in force at each call."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *records: bytes) -> None:
+    def __init__(self, tls: PromptTls, *records: bytes) -> None:
         self._records, self.seen = list(records), []
-        monkeypatch.setattr(ssl.SSLObject, "read", self._read)
-        monkeypatch.setattr(ssl.SSLObject, "write", self._write)
+        tls._sslobj = self
 
-    def _read(self, *_: Any) -> bytes:
+    def read(self, *_: Any) -> bytes:
         self.seen.append(sys.getswitchinterval())
         if not self._records:
             raise ssl.SSLWantReadError
         return self._records.pop(0)
 
-    def _write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:
         self.seen.append(sys.getswitchinterval())
         return len(data)
 
@@ -50,8 +49,8 @@ def read_all(tls: PromptTls) -> bytes:
 
 
 @pytest.mark.usefixtures("_computing")
-def test_beside_a_computation_the_loop_holds_on_once_it_has_read_and_lends_while_it_encrypts(monkeypatch, tls):
-    wire = Wire(monkeypatch, b"one", b"two")
+def test_beside_a_computation_the_loop_holds_on_once_it_has_read_and_lends_while_it_encrypts(tls):
+    wire = Wire(tls, b"one", b"two")
     assert read_all(tls) == b"onetwo"
     assert handover.holds
     assert sys.getswitchinterval() == pytest.approx(HOLD_SECONDS)
@@ -63,17 +62,17 @@ def test_beside_a_computation_the_loop_holds_on_once_it_has_read_and_lends_while
 
 
 @pytest.mark.usefixtures("_computing")
-def test_who_has_read_nothing_holds_nothing(monkeypatch, tls):
-    Wire(monkeypatch)
+def test_who_has_read_nothing_holds_nothing(tls):
+    Wire(tls)
     assert read_all(tls) == b""
     assert not handover.holds
     tls.write(b"event")
     assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
 
 
-def test_where_nothing_is_computed_the_interval_is_as_ever(monkeypatch, tls):
+def test_where_nothing_is_computed_the_interval_is_as_ever(tls):
     usual = sys.getswitchinterval()
-    wire = Wire(monkeypatch, b"one")
+    wire = Wire(tls, b"one")
     assert read_all(tls) == b"one"
     tls.write(b"answer")
     assert wire.seen == [usual] * 3
