@@ -12,10 +12,12 @@ from kcpcache.schema.cel_optionals import summed
 from kcpcache.schema.cel_tree import Call, checked_expression, serialized_expression
 
 _TARGET, _ARGUMENT = "a__", "b__"
-_SCALARS = "[int, uint, double, bool, string, bytes, type(timestamp(0)), type(duration('0s'))]"
+# Types are asked for, as in ``type([])``: a loop of the expression around the call may call its variable ``list``.
+_LIST, _MAP, _OPTIONAL, _UINT = "type([])", "type({})", "type(optional.none())", "type(0u)"
+_SCALARS = f"[type(0), {_UINT}, type(0.0), type(true), type(''), type(b''), type(timestamp(0)), type(duration('0s'))]"
 _SCALAR = f"type(x__) in {_SCALARS} ? dyn(x__) : dyn(null)"
 _LIKE_FIRST = f"type(x__) == type(a__[0]) ? dyn({_SCALAR}) : dyn(null)"
-_HOLDERS = "[list, map, optional_type]"
+_HOLDERS = f"[{_LIST}, {_MAP}, {_OPTIONAL}]"
 _DEEPEST = 4
 """Lists and maps in one another in which ``format`` looks for optional values; it takes deeper ones for such."""
 MOST_ENTRIES = 64
@@ -136,7 +138,7 @@ def _flatten(pattern: Any) -> None:
 
 def _of_list(name: str, body: str) -> Callable[[str], str]:
     """What is no list is refused by the function itself, before Python is called."""
-    return lambda _: f"type(a__) != list ? a__.{name}({'b__' if _ARGUMENT in body else ''}) : {body}"
+    return lambda _: f"type(a__) != {_LIST} ? a__.{name}({'b__' if _ARGUMENT in body else ''}) : {body}"
 
 
 def _place(last: bool) -> str:
@@ -146,14 +148,14 @@ def _place(last: bool) -> str:
 
 def _extreme(name: str) -> Callable[[str], str]:
     best = f"a__.map(x__, {_SCALAR}).{name}Place__()"
-    return lambda _: f"type(a__) != list || size(a__) == 0 ? a__.{name}() : dyn(a__)[{best}]"
+    return lambda _: f"type(a__) != {_LIST} || size(a__) == 0 ? a__.{name}() : dyn(a__)[{best}]"
 
 
 def _sum(zero: str) -> str:
     items = f"a__.map(x__, {_LIKE_FIRST})"
     return (
-        f"type(a__) != list ? dyn(a__.sum()) : size(a__) == 0 ? dyn({zero}) : "
-        f"type(a__[0]) == uint ? dyn({items}.sumUnsigned__()) : dyn({items}.sum())"
+        f"type(a__) != {_LIST} ? dyn(a__.sum()) : size(a__) == 0 ? dyn({zero}) : "
+        f"type(a__[0]) == {_UINT} ? dyn({items}.sumUnsigned__()) : dyn({items}.sum())"
     )
 
 
@@ -169,18 +171,19 @@ def _holds(value: str, deep: int) -> str:
     inner, key = f"y{deep}__", f"k{deep}__"
     below = _holds(inner, deep - 1)
     return (
-        f"(type({value}) == optional_type || (type({value}) == list && dyn({value}).exists({inner}, {below})) || "
-        f"(type({value}) == map && dyn({value}).exists({key}, {inner}, {below})))"
+        f"(type({value}) == {_OPTIONAL} || (type({value}) == {_LIST} && dyn({value}).exists({inner}, {below})) || "
+        f"(type({value}) == {_MAP} && dyn({value}).exists({key}, {inner}, {below})))"
     )
 
 
 def _format(_: str) -> str:
     stand_in = "kubernetes.Optional{}"
     shown = (
-        f"type(x__) == optional_type ? dyn({stand_in}) : type(x__) == map ? dyn({{'': {stand_in}}}) : dyn([{stand_in}])"
+        f"type(x__) == {_OPTIONAL} ? dyn({stand_in}) : "
+        f"type(x__) == {_MAP} ? dyn({{'': {stand_in}}}) : dyn([{stand_in}])"
     )
     given = f"dyn(b__).map(x__, {_holds('x__', _DEEPEST)} ? ({shown}) : dyn(x__))"
-    return f"type(b__) != list ? a__.format__(b__) : a__.format__({given})"
+    return f"type(b__) != {_LIST} ? a__.format__(b__) : a__.format__({given})"
 
 
 def _merged(_: str) -> str:

@@ -25,13 +25,17 @@ _GIVING_BACK = frozenset({"sum", "min", "max", "merged__"})
 """Functions in Python that return what they were given."""
 _ZEROS = frozenset({"double", "duration", "uint"})
 """Types of which ``sum`` has another zero than that of whole numbers."""
+_PASSING = (
+    frozenset({"_?_:_", "_[_]", "_+_", "or", "orValue", "value", "dyn", "first", "last", "optional.of"}) | _SELECTED
+)
+"""Functions that pass values on: the type of one value may be told for all, and a dynamic one is taken for any type."""
 _SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "null"})
 _MADE, _TAKEN, _GIVEN_BACK = (
     re.compile(b"|".join(re.escape(name.encode()) for name in sorted(names)))
     for names in (_MAKES, _PYTHON, _GIVING_BACK)
 )
 _MOST = 8
-"""Optional values in one another are followed so far."""
+"""Optional values in one another are followed so far; of so many it is not known how many they are."""
 _ROUNDS = 3
 
 
@@ -70,6 +74,7 @@ class _Flow:
 
     def __init__(self) -> None:
         self._variables: dict[str, int] = {}
+        self._certain: frozenset[str] = frozenset()
         self._loops: dict[tuple[int, int, frozenset[tuple[str, int]]], int] = {}
         self._found: dict[int, Call] = {}
 
@@ -91,12 +96,12 @@ class _Flow:
             case Literal():
                 depth = 0
             case Select():
-                depth = self._depth(node.operand)
-        return 0 if _plain(node.kind) else min(depth, _MOST)
+                depth = 0 if node.test else self._depth(node.operand)
+        return 0 if isinstance(node, Call) and _settled(node) else min(depth, _MOST)
 
     def _part(self, node: Collection, place: int) -> int:
         depth = self._depth(node.parts[place])
-        return max(depth - 1, 0) if place in node.optional else depth
+        return _within(depth) if place in node.optional else depth
 
     def _call(self, node: Call) -> int:
         depths = [self._depth(part) for part in parts(node)]
@@ -105,28 +110,42 @@ class _Flow:
             self._found[node.number] = node
         match node.function:
             case "_?._" | "_[?_]":
-                return max(most, 1) if _is_optional(parts(node)[0]) else most + 1
+                return max(most, 1) if self._is_optional(parts(node)[0]) else most + 1
             case name if name in _MAKES:
                 return most + 1
             case "value":
-                return most - 1 if most else 0
+                return _within(most)
             case "orValue":
-                return max(depths[0] - 1, *depths[1:])
+                return max(_within(depths[0]), *depths[1:])
         return most
+
+    def _is_optional(self, node: Node) -> bool:
+        """Whether it is certain: a type that was told may be that of another value."""
+        match node:
+            case Ident():
+                return node.name in self._certain
+            case Call(function="_?_:_"):
+                return all(map(self._is_optional, node.arguments[1:]))
+            case Call():
+                return node.function in _MAKES
+        return False
 
     def _loop(self, node: Comprehension) -> int:
         """Followed once for the same variables around it: loops in loops would double the work with each."""
-        outer = self._variables
+        outer, certain = self._variables, self._certain
         over = self._depth(node.range)
         self._variables = outer | dict.fromkeys(filter(None, node.variables), over)
         collected = self._depth(node.start)
+        names = {*node.variables, node.accumulator}
+        optional = {node.accumulator} if node.binds and self._is_optional(node.start) else set()
+        self._certain = (certain - names) | optional
         around = frozenset(item for item in self._variables.items() if item[0] != node.accumulator)
         known = id(node), collected, around
         if known not in self._loops:
             self._collect(node, collected)
             self._variables = outer | {node.accumulator: self._variables[node.accumulator]}
             self._loops[known] = self._depth(node.result)
-        self._variables = outer
+        self._variables, self._certain = outer, certain
         return self._loops[known]
 
     def _collect(self, node: Comprehension, collected: int) -> None:
@@ -142,12 +161,19 @@ class _Flow:
         self._depth(node.step)
 
 
-def _is_optional(node: Node) -> bool:
-    return node.kind.name == "optional" or (isinstance(node, Call) and node.function in _SELECTED)
+def _within(depth: int) -> int:
+    """How many are in what is in an optional value."""
+    return depth if depth == _MOST else max(depth - 1, 0)
+
+
+def _settled(node: Call) -> bool:
+    """Whether its type, which no value that it is given can be behind, has no room for optional values."""
+    return _plain(node.kind) and (
+        node.function not in _PASSING or (node.function == "_+_" and node.kind.name in _SCALARS)
+    )
 
 
 def _plain(kind: Kind) -> bool:
-    """Whether a value of the type has no room for an optional one."""
     if kind.name in {"list", "map"}:
         return bool(kind.parameters) and all(map(_plain, kind.parameters))
     return kind.name in _SCALARS or "." in kind.name

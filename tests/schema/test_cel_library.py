@@ -1,5 +1,8 @@
 """Kubernetes' CEL libraries, after their documentation; each line is a rule that must be true."""
 
+import subprocess
+import sys
+
 import pytest
 
 from kcpcache.schema import cel_optionals
@@ -144,6 +147,57 @@ def test_what_is_given_optional_values_is_answered_as_in_kubernetes(rule, answer
     """cel-cpp gives Python a null pointer for them: one such rule stopped the server for all its users."""
     found = value_of(rule)
     assert found is answer if isinstance(answer, bool) else answer in found
+
+
+TEN = f"{'optional.of(' * 10}1{')' * 10}{'.value()' * 8}"
+HIDDEN = [
+    "[1].exists(map, self.a.format([{'a': optional.of(1)}]) == '')",
+    "[1].exists(list, self.a.format([[{'a': optional.of(1)}]]) == '')",
+    "[1].exists(optional_type, self.a.format([optional.of(1)]) == '')",
+    "[1].exists(list, dyn([{'a': optional.of(1)}]).compareTo(1) == 0)",
+    "[1].exists(list, map, [dyn(optional.of(1))].sum() == 1)",
+    "cel.bind(list, 1, [dyn(optional.of(1))].indexOf(1) == 0)",
+    "optional.of(1).optMap(optional_type, dyn(optional.of([1])).compareTo(1) == 0).value()",
+    f"self.a.format([{{'a': {TEN}}}]) == ''",
+    f"[{TEN}].max() == 1",
+    "self.a.format([{'a': 1}] + dyn([{'a': optional.of(1)}])) == ''",
+    "self.a.format({'a': [{'a': 1}], 'b': [{'a': dyn(optional.of(1))}]}.b) == ''",
+    "cel.bind(x, {'a': 1, 'b': dyn(optional.of(1))}.b, self.a.format([{'a': x}]) == '')",
+]
+EVALUATED = """
+import sys
+from kcpcache.schema.cel_environment import compile_expression, environment
+program = compile_expression(sys.argv[1], "bool")
+program.eval(environment().Activation({"self": {"a": "%s"}})).value()
+"""
+
+
+@pytest.mark.parametrize("rule", HIDDEN)
+def test_no_optional_value_is_hidden_by_a_name_by_depth_or_by_the_type_of_others(rule):
+    """A loop may call its variable ``list``; one type is told for all values of a map, whatever they are."""
+    done = subprocess.run([sys.executable, "-c", EVALUATED, rule], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("rule", [f"[{TEN}].distinct() == []", "([1] + dyn([optional.of(1)])).distinct() == []"])
+def test_what_hides_an_optional_value_is_refused(rule):
+    with pytest.raises(CompileError, match="an optional value cannot be given to 'distinct'"):
+        compile_expression(rule, "bool")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "[self.?a.?b.orValue('c')].distinct() == ['c']",
+        "cel.bind(o, self.?a, [o.?b.orValue('c')].distinct() == ['c'])",
+        "[self.?a.hasValue() ? 1 : 2].distinct() == [2] && [has(self.?a.b)].reverse() == [false]",
+        "cel.bind(o, optional.none(), [o].all(o, true) && [self.?l.orValue([3])[0]].distinct() == [3])",
+        "[1u].exists(uint, [uint, 1u].sum() == 2u && [1u].exists(int, [2u].max() == 2u))",
+        "[1].all(x, self.?a.optMap(v, v.b).?c.orValue([x]).distinct() == [1])",
+    ],
+)
+def test_what_can_be_no_optional_value_can_be_given(rule):
+    assert value_of(rule) is True
 
 
 @pytest.mark.parametrize("entries", [0, 1, 64, 65])
