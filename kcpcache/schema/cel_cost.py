@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kcpcache.schema.cel_text import arguments, code, literal
+from kcpcache.schema.cel_text import arguments, code, literal, longest_literal
 
 _CALL = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(|[()]")
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|\+|\bin\b")
@@ -28,11 +28,22 @@ _LIST_CALLS = frozenset(
 )
 _SPLITS = frozenset({"split", "findAll"})
 _SEARCHES = frozenset({"find", "findAll"})
+_QUANTITIES = frozenset(
+    {
+        *("quantity", "isQuantity", "add", "sub", "sign", "isInteger", "asInteger", "asApproximateFloat"),
+        *("compareTo", "isLessThan", "isGreaterThan"),
+    }
+)
+_NETWORKS = frozenset({"cidr", "containsIP", "containsCIDR", "masked"})
 
 _REPLACE = re.compile(r"\.\s*replace\s*\(")
 _MOST_WIDE = 10**9
 _MAX_ITERATIONS = 10_000
 _EVALUATION, _ITERATION, _CALL_COST, _COMPARED, _CONVERTED, _SEARCHED = 100, 2, 10, 5, 25, 50
+_SLOW = 200
+"""For a call with quantities of as many digits as they may have, with ranges of addresses, or for a formatted value."""
+_SHORT = 256
+"""Characters of a literal that count as none: rules with ordinary texts in them cost by the data."""
 _MAX_SEARCH = 10_000_000
 """``regex_search`` ends a search after so many units."""
 
@@ -64,6 +75,9 @@ class Cost:
     replaces: int
     widens: int
     splits: bool
+    slow_calls: int
+    literal: int
+    """Characters of the longest literal, if it is not short."""
 
     @property
     def flat(self) -> bool:
@@ -81,15 +95,18 @@ class Cost:
     def of(self, size: Size) -> int:
         """Units for data of this size."""
         growth: int = (1 + -(-self.grows // (self.bindings + 1))) ** (self.bindings + 1)
-        longest: int = (size.text + size.nodes * size.longest if self.list_calls else size.longest) * growth
+        longest: int = size.text + size.nodes * size.longest if self.list_calls else size.longest
+        longest, written = longest * growth, self.literal * growth
         longest *= self.widens * (size.longest + 1) ** self.replaces
-        widest = max(size.widest, longest if self.splits else 1) * growth
+        written *= self.widens * (max(size.longest, self.literal) + 1) ** self.replaces
+        widest = max(size.widest, max(longest, written) if self.splits else 1) * growth
         nodes = max(size.nodes, widest)
         iterations = min(_MAX_ITERATIONS, self.macros * widest ** min(self.depth, 4)) if self.macros else 1
-        each = _ITERATION + (self.calls + 1) * (_CALL_COST + longest // 10)
+        each = _ITERATION + (self.calls + 1) * (_CALL_COST + max(longest, written) // 10)
         each += self.whole_operators * nodes * _COMPARED
         each += (self.operators - self.whole_operators) * (nodes // max(size.widest, 1) + 1) * _COMPARED
         each += self.list_calls * nodes * _CONVERTED + self.square_calls * _square(widest)
+        each += self.slow_calls * _SLOW
         each += self.searches * min(20 * _SEARCHED + _SEARCHED * longest, _MAX_SEARCH)
         return _EVALUATION + iterations * each
 
@@ -124,7 +141,15 @@ def cost(expression: str) -> Cost:
         replaces=replaces,
         widens=widens,
         splits=count(_SPLITS) > 0,
+        slow_calls=_slow_calls(calls, text),
+        literal=longest if (longest := longest_literal(expression)) > _SHORT else 0,
     )
+
+
+def _slow_calls(calls: list[str], text: str) -> int:
+    slow = _NETWORKS | _QUANTITIES if "quantity" in calls else _NETWORKS
+    formatted = calls.count("format") * (text.count(",") + 1)
+    return sum(name in slow for name in calls) + formatted
 
 
 def _replaces(expression: str, text: str) -> tuple[int, int]:

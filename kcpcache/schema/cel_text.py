@@ -90,6 +90,12 @@ def literal(text: str) -> str | None:
     return text[quotes:-quotes]
 
 
+def longest_literal(expression: str) -> int:
+    """How many characters the longest literal has, as it is written."""
+    found = (piece[0] for piece in _SET_ASIDE.finditer(expression))
+    return max((len(piece) for piece in found if not piece.startswith(("//", "`"))), default=0)
+
+
 def uses_old_self(expression: str) -> bool:
     """Whether the rule is a transition rule."""
     return "oldSelf" in _NAME.findall(code(expression))

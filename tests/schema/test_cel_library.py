@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from kcpcache.schema import cel_optionals
+from kcpcache.schema.cel import compile_rules
+from kcpcache.schema.cel_cost import cost, measure
 from kcpcache.schema.cel_environment import CompileError, compile_expression, environment
 from kcpcache.schema.cel_tree import parts
 
@@ -293,3 +295,69 @@ def test_replacing_makes_no_text_that_is_too_long():
         found = program.eval(environment().Activation({"self": {"s": "a" * length}})).value()
         assert (len(found) == length**2) == fits
         assert ("would be longer than 10000000 characters" in found) == (not fits)
+
+
+NINES = "9" * 390
+ITEMS = {
+    "type": "object",
+    "properties": {"l": {"type": "array", "items": {"type": "integer"}}},
+}
+"""Of objects with no texts, so that only those in a rule can cost."""
+
+
+def refused(rule, items):
+    schema = ITEMS | {"x-kubernetes-validations": [{"rule": rule}]}
+    return [error.body for error in compile_rules(schema)({"l": [0] * items})]
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("quantity('1e9999').add(quantity('1e5800'))", "quantities must not have more than 400 digits"),
+        ("quantity('1e5800').sub(1)", "quantities must not have more than 400 digits"),
+        (f"quantity('{NINES}e400').add(quantity('1e300'))", "quantities must not have more than 400 digits"),
+        (f"quantity('{'9' * 401}')", "quantities must not be longer than 400 characters"),
+        (
+            f"'%.{'9' * 4301}f'.format([1.5])",
+            f'error while converting precision to integer: strconv.Atoi: parsing "{"9" * 4301}": value out of range',
+        ),
+        ("int(duration('300000000000s'))", "integer overflow"),
+    ],
+    ids=["far apart", "far from an integer", "long sum", "long", "precision", "nanoseconds"],
+)
+def test_numbers_that_are_too_long_are_errors_of_the_rule_in_words_of_ours(expression, text):
+    rule = f"[{expression}].size() == 1"
+    (error,) = refused(rule, 1)
+    assert text in error
+    assert "sys." not in error
+
+
+def test_quantities_of_many_digits_are_still_exact():
+    assert refused(f"quantity('{NINES}').add(1) == quantity('1e390')", 1) == []
+    assert refused(f"quantity('{NINES}').isLessThan(quantity('1e390')) && !isQuantity('{'9' * 401}')", 1) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "microseconds"),
+    [
+        (f"quantity('{NINES}').add(quantity('1')).isGreaterThan(quantity('0'))", 80),
+        ("quantity('1e390').add(quantity('1')).sub(1).add(quantity('2')).isGreaterThan(quantity('0'))", 100),
+        ("cidr('10.0.0.0/8').containsCIDR(cidr('10.1.0.0/16'))", 60),
+        (f"'{'a,' * 2000}'.split(',').size() > 1", 200),
+        (f"strings.quote('{'a' * 4000}') != ''", 40),
+        (f"'{'%.999f' * 30}'.format([{', '.join(['1.5'] * 30)}]) != ''", 500),
+    ],
+    ids=["quantities", "sums", "networks", "split", "quote", "format"],
+)
+def test_calls_cost_what_they_take_however_small_the_data(expression, microseconds):
+    """One unit is about 0.1 microseconds; each expression is evaluated for ten items."""
+    assert cost(f"self.l.all(x, {expression})").of(measure({"l": [0] * 10})) >= 10 * 10 * microseconds
+
+
+def test_long_texts_in_rules_spend_the_budget():
+    assert "cost budget" in refused(f"self.l.all(x, '{'a,' * 9000}'.split(',').size() > 1)", 9_000)[0]
+
+
+def test_ordinary_texts_in_rules_cost_nothing_more():
+    texts = [cost(f"self.l.all(x, '{'a' * length}'.contains('a'))") for length in (1, 100)]
+    assert texts[0] == texts[1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from kcpcache.schema.cel_calls import called_by_cel
 
+_INT64 = range(-(2**63), 2**63)
 _EXTENSIONS = ("sets", "two-var-comprehensions")
 _OPERATORS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
 
@@ -20,10 +21,17 @@ def config(cel: Any) -> Any:
     return cel.NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{names}{extensions}")
 
 
+def _nanoseconds(duration: timedelta) -> int:
+    nanoseconds = duration // timedelta(microseconds=1) * 1000
+    if nanoseconds not in _INT64:
+        raise ValueError("integer overflow")
+    return nanoseconds
+
+
 def functions(cel: Any) -> list[Any]:
     """The declarations, for ``NewEnv``."""
     kind = cel.Type
-    nanoseconds = called_by_cel(lambda duration: duration // timedelta(microseconds=1) * 1000)
+    nanoseconds = called_by_cel(_nanoseconds)
     numbers = {"int64": kind.INT, "uint64": kind.UINT, "double": kind.DOUBLE}
     others = {
         "bool": kind.BOOL,

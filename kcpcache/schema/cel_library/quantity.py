@@ -17,12 +17,10 @@ from kcpcache.schema.cel_library.messages import cel_type, marks, message
 _FORM = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 _QUANTITY = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[+-]?[0-9]*)", re.ASCII)
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]{1,19})", re.ASCII)
-_MAX_LENGTH = 4_000
-"""Characters: Python reads no number that is much longer."""
+_MAX_DIGITS = 400
+"""Of a quantity as it is written or held, so that computing with it takes microseconds."""
 _MOST_POWER = 1_000_000
 """Of ten: kube-apiserver is lost in computing with much larger ones."""
-_MAX_DISTANCE = 10_000
-"""Powers of ten between two quantities that can be added."""
 _DECIMAL = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _INT64 = range(-(2**63), 2**63)
@@ -64,7 +62,9 @@ def _quantity(number: int, scale: int, *, decimal: bool) -> Quantity:
 @lru_cache(maxsize=256)
 def parse(text: str) -> Quantity:
     """The exact value of a quantity; decimals are rounded up to nano units, as Kubernetes does. Raises ValueError."""
-    found = _QUANTITY.fullmatch(text) if 0 < len(text) <= _MAX_LENGTH else None
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"quantities must not be longer than {_MAX_DIGITS} characters")
+    found = _QUANTITY.fullmatch(text) if text else None
     if found is None:
         raise ValueError(f"quantities must match the regular expression '{_FORM}'")
     sign, whole, fraction, suffix = found[1], found[2].lstrip("0") or "0", found[3] or "", found[4]
@@ -167,8 +167,8 @@ def _sum(left: Quantity, right: Quantity) -> Quantity:
         if one * 10 ** min(high - low, _DIGITS + 2) in _INT64 and number in _INT64:
             return _quantity(number, low, decimal=False)
     scale = min(left.held[1], right.held[1])
-    if max(left.power, right.power) - scale > _MAX_DISTANCE:
-        raise ValueError("quantities are too far apart to be added")
+    if max(len(str(abs(quantity.digits))) + quantity.power - scale for quantity in (left, right)) > _MAX_DIGITS:
+        raise ValueError(f"quantities must not have more than {_MAX_DIGITS} digits")
     number = sum(quantity.digits * 10 ** (quantity.power - scale) for quantity in (left, right))
     return _quantity(number, scale, decimal=True)
 
@@ -250,5 +250,4 @@ def compare(left: Any, right: Any) -> int:
 
 def _value(quantity: Quantity) -> Decimal:
     """To be compared, which needs no precision, whatever the power."""
-    digits = tuple(map(int, str(abs(quantity.digits))))
-    return Decimal((quantity.digits < 0, digits, quantity.power))
+    return Decimal(f"{quantity.digits}E{quantity.power}")

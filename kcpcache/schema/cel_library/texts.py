@@ -31,6 +31,7 @@ _TYPES = {
 }
 """What cel-cpp's Python interface calls types, and what CEL does."""
 _MAX_PRECISION = 1_000
+_MAX_INT64, _INT64_DIGITS = 2**63 - 1, 19
 _MAX_REPLACED = 10_000_000
 """Characters: more than any request has, and so little that it does not matter."""
 
@@ -258,6 +259,14 @@ _CLAUSES: dict[str, Callable[[Any, int], str]] = {
 }
 
 
+def _precision(digits: str) -> int:
+    significant = digits.lstrip("0") or "0"  # Python converts no text of more than 4,300 digits
+    if len(significant) > _INT64_DIGITS or int(significant) > _MAX_INT64:
+        why = f'error while converting precision to integer: strconv.Atoi: parsing "{digits}": value out of range'
+        raise ValueError(f"could not parse formatting clause: error while parsing precision: {why}")
+    return min(int(significant), _MAX_PRECISION)
+
+
 def formatted(text: str, values: list[Any]) -> str:
     """The text with its clauses filled in. Raises ValueError for clauses and values that do not fit."""
     pieces: list[str] = []
@@ -273,7 +282,7 @@ def formatted(text: str, values: list[Any]) -> str:
             continue
         if used >= len(values):
             raise ValueError(f"index {used} out of range")
-        precision = min(int(found["precision"] or 6), _MAX_PRECISION)
+        precision = _precision(found["precision"] or "6")
         try:
             pieces.append(_CLAUSES[found["clause"]](values[used], precision))
         except ValueError as error:
