@@ -96,9 +96,9 @@ class Cost:
         """Units for data of this size."""
         growth: int = (1 + -(-self.grows // (self.bindings + 1))) ** (self.bindings + 1)
         longest: int = size.text + size.nodes * size.longest if self.list_calls else size.longest
-        longest, written = longest * growth, self.literal * growth
-        longest *= self.widens * (size.longest + 1) ** self.replaces
-        written *= self.widens * (max(size.longest, self.literal) + 1) ** self.replaces
+        longest *= growth * self.widens * (size.longest + 1) ** self.replaces
+        written: int = self.literal * growth * self.widens
+        written *= (max(size.longest, self.literal) + 1) ** self.replaces
         widest = max(size.widest, max(longest, written) if self.splits else 1) * growth
         nodes = max(size.nodes, widest)
         iterations = min(_MAX_ITERATIONS, self.macros * widest ** min(self.depth, 4)) if self.macros else 1
