@@ -39,12 +39,17 @@ def answered(serialized: bytes, calls: Iterable[Call], environment: Any) -> byte
     checked = checked_expression(serialized)
     wanted = {call.number: call for call in calls}
     numbers = max((expression.id for expression in _walk(checked.expr)), default=0)
+    size = len(serialized)
     # What stands within others comes first.
     for expression in reversed(list(_walk(checked.expr))):
         call = wanted.get(expression.id) if expression.WhichOneof("union") == "call" else None
         if call is None:
             continue
-        made, count = _instance(call, environment, numbers)
+        pattern = _pattern(call.function, _ZEROS.get(summed(call), "a__.sum()"), environment)
+        size += pattern.ByteSize()
+        if size > _MOST_BYTES:  # before it is made: thousands of copies would take seconds
+            raise TooLargeError
+        made, count = _instance(pattern, numbers)
         numbers += count
         given = expression.call
         made.loop.start.CopyFrom(given.target)
@@ -83,9 +88,8 @@ def _below(expression: Any) -> list[Any]:
     return []
 
 
-def _instance(call: Call, environment: Any, numbers: int) -> tuple[Any, int]:
-    """A copy of what answers the call, with numbers of its own, and how many they are."""
-    pattern = _pattern(call.function, _ZEROS.get(summed(call), "a__.sum()"), environment)
+def _instance(pattern: Any, numbers: int) -> tuple[Any, int]:
+    """A copy of what answers a call, with numbers of its own, and how many they are."""
     made = type(pattern)()
     made.CopyFrom(pattern)
     most = 0

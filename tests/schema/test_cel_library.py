@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kcpcache.schema import cel_optionals
+from kcpcache.schema import cel_native, cel_optionals
 from kcpcache.schema.cel import compile_rules
 from kcpcache.schema.cel_cost import cost, measure
 from kcpcache.schema.cel_environment import CompileError, compile_expression, environment
@@ -213,6 +213,22 @@ def test_expressions_cannot_grow_without_bounds_by_being_answered():
     merges = " && ".join(["{'a': 1}.transformMap(k, v, optional.of(v)).size() == 1"] * 20)
     with pytest.raises(CompileError, match="too many functions are given optional values or unsigned numbers"):
         compile_expression(merges, "bool")
+
+
+def test_what_would_be_too_large_is_not_made_first(monkeypatch):
+    """A rule of 20,000 characters took two seconds and 80 MB before it was refused."""
+    made = []
+
+    def instance(pattern, numbers):
+        made.append(pattern.ByteSize())
+        return kept(pattern, numbers)
+
+    kept = cel_native._instance
+    monkeypatch.setattr(cel_native, "_instance", instance)
+    merges = " && ".join(["{'a': 1}.transformMap(k, v, optional.of(v)).size() == 1"] * 60)
+    with pytest.raises(CompileError, match="too many functions are given optional values or unsigned numbers"):
+        compile_expression(merges, "bool")
+    assert 100_000 < sum(made) < 250_000
 
 
 def test_loops_in_loops_are_followed_once_each(monkeypatch):
