@@ -34,14 +34,19 @@ _QUANTITIES = frozenset(
         *("compareTo", "isLessThan", "isGreaterThan"),
     }
 )
-_NETWORKS = frozenset({"cidr", "containsIP", "containsCIDR", "masked"})
+_PARSED = frozenset(
+    {
+        *("cidr", "isCIDR", "containsIP", "containsCIDR", "masked", "ip", "isIP", "isCanonical"),
+        *("semver", "isSemver", "url", "isURL"),
+    }
+)
 
 _REPLACE = re.compile(r"\.\s*replace\s*\(")
 _MOST_WIDE = 10**9
 _MAX_ITERATIONS = 10_000
 _EVALUATION, _ITERATION, _CALL_COST, _COMPARED, _CONVERTED, _SEARCHED = 100, 2, 10, 5, 25, 50
 _SLOW = 200
-"""For a call with quantities of as many digits as they may have, with ranges of addresses, or for a formatted value."""
+"""For a call that reads an address, URL or version or computes with long quantities, and for a formatted value."""
 _SHORT = 256
 """Characters of a literal that count as none: rules with ordinary texts in them cost by the data."""
 _MAX_SEARCH = 10_000_000
@@ -147,7 +152,7 @@ def cost(expression: str) -> Cost:
 
 
 def _slow_calls(calls: list[str], text: str) -> int:
-    slow = _NETWORKS | _QUANTITIES if "quantity" in calls else _NETWORKS
+    slow = _PARSED | _QUANTITIES if "quantity" in calls else _PARSED
     formatted = calls.count("format") * (text.count(",") + 1)
     return sum(name in slow for name in calls) + formatted
 
