@@ -58,7 +58,7 @@ def unanswerable(tree: Node) -> list[Call]:
     nodes = list(every(tree))
     calls = [node for node in nodes if isinstance(node, Call) and node.function in _GIVING_BACK]
     if any(node.kind.name == "uint" for node in nodes):
-        found |= {call.number: call for call in calls}
+        found |= _Unsigned().found(tree)
     return list((found | {call.number: call for call in calls if summed(call) in _ZEROS}).values())
 
 
@@ -67,6 +67,37 @@ def summed(call: Call) -> str:
     if call.function != "sum" or call.target is None or not call.target.kind.parameters:
         return ""
     return call.target.kind.parameters[0].name
+
+
+class _Unsigned:
+    """Which calls could be given unsigned numbers: data holds none, so that they come from what is said to be some."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._found: dict[int, Call] = {}
+
+    def found(self, tree: Node) -> dict[int, Call]:
+        """The calls of functions that give back what they get, by their numbers."""
+        self._is_in(tree)
+        return self._found
+
+    def _is_in(self, node: Node) -> bool:
+        """Whether one may be in what the node gives, or in what it is made of."""
+        if isinstance(node, Comprehension):
+            return self._loop(node)
+        below = [self._is_in(part) for part in parts(node)]
+        if isinstance(node, Call) and node.function in _GIVING_BACK and any(below):
+            self._found[node.number] = node
+        return any(below) or node.kind.name == "uint" or (isinstance(node, Ident) and node.name in self._names)
+
+    def _loop(self, node: Comprehension) -> bool:
+        over, start = self._is_in(node.range), self._is_in(node.start)
+        if over:
+            self._names.update(node.variables)
+        if start and node.binds:
+            self._names.add(node.accumulator)
+        below = [self._is_in(part) for part in (node.condition, node.step, node.result)]
+        return over or start or any(below)
 
 
 class _Flow:
