@@ -128,6 +128,8 @@ def safe(program: Any, known: Any) -> Any:
         return known.deserialize(answered(serialized, calls, known))
     except TooLargeError:
         raise MisplacedError("too many functions are given optional values or unsigned numbers") from None
+    except RuntimeError:  # cel-cpp reads no tree that is deeper than protobuf's messages may be
+        raise MisplacedError("functions that are given optional values are nested too deeply") from None
 
 
 def readable(text: str) -> str:

@@ -252,6 +252,14 @@ def test_what_would_be_too_large_is_not_made_first(monkeypatch):
     assert 100_000 < sum(made) < 250_000
 
 
+def test_what_would_be_too_deep_is_refused():
+    rule = "[dyn(optional.of(1))]"
+    for _ in range(5):
+        rule = f"[dyn(self.a.format([{rule}]))]"
+    with pytest.raises(CompileError, match="nested too deeply"):
+        compile_expression(f"{rule} == []", "bool")
+
+
 def test_loops_in_loops_are_followed_once_each(monkeypatch):
     """They would double what it takes with each: fifteen took seconds."""
     followed = 0
