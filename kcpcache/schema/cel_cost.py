@@ -41,10 +41,13 @@ _PARSED = frozenset(
     }
 )
 
+_UNSIGNED = re.compile(r"\b(?:0[xX][0-9a-fA-F]+|\d+)[uU]\b|\buint\b|\bUInt(?:32|64)Value\b")
 _REPLACE = re.compile(r"\.\s*replace\s*\(")
 _MOST_WIDE = 10**9
 _MAX_ITERATIONS = 10_000
 _EVALUATION, _ITERATION, _CALL_COST, _COMPARED, _CONVERTED, _SEARCHED = 100, 2, 10, 5, 25, 50
+_COPIED = 4
+"""Items of a list that is built, of which cel-cpp makes a copy with each item that comes to it, for a unit."""
 _SLOW = 200
 """For a call that reads an address, URL or version or computes with long quantities, and for a formatted value."""
 _SHORT = 256
@@ -74,6 +77,8 @@ class Cost:
     operators: int
     whole_operators: int
     macros: int
+    transforms: int
+    native: int
     depth: int
     bindings: int
     grows: int
@@ -112,6 +117,7 @@ class Cost:
         each += (self.operators - self.whole_operators) * (nodes // max(size.widest, 1) + 1) * _COMPARED
         each += self.list_calls * nodes * _CONVERTED + self.square_calls * _square(widest)
         each += self.slow_calls * _SLOW
+        each += self.transforms * widest // _COPIED + self.native * widest * (widest // _COPIED + _CALL_COST)
         each += self.searches * min(20 * _SEARCHED + _SEARCHED * longest, _MAX_SEARCH)
         return _EVALUATION + iterations * each
 
@@ -140,6 +146,9 @@ def cost(expression: str) -> Cost:
         operators=operators,
         whole_operators=operators if hidden else len(_WHOLE_OPERATOR.findall(text)),
         macros=count(_MACROS),
+        transforms=count(_TRANSFORMS),
+        # Where numbers without sign may be, CEL itself answers what else is answered in Python (``cel_native``).
+        native=count(_LIST_CALLS) if _UNSIGNED.search(text) else 0,
         depth=_depth(text),
         bindings=count(_BINDINGS),
         grows=text.count("+") + count(frozenset({"join", "format"})),
