@@ -58,7 +58,7 @@ async def test_keys_of_list_maps_are_defaulted_before_they_are_compared(world):
     ports = defined(ports={"type": "array", "items": port} | keys)
     made = await world.create(thing(ports=[{"port": 80}, {"port": 80, "protocol": "UDP"}]), ports)
     assert made["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}, {"port": 80, "protocol": "UDP"}]
-    why = r'spec\.ports\[1\]: Duplicate value: \{"port":80,"protocol":"TCP"\}'
+    why = r'spec\.ports\[1\]: Duplicate value: map\[string\]interface \{\}\{"port":80, "protocol":"TCP"\}'
     with pytest.raises(InvalidError, match=why):
         await world.create(thing("b", ports=[{"port": 80}, {"port": 80, "protocol": "TCP"}]), ports)
 

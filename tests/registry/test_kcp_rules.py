@@ -102,7 +102,7 @@ def test_an_exported_resource_has_a_schema_of_its_own():
 
 def test_a_resource_is_exported_once():
     assert written(EXPORTS, {"resources": [resource(), resource(schema="v2.widgets.example.com")]}) == [
-        'spec.resources[1]: Duplicate value: {"name":"widgets","group":"example.com"}'
+        'spec.resources[1]: Duplicate value: map[string]interface {}{"group":"example.com", "name":"widgets"}'
     ]
 
 
@@ -213,8 +213,9 @@ def test_an_old_binding_answers_each_claim_once():
     old = {"resource": "configmaps", "all": True, "state": "Accepted"}
     assert written(BINDINGS, REFERENCE | {"permissionClaims": [old]}, version="v1alpha1") == []
     again = [old, old | {"group": "", "identityHash": "", "state": "Rejected"}]
+    keys = '{"group":"", "identityHash":"", "resource":"configmaps"}'
     assert written(BINDINGS, REFERENCE | {"permissionClaims": again}, version="v1alpha1") == [
-        'spec.permissionClaims[1]: Duplicate value: {"group":"","resource":"configmaps","identityHash":""}'
+        f"spec.permissionClaims[1]: Duplicate value: map[string]interface {{}}{keys}"
     ]
 
 
@@ -250,7 +251,7 @@ def test_a_workspace_type_refers_to_types_by_whole_names_each_once():
     ):
         assert written(TYPES, {holder: {key: [one, {"name": "team"}]}}) == []
         assert written(TYPES, {holder: {key: [one, one]}}) == [
-            f'spec.{holder}.{key}[1]: Duplicate value: {{"name":"team","path":"root"}}'
+            f'spec.{holder}.{key}[1]: Duplicate value: map[string]interface {{}}{{"name":"team", "path":"root"}}'
         ]
         (message,) = written(TYPES, {holder: {key: [{"name": "team:x"}]}})
         assert message.startswith(f'spec.{holder}.{key}[0].name: Invalid value: "team:x": a lowercase RFC 1123 label')
@@ -262,7 +263,7 @@ def test_a_workspace_type_binds_an_export_once():
     one = {"export": "e", "path": "root"}
     assert written(TYPES, {"defaultAPIBindings": [one, {"export": "e"}]}) == []
     assert written(TYPES, {"defaultAPIBindings": [one, one]}) == [
-        'spec.defaultAPIBindings[1]: Duplicate value: {"export":"e","path":"root"}'
+        'spec.defaultAPIBindings[1]: Duplicate value: map[string]interface {}{"export":"e", "path":"root"}'
     ]
     (message,) = written(TYPES, {"defaultAPIBindings": [{"export": "E"}]})
     assert message.startswith('spec.defaultAPIBindings[0].export: Invalid value: "E": a lowercase RFC 1123 subdomain')

@@ -275,12 +275,12 @@ LISTS = [
     (
         list_schema("map", fields(name=STRING), "name"),
         [{"name": "a"}, {"name": "b"}, {"name": "a"}],
-        ['spec[2]: Duplicate value: {"name":"a"}'],
+        ['spec[2]: Duplicate value: map[string]interface {}{"name":"a"}'],
     ),
     (
         list_schema("map", fields(a=STRING, b=INTEGER), "a", "b"),
         [{"a": "x", "b": 1}, {"a": "x", "b": 2}, {"b": 1, "a": "x"}],
-        ['spec[2]: Duplicate value: {"a":"x","b":1}'],
+        ['spec[2]: Duplicate value: map[string]interface {}{"a":"x", "b":1}'],
     ),
 ]
 
