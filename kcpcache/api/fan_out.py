@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from kcpcache.api.request_measures import WatchCounts
-from kcpcache.registry.batches import Batch, Frames
+from kcpcache.api.watch_frames import frames_of
 from kcpcache.registry.cache_watch import FEWEST_ALIKE, CacheWatch
 from kcpcache.registry.feed import Feed, Place
 from kcpcache.registry.pauses import SLICE_SECONDS
@@ -30,7 +30,6 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.002, 0.5
 """Between the beginnings of two cycles: where it would be shorter there is no waiting."""
 _WEIGHT_OF_THE_NEWEST: Final = 0.25
 
-Frame = Callable[[Batch], Frames]
 Send = Callable[[bytes], bool]
 
 
@@ -46,11 +45,11 @@ class _Piece(NamedTuple):
 class _Crowd:
     """The watches of one feed. ``stirred``: events have come since its last turn."""
 
-    __slots__ = ("_frame", "_pieces", "feed", "stirred")
+    __slots__ = ("_pieces", "feed", "stirred")
 
-    def __init__(self, watch: CacheWatch, frame: Frame, stir: "Callable[[_Crowd], None]") -> None:
+    def __init__(self, watch: CacheWatch, stir: "Callable[[_Crowd], None]") -> None:
         self.feed = Feed(watch, lambda: stir(self))
-        self._frame, self._pieces, self.stirred = frame, dict[int, _Piece](), False
+        self._pieces, self.stirred = dict[int, _Piece](), False
 
     def forget(self, until: int) -> None:
         """All have been told the events before ``until``: keep neither them nor what was made."""
@@ -66,11 +65,7 @@ class _Crowd:
         return found
 
     def _make(self, at: int) -> None:
-        batch = self.feed.batch(at)
-        frames = batch.frames
-        if frames is None:
-            frames = batch.frames = self._frame(batch)
-        for piece, events, size in zip(*frames, strict=True):
+        for piece, events, size in zip(*frames_of(self.feed.batch(at)), strict=True):
             self._pieces[at] = _Piece(b"%x\r\n%b\r\n" % (len(piece), piece), at + events, events, size)
             at += events
 
@@ -110,9 +105,8 @@ class _Rider(Place):
 class FanOut:
     """All feeds of a server, and the loop that writes. Event loop only."""
 
-    def __init__(self, frame: Frame, clock: Callable[[], float] = perf_counter) -> None:
-        """``frame`` makes of events what is written; nothing in it is longer than fits one write."""
-        self._frame, self._clock = frame, clock
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
         self._alike: Counter[Hashable] = Counter()
         self._crowds: dict[Hashable, _Crowd] = {}
         self._stirred: deque[_Crowd] = deque()
@@ -159,7 +153,7 @@ class FanOut:
     def _crowd(self, watch: CacheWatch) -> _Crowd:
         found = self._crowds.get(watch.like)
         if found is None or found.feed.closed or found.feed.unsettled:
-            found = self._crowds[watch.like] = _Crowd(watch, self._frame, self._stir)
+            found = self._crowds[watch.like] = _Crowd(watch, self._stir)
         return found
 
     # -- the loop

@@ -15,9 +15,10 @@ from kcpcache.api.fan_out import FanOut
 from kcpcache.api.options import list_options, number
 from kcpcache.api.request_measures import WatchCounts
 from kcpcache.api.shapes import CHUNK_BYTES, PlainShaper, Shaper
+from kcpcache.api.watch_frames import END, OPENINGS, frames_of
 from kcpcache.api.watch_stream import Stream
 from kcpcache.meta.errors import InternalError, StatusError
-from kcpcache.registry.batches import Batch, Frames
+from kcpcache.registry.batches import Batch
 from kcpcache.registry.cache_watch import CacheWatch
 from kcpcache.registry.pauses import pause
 from kcpcache.registry.view import Bookmark, ListOptions, Watch, WatchEvent
@@ -29,14 +30,8 @@ LONGEST_SECONDS: Final = 24 * 3600
 SHORTEST_DEFAULT_SECONDS, LONGEST_DEFAULT_SECONDS = 1800, 3600
 SEND_SECONDS: Final = 30.0
 """A client that does not read for so long is cut off."""
-_OPENINGS: Final = {
-    "ADDED": b'{"type":"ADDED","object":',
-    "MODIFIED": b'{"type":"MODIFIED","object":',
-    "DELETED": b'{"type":"DELETED","object":',
-}
 _BOOKMARK: Final = b'{"type":"BOOKMARK","object":'
 _ERROR: Final = b'{"type":"ERROR","object":'
-_END: Final = b"}\n"
 
 
 class SlowClientError(Exception):
@@ -50,7 +45,7 @@ class OpenWatches:
         self._open: set[Watch] = set()
         self._ended = False
         self.collecting = Collecting()
-        self.fan_out = FanOut(lambda events: _frames_of(events))  # noqa: PLW0108 -- it is defined further below
+        self.fan_out = FanOut()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -196,10 +191,8 @@ class _Streaming:
             await self._send(b"".join(parts))
 
     async def _send_shared(self, events: Batch) -> None:
-        """As ``_send_all``; the first of those who share has made the frames for all."""
-        frames = events.frames
-        if frames is None:
-            frames = events.frames = _frames_of(events)
+        """As ``_send_all``, of what is made for all who share it."""
+        frames = frames_of(events)
         self._counts.events += sum(frames.events)
         self._counts.bytes += sum(frames.bytes)
         for at, piece in enumerate(frames.pieces):
@@ -216,11 +209,11 @@ class _Streaming:
         shown = self._shaper.item(event.item)
         self._counts.events += 1
         self._counts.bytes += len(shown)
-        parts += (_OPENINGS[event.type], shown, _END)
+        parts += (OPENINGS[event.type], shown, END)
         return len(shown)
 
     def _bookmark(self, bookmark: Bookmark) -> bytes:
-        return b"".join((_BOOKMARK, self._shaper.bookmark(bookmark), _END))
+        return b"".join((_BOOKMARK, self._shaper.bookmark(bookmark), END))
 
     async def _send(self, frames: bytes) -> None:
         if self._stream.prompt:  # most of the time; a deadline would cost as much as the rest
@@ -238,25 +231,5 @@ class _Streaming:
             raise SlowClientError from None
 
 
-def _frames_of(events: Batch) -> Frames:
-    """Each piece is not much larger than ``CHUNK_BYTES``."""
-    pieces: list[bytes] = []
-    counts: list[int] = []
-    sizes: list[int] = []
-    parts: list[bytes] = []
-    size = 0
-    for last, event in enumerate(events, 1 - len(events)):
-        shown = event.item.wire()
-        parts += (_OPENINGS[event.type], shown, _END)
-        size += len(shown)
-        if size >= CHUNK_BYTES or not last:
-            pieces.append(b"".join(parts))
-            counts.append(len(parts) // 3)
-            sizes.append(size)
-            parts.clear()
-            size = 0
-    return Frames(tuple(pieces), tuple(counts), tuple(sizes))
-
-
 def _error_frame(error: StatusError) -> bytes:
-    return b"".join((_ERROR, orjson.dumps(error.status()), _END))
+    return b"".join((_ERROR, orjson.dumps(error.status()), END))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from kcpcache.api import fan_out
+from kcpcache.api import fan_out, watch_frames
 from kcpcache.api import watch as watching
 from kcpcache.api.fan_out import FanOut
 from kcpcache.api.protocol import REPLY, Reply
@@ -150,8 +150,8 @@ async def test_an_event_takes_a_few_calls_for_each_watch_and_wakes_none(world, m
 
 async def test_events_that_come_together_are_one_write_and_what_they_are_on_the_wire_is_made_once(world, monkeypatch):
     async with clients(world) as found:
-        made, frames_of = [], watching._frames_of
-        monkeypatch.setattr(watching, "_frames_of", lambda events: made.append(len(events)) or frames_of(events))
+        made, make = [], watch_frames._made
+        monkeypatch.setattr(watch_frames, "_made", lambda events: made.append(len(events)) or make(events))
         before = [client.writes for client in found]
         hold(world)
         for name in "abc":
@@ -188,8 +188,8 @@ async def test_what_comes_in_the_middle_of_a_cycle_goes_to_all_and_what_was_made
 async def test_what_comes_in_the_middle_of_a_cycle_has_nothing_made_again(world, monkeypatch):
     async with clients(world) as found:
         feed = places(world)[0].feed
-        made, frames_of = [], watching._frames_of
-        monkeypatch.setattr(watching, "_frames_of", lambda events: made.append(len(events)) or frames_of(events))
+        made, make = [], watch_frames._made
+        monkeypatch.setattr(watch_frames, "_made", lambda events: made.append(len(events)) or make(events))
 
         def write(data: bytes) -> None:
             Client.write(found[3], data)
@@ -228,7 +228,7 @@ async def test_whoever_does_not_read_is_waited_for_alone_and_then_gets_everythin
 
 
 async def test_a_client_that_has_too_much_in_the_middle_of_many_events_gets_the_rest_later(world, monkeypatch):
-    monkeypatch.setattr(watching, "CHUNK_BYTES", 2000)
+    monkeypatch.setattr(watch_frames, "CHUNK_BYTES", 2000)
     async with clients(world) as found:
         slow = found[3]
         slow.write = lambda data: (Client.write(slow, data), slow.flow.pause_writing())
@@ -304,7 +304,7 @@ async def test_a_watch_that_fell_behind_with_the_others_ends_with_an_error_event
 
 async def test_a_defect_ends_each_with_an_error_that_tells_nothing(world, monkeypatch):
     async with clients(world) as found:
-        monkeypatch.setattr(watching, "_frames_of", lambda _events: 1 / 0)
+        monkeypatch.setattr(watch_frames, "_made", lambda _events: 1 / 0)
         await world.create("a")
         await rounds()
         for client in found:
@@ -402,7 +402,7 @@ async def test_a_slice_is_bounded_and_others_are_served_in_between(world, monkey
 
 async def test_many_events_for_one_watch_are_written_piece_by_piece_in_as_many_slices(world, monkeypatch):
     monkeypatch.setattr(fan_out, "SLICE_SECONDS", 2.0)
-    monkeypatch.setattr(watching, "CHUNK_BYTES", 2000)
+    monkeypatch.setattr(watch_frames, "CHUNK_BYTES", 2000)
     async with clients(world) as found:
         now = [0.0]
         loop_of(world)._clock = lambda: now[0]
@@ -434,7 +434,7 @@ async def test_many_events_for_one_watch_are_written_piece_by_piece_in_as_many_s
 )
 async def test_cycles_take_half_of_the_time_where_that_is_more_than_a_moment(each, watches, seconds):
     now = [100.0]
-    loop = FanOut(lambda _batch: None, lambda: now[0])
+    loop = FanOut(lambda: now[0])
     for _ in range(3):
         loop._began = now[0]
         loop._told = watches

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from kcpcache.api import watch as watching
+from kcpcache.api import watch_frames
 from kcpcache.api.watch import OpenWatches
 from kcpcache.registry.cache_watch import FEWEST_ALIKE
 
@@ -274,8 +275,8 @@ def test_watches_that_begin_after_the_end_are_closed_at_once():
 
 
 async def test_what_many_watches_are_sent_is_made_once(world, browser, monkeypatch):
-    made, frames_of = [], watching._frames_of
-    monkeypatch.setattr(watching, "_frames_of", lambda events: made.append(len(events)) or frames_of(events))
+    made, make = [], watch_frames._made
+    monkeypatch.setattr(watch_frames, "_made", lambda events: made.append(len(events)) or make(events))
     async with contextlib.AsyncExitStack() as stack:
         watches = [await stack.enter_async_context(watch(browser)) for _ in range(FEWEST_ALIKE + 1)]
         changed = await stack.enter_async_context(watch(browser, "labelSelector=no=such"))
