@@ -40,7 +40,7 @@ def check_metadata(obj: Object) -> None:
 
 def _is_custom(definition: ResourceDefinition) -> bool:
     """Whether objects must name their type; those of kcp's own types need not, wherever they are bound."""
-    return definition.origin in {"crd", "bound"} and not definition.group.endswith(".kcp.io")
+    return definition.is_custom and not definition.group.endswith(".kcp.io")
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -360,7 +360,7 @@ def check_call(
     if info.subresource:
         verbs = served.subresources.get(info.subresource)
         if verbs is None:
-            if definition.origin in {"crd", "bound"}:  # kube-apiserver tells only built-in types' paths apart
+            if definition.is_custom:  # kube-apiserver tells only built-in types' paths apart
                 raise not_found(definition.group, definition.plural, info.name)
             raise path_not_found()
         if verb not in verbs or (verb not in definition.verbs and "create" not in verbs):

@@ -212,6 +212,11 @@ class ResourceDefinition:
         return next(v for v in self.versions if v.name == self.storage_version)
 
     @cached_property
+    def is_custom(self) -> bool:
+        """Whether only its schema describes the type, to the server as to everybody: of a CRD or an APIBinding."""
+        return self.origin in {"crd", "bound"}
+
+    @cached_property
     def settles(self) -> bool:
         """Whether objects are shown as the schemas are now, whatever they were when they were stored."""
         return self.origin in {"crd", "bound", "virtual"} and self.convert is None and type(self.rules) is NoRules

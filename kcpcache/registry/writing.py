@@ -51,8 +51,6 @@ from kcpcache.registry.write_steps import (
 
 _GENERATED_NAMES = 8
 """How many generated names are tried (KEP-4420: seven retries)."""
-_CUSTOM = frozenset({"crd", "bound"})
-"""Origins of the types that only their schema describes, to the server as to everybody."""
 
 
 class Writer:
@@ -302,7 +300,7 @@ class Writer:
         errors = metadata_errors(self.definition, meta, stored=True)
         errors += object_meta.update_errors(meta, old["metadata"])
         wrong = self._schema_errors(new, old, options)
-        if status_only and self.definition.origin in _CUSTOM:
+        if status_only and self.definition.is_custom:
             wrong = [within_status(error) for error in wrong]
         if self.version.scale is not None:
             wrong = wrong + scale_errors(new, self.version.scale, status_only=status_only)
@@ -317,7 +315,7 @@ class Writer:
     # -- shared steps
 
     def _default(self, obj: Object, options: WriteOptions) -> None:
-        if options.applied and self.definition.origin in _CUSTOM:
+        if options.applied and self.definition.is_custom:
             # Nulls are dropped where an object is decoded; what an apply has made of one is not decoded again.
             self.version.schema.fill(obj)
         else:

@@ -243,7 +243,7 @@ class CacheControllers:
         found = self._env.serving.snapshot(cluster).resources.get(
             GroupResource(spec.get("group") or "", spec["resource"])
         )
-        if not isinstance(found, StoredResource) or found.definition.origin not in {"crd", "bound"}:
+        if not isinstance(found, StoredResource) or not found.definition.is_custom:
             return None  # a projected one has no originals here, only copies of others'
         names = sorted((v.name for v in found.definition.versions if v.served), key=version_order)
         return Served(tuple(names), found.definition.namespaced)

@@ -165,7 +165,7 @@ class Replication:
         found = self._env.serving.snapshot(cluster).resources.get(resource.group_resource)
         if not isinstance(found, StoredResource) or found.definition.namespaced:
             return None
-        return found.definition if found.definition.origin in {"crd", "bound"} else None
+        return found.definition if found.definition.is_custom else None
 
     def _reader(
         self, cluster: str, resource: GroupVersionResource, definition: ResourceDefinition | None
