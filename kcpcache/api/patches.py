@@ -23,7 +23,7 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.names import GroupResource, api_version
 from kcpcache.meta.objects import Object, copy, metadata, timestamp
-from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch
+from kcpcache.meta.patch.json_patch import PatchRejectedError, apply_json_patch, undecodable
 from kcpcache.meta.patch.merge_patch import apply_merge_patch
 from kcpcache.meta.patch.strategic_merge_patch import apply_strategic_merge_patch
 from kcpcache.registry.beside import LIGHT_BYTES, computed, keep
@@ -113,7 +113,7 @@ def _shown_patched(call: Call, change: object) -> str:
 
     There the patch is made on JSON, and what comes out is decoded.
     """
-    if call.definition.origin not in {"crd", "bound"} or not isinstance(change, _Patched):
+    if not call.definition.is_custom or not isinstance(change, _Patched):
         return ""
     shown = {**change.found, "metadata": {"resourceVersion": change.version, **metadata(change.found)}}
     return orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
@@ -138,7 +138,7 @@ def patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) ->
 def _patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -> Patch:
     document = decode_json(data)
     if kind == MERGE_PATCH and not isinstance(document, dict | None):
-        raise _undecodable_patch(document)
+        raise undecodable(document, "map[string]interface {}")
     if len(data) > LIGHT_BYTES:
         keep(document)
     said = [] if options.field_validation == "Ignore" else _complaints(kind, data, document)
@@ -163,13 +163,6 @@ def _patch_function(call: Call, kind: str, data: bytes, options: WriteOptions) -
         return patched
 
     return apply
-
-
-def _undecodable_patch(document: Any) -> BadRequestError:
-    """In the words of Go's decoder."""
-    given = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
-    why = f"json: cannot unmarshal {given} into Go value of type map[string]interface {{}}"
-    return BadRequestError(f"error decoding patch: {why}")
 
 
 def _complaints(kind: str, data: bytes, document: Any) -> list[str]:

@@ -21,6 +21,11 @@ def go_value(value: Any, *, within: bool = False) -> str:
     return orjson.dumps(str(value).encode(errors="replace").decode()).decode()
 
 
+def json_kind(value: Any) -> str:
+    """What Go's decoder calls a JSON value that it cannot use, other than null."""
+    return {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+
+
 def go_plain(value: Any) -> str:
     """A JSON value in Go's plain form (``%v``): ``map[a:1]``, ``[a b]``, ``true``."""
     match value:

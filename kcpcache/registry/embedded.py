@@ -1,13 +1,12 @@
 """Resources within resources (``x-kubernetes-embedded-resource``), decoded as apiextensions-apiserver decodes them."""
 
 from kcpcache.meta.errors import FieldError, field_invalid
+from kcpcache.meta.go_values import json_kind
 from kcpcache.meta.object_meta import drop_unknown
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.decoding import metadata_error
 from kcpcache.registry.resource import ResourceDefinition, ServedVersion
 from kcpcache.registry.write_steps import UndecodableError
-
-_KINDS = {list: "array", str: "string", bool: "bool"}
 
 
 def decode_embedded(
@@ -37,7 +36,7 @@ def _decoded(resource: Object, path: str, unknown: list[str]) -> FieldError | No
         resource["metadata"] = {}
         return None
     if not isinstance(meta, dict):
-        why = f"json: cannot unmarshal {_KINDS.get(type(meta), 'number')} into Go value of type v1.ObjectMeta"
+        why = f"json: cannot unmarshal {json_kind(meta)} into Go value of type v1.ObjectMeta"
         return field_invalid(f"{path}.metadata", meta, why)
     if why := metadata_error(meta):
         return field_invalid(f"{path}.metadata", meta, why)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from kcpcache.meta.errors import BadRequestError, InvalidError, RequestEntityTooLargeError, StatusError
+from kcpcache.meta.go_values import json_kind
 
 MOST_OPERATIONS: Final = 10_000
 MOST_COPIED_BYTES: Final = 3 * 1024 * 1024
@@ -49,11 +50,12 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     if patch is None:
         patch = []  # to Go null is no list, and that an empty one
     if not isinstance(patch, list):
-        raise _undecodable(patch, "[]handlers.jsonPatchOp")
+        raise undecodable(patch, "[]handlers.jsonPatchOp")
     if strange := [operation for operation in patch if not isinstance(operation, dict | None)]:
-        raise _undecodable(strange[0], "handlers.jsonPatchOp")
+        raise undecodable(strange[0], "handlers.jsonPatchOp")
+    patch = [operation or {} for operation in patch]
     for operation in patch:
-        _check_members(operation or {})
+        _check_members(operation)
     if len(patch) > MOST_OPERATIONS:
         raise RequestEntityTooLargeError(
             f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(patch)}"
@@ -61,7 +63,7 @@ def apply_json_patch(document: Any, operations: bytes | list[Any]) -> Any:
     copied = 0
     for index, operation in enumerate(patch):
         try:
-            document, size = _apply(document, operation or {}, MOST_COPIED_BYTES - copied)
+            document, size = _apply(document, operation, MOST_COPIED_BYTES - copied)
         except _UnusableError as error:
             raise PatchRejectedError(f"operation {index}: {error}") from None
         except (RecursionError, orjson.JSONEncodeError):
@@ -82,19 +84,15 @@ def _check_members(operation: dict[str, Any]) -> None:
     """That op, path and from are strings, or null. Raises BadRequestError."""
     for name in ("op", "path", "from"):
         if not isinstance(operation.get(name), str | None):
-            kind = _kind(operation[name])
+            kind = json_kind(operation[name])
             why = f"json: cannot unmarshal {kind} into Go struct field jsonPatchOp.{name} of type string"
             raise BadRequestError(f"error decoding patch: {why}")
 
 
-def _undecodable(value: Any, wanted: str) -> BadRequestError:
-    """In kube-apiserver's words, which are those of Go's decoder."""
-    why = f"json: cannot unmarshal {_kind(value)} into Go value of type {wanted}"
+def undecodable(value: Any, wanted: str) -> BadRequestError:
+    """That a patch is not of the Go type ``wanted``, in kube-apiserver's words, which are those of Go's decoder."""
+    why = f"json: cannot unmarshal {json_kind(value)} into Go value of type {wanted}"
     return BadRequestError(f"error decoding patch: {why}")
-
-
-def _kind(value: Any) -> str:
-    return {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
 
 
 def _parse(body: bytes) -> Any:
@@ -110,7 +108,7 @@ def _apply(document: Any, operation: dict[str, Any], most_copied: int) -> tuple[
     if not isinstance(path, str):
         raise _UnusableError("path must be a string")
     source = operation.get("from")
-    if isinstance(name, str) and name in {"copy", "move"} and not isinstance(source, str):
+    if name in {"copy", "move"} and not isinstance(source, str):
         raise _UnusableError("from must be a string")
     size = 0
     match name:
