@@ -25,11 +25,10 @@ from kcpcache.meta.errors import (
 )
 from kcpcache.meta.objects import Object, metadata
 from kcpcache.registry.resource import Scale
-from kcpcache.registry.scale import SCALE_GROUP, SCALE_KIND, SCALE_VERSION, scale_of, set_replicas
+from kcpcache.registry.scale import MOST_REPLICAS, SCALE_GROUP, SCALE_KIND, SCALE_VERSION, scale_of, set_replicas
 from kcpcache.registry.view import Change, Item, WriteOptions
 from kcpcache.registry.write_steps import warn
 
-_MOST_REPLICAS: Final = 2**31 - 1
 _REPLICAS: Final = ".spec.replicas"
 _VERSION: Final = re.compile(r"using [^\s:]+")
 """In which version somebody else owns a field, as errors say it."""
@@ -162,7 +161,7 @@ def _replicas(scale: Object) -> int:
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise BadRequestError("spec.replicas of a Scale must be an integer")
-    if replicas > _MOST_REPLICAS:  # a negative number is the object's to refuse
+    if replicas > MOST_REPLICAS:  # a negative number is the object's to refuse
         wrong = field_invalid("spec.replicas", replicas, "must fit into 32 bits")
         raise InvalidError(SCALE_GROUP, SCALE_KIND, "", [wrong])
     return replicas

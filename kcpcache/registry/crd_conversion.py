@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid, field_not_supported, field_required
 from kcpcache.meta.go_values import go_value
-from kcpcache.meta.names import dns1035_label_errors, dns1123_subdomain_errors
+from kcpcache.meta.names import dns1123_subdomain_errors
 from kcpcache.meta.objects import Object
-from kcpcache.registry.builtin.rules.rule import invalid, section, text, texts, whole
+from kcpcache.registry.builtin.rules.rule import section, text, texts, version_name_errors, whole
 from kcpcache.schema.values import shown
 
 _STRATEGIES: Final = ("None", "Webhook")
@@ -114,11 +114,7 @@ def _review_version_errors(webhook: Object, path: str) -> Iterator[FieldError]:
     if not versions:
         yield field_required(path)
         return
-    for index, version in enumerate(versions):
-        if version in versions[:index]:
-            yield field_invalid(f"{path}[{index}]", version, "duplicate version")
-        else:
-            yield from invalid(f"{path}[{index}]", version, dns1035_label_errors(version))
+    yield from version_name_errors(versions, path)
     if not set(versions) & set(_REVIEW_VERSIONS):
         why = f"must include at least one of {', '.join(_REVIEW_VERSIONS)}"
         yield FieldError("FieldValueInvalid", path, f"Invalid value: {go_value(versions)}: {why}")

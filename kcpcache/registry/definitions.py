@@ -148,8 +148,7 @@ def _columns(columns: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
             column["name"],
             column["type"],
             column.get("format") or "",
-            column.get("description")
-            or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+            column.get("description") or f"{_COLUMN} {column['jsonPath']}",
             column.get("priority") or 0,
             column["jsonPath"],
         )

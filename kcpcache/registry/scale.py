@@ -12,7 +12,9 @@ from kcpcache.registry.resource import Scale
 SCALE_GROUP: Final = "autoscaling"
 SCALE_VERSION: Final = "v1"
 SCALE_KIND: Final = "Scale"
-_MOST_REPLICAS: Final = 2**31 - 1
+MOST_REPLICAS: Final = 2**31 - 1
+_ZEROS: Final = {"int64": 0, "string": ""}
+"""What errors show in place of values of other types."""
 _METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -55,46 +57,33 @@ def scale_errors(obj: Object, paths: Scale, *, status_only: bool = False) -> lis
     What is missing is no error. ``status_only``: of a write of the status. Texts are those of
     apiextensions-apiserver's ``ValidateScaleSpec`` and ``ValidateScaleStatus``.
     """
+    wanted = [] if status_only else [(paths.spec_replicas_path, "int64")]
+    wanted.append((paths.status_replicas_path, "int64"))
+    if paths.label_selector_path:
+        wanted.append((paths.label_selector_path, "string"))
     errors = []
-    for path, kind in (
-        (paths.spec_replicas_path, "" if status_only else "int64"),
-        (paths.status_replicas_path, "int64"),
-        (paths.label_selector_path, "string" if paths.label_selector_path else ""),
-    ):
+    for path, kind in wanted:
         value: Any = obj
-        for step in path.split(".")[1:] if kind else ():
+        steps = path.split(".")[1:]
+        for at, step in enumerate(steps, 1):
             if value.__class__ is not dict or step not in value:
+                if value is not None and value.__class__ is not dict:  # it has no members
+                    why = _mismatch(f".{'.'.join(steps[:at])}", value, "map[string]interface{}")
+                    errors.append(field_invalid(path, _ZEROS[kind], why))
                 break
             value = value[step]
         else:
-            fits = (
-                value.__class__ is int and 0 <= value <= _MOST_REPLICAS if kind == "int64" else value.__class__ is str
-            )
-            if kind and not fits:
+            fits = type(value) is str if kind == "string" else type(value) is int and 0 <= value <= MOST_REPLICAS
+            if not fits:
                 errors.append(_unfit(path, kind, value))
-            continue
-        if value is not None and value.__class__ is not dict:
-            errors.append(_no_object(obj, path, kind))
     return errors
 
 
 def _unfit(path: str, kind: str, value: Any) -> FieldError:
     if kind == "string" or value.__class__ is not int:
-        return field_invalid(path, "" if kind == "string" else 0, _mismatch(path, value, kind))
-    why = "should be a non-negative integer" if value < 0 else f"should be less than or equal to {_MOST_REPLICAS}"
+        return field_invalid(path, _ZEROS[kind], _mismatch(path, value, kind))
+    why = "should be a non-negative integer" if value < 0 else f"should be less than or equal to {MOST_REPLICAS}"
     return field_invalid(path, value, why)
-
-
-def _no_object(obj: Object, path: str, kind: str) -> FieldError:
-    """Something on the way is no object, and so has no members."""
-    value: Any = obj
-    within = ""
-    for step in path.split(".")[1:]:
-        within += f".{step}"
-        if not isinstance(value, dict):
-            break
-        value = value[step]
-    return field_invalid(path, "" if kind == "string" else 0, _mismatch(within, value, "map[string]interface{}"))
 
 
 def unknown_fields(scale: Object) -> list[str]:

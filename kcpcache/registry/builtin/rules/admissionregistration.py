@@ -14,7 +14,7 @@ from kcpcache.meta.errors import (
     field_required,
     field_too_many,
 )
-from kcpcache.meta.names import dns1035_label_errors, dns1123_subdomain_errors, qualified_name_errors
+from kcpcache.meta.names import dns1123_subdomain_errors, qualified_name_errors
 from kcpcache.meta.objects import Object
 from kcpcache.registry.builtin.rules.rule import (
     Rules,
@@ -23,6 +23,7 @@ from kcpcache.registry.builtin.rules.rule import (
     sections,
     text,
     texts,
+    version_name_errors,
     whole,
 )
 from kcpcache.registry.builtin.rules.selectors import label_selector_errors
@@ -197,12 +198,7 @@ def _webhook_errors(webhook: Object, path: str) -> Iterator[FieldError]:
     versions = texts(webhook, "admissionReviewVersions")
     if not versions:
         yield field_required(f"{path}.admissionReviewVersions", "must specify one of v1, v1beta1")
-    for at, version in enumerate(versions):
-        where = f"{path}.admissionReviewVersions[{at}]"
-        if version in versions[:at]:
-            yield field_invalid(where, version, "duplicate version")
-        else:
-            yield from invalid(where, version, dns1035_label_errors(version))
+    yield from version_name_errors(versions, f"{path}.admissionReviewVersions")
     if versions and not {"v1", "v1beta1"} & set(versions):
         detail = "must include at least one of v1, v1beta1"
         yield field_invalid(f"{path}.admissionReviewVersions", versions, detail)

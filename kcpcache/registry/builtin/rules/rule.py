@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from kcpcache.meta.errors import FieldError, field_forbidden, field_invalid
+from kcpcache.meta.names import dns1035_label_errors
 from kcpcache.meta.objects import Object
 
 Change: TypeAlias = Callable[[Object], None]
@@ -95,6 +96,15 @@ def whole(obj: Object, key: str) -> int | None:
 def invalid(path: str, value: Any, details: Iterable[str]) -> list[FieldError]:
     """One "Invalid value" for each detail."""
     return [field_invalid(path, value, detail) for detail in details]
+
+
+def version_name_errors(versions: list[str], path: str) -> Iterator[FieldError]:
+    """What is wrong with names of versions, of which each may stand once."""
+    for at, version in enumerate(versions):
+        if version in versions[:at]:
+            yield field_invalid(f"{path}[{at}]", version, "duplicate version")
+        else:
+            yield from invalid(f"{path}[{at}]", version, dns1035_label_errors(version))
 
 
 def immutable(path: str, value: Any, old: Any) -> list[FieldError]:
