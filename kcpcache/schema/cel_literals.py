@@ -12,7 +12,7 @@ from kcpcache.schema.cel_constants import converted
 from kcpcache.schema.cel_environment import CompileError, InstantiationError
 from kcpcache.schema.cel_format import format_error
 from kcpcache.schema.cel_report import report
-from kcpcache.schema.cel_tree import DYNAMIC, Call, Collection, Kind, Literal, Node, parts
+from kcpcache.schema.cel_tree import DYNAMIC, Call, Collection, Kind, Literal, Node, every, parts
 from kcpcache.schema.patterns import PatternError, compile_pattern
 
 _DYN = Kind("dyn")
@@ -33,19 +33,13 @@ def check_literals(tree: Node, expression: str, dynamic: Callable[[Node], bool] 
     """
     if errors := list(_errors(tree, dynamic)):
         raise CompileError(report(expression, errors))
-    for node in _walk(tree):
+    for node in every(tree):
         converted(node)
         if isinstance(node, Call) and (pattern := _searched(node)) is not None:
             try:
                 compile_pattern(pattern)
             except PatternError as error:
                 raise InstantiationError(str(error)) from None
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for part in parts(node):
-        yield from _walk(part)
 
 
 def _errors(node: Node, dynamic: Callable[[Node], bool], *, formatted: bool = False) -> Iterator[tuple[int, str]]:

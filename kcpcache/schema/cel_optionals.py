@@ -56,10 +56,10 @@ def unanswerable(tree: Node) -> list[Call]:
     """The calls of functions in Python that could get an optional value or an unsigned number, in any order."""
     found = _Flow().found(tree)
     nodes = list(every(tree))
-    calls = [node for node in nodes if isinstance(node, Call) and node.function in _GIVING_BACK]
     if any(node.kind.name == "uint" for node in nodes):
         found |= _Unsigned().found(tree)
-    return list((found | {call.number: call for call in calls if summed(call) in _ZEROS}).values())
+    sums = {node.number: node for node in nodes if isinstance(node, Call) and summed(node) in _ZEROS}
+    return list((found | sums).values())
 
 
 def summed(call: Call) -> str:

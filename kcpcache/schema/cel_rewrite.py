@@ -38,7 +38,7 @@ Of some only those calls that can tell the difference; ``charAt`` and ``substrin
 _RUN, _CHECK = f".{MERGE}()", "[0]"
 _MACRO = re.compile(r"(?<=\.)(?P<before>\s*)(?P<name>transformMap(?P<entry>Entry)?)\s*\(")
 _OWN = re.compile(
-    r"(?:(?<=\.)\s*(?P<method>charAt|format|getMilliseconds|indexOf|lastIndexOf|replace|split|substring)|(?<![\w.])(?P<function>string))\s*(?=\()"
+    rf"(?:(?<=\.)\s*(?P<method>{'|'.join(sorted(OWN.keys() - {'string'}))})|(?<![\w.])(?P<function>string))\s*(?=\()"
 )
 _EXISTS_ONE = re.compile(r"(?<=\.)\s*(?P<name>exists_one)\s*\(")
 _UNWRAP = re.compile(r"(?<![\w.])optional\s*\.\s*unwrap\s*\(")

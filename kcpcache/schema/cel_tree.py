@@ -1,6 +1,7 @@
 """The syntax tree of a checked CEL expression, read from what cel-cpp serializes: a ``cel.expr.CheckedExpr``.
 
-Only what estimating its cost needs. Field numbers are those of cel-spec's ``syntax.proto`` and ``checked.proto``.
+Only what estimating its cost, and answering calls in CEL itself, needs. Field numbers are those of cel-spec's
+``syntax.proto`` and ``checked.proto``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -174,11 +175,11 @@ def parts(node: Node) -> "tuple[Node, ...]":
 
 
 def every(node: Node) -> Iterator[Node]:
-    """The node and all below it."""
+    """The node and all below it, each before what is in it, in the order of the text."""
     pending = [node]
     while pending:
         yield (found := pending.pop())
-        pending += parts(found)
+        pending += reversed(parts(found))
 
 
 class _Reader:
