@@ -121,8 +121,11 @@ class Applier:
             await self._remove(change, target)
             return
         view = self.view(target)
-        options = WriteOptions(field_manager=FIELD_MANAGER, trusted=isinstance(change, Create | UpdateStatus))
-        options.whole = isinstance(change, Update) and change.status
+        options = WriteOptions(
+            field_manager=FIELD_MANAGER,
+            trusted=isinstance(change, Create | UpdateStatus),
+            whole=isinstance(change, Update) and change.status,
+        )
         if isinstance(change, Create):
             await view.create(target.namespace, copy(change.object), options, NO_ADMISSION)
         elif isinstance(change, Delete):

@@ -1,6 +1,6 @@
 """The controller of LogicalClusters: their phases, what they begin with, the default APIBindings, and their end."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import orjson
@@ -14,7 +14,7 @@ from kcpcache.reconcilers.garbage import Remnant
 from kcpcache.reconcilers.in_one_write import Decide, begun, in_one_write
 from kcpcache.reconcilers.plan import NOTHING, Create, Plan, Target
 from kcpcache.registry import workspace_types
-from kcpcache.registry.caches import CacheEvent
+from kcpcache.registry.caches import CacheEvent, ResourceCache
 from kcpcache.registry.entry import Entry
 from kcpcache.registry.logical_clusters import LOGICAL_CLUSTER_NAME, LOGICAL_CLUSTERS
 from kcpcache.registry.virtual_sources import API_EXPORTS
@@ -55,8 +55,12 @@ class LogicalClusterController:
 
     def _is_empty(self, cluster: str) -> bool:
         """But for the LogicalCluster itself."""
-        own, caches = self._env.lookup.clusters.cache, stored_caches(self._env.lookup.caches)
-        return not any(cluster in cache.shelves and cache is not own for cache in caches)
+        return not any(cluster in cache.shelves for cache in self._contents())
+
+    def _contents(self) -> Iterator[ResourceCache]:
+        """The caches of what is in logical clusters."""
+        own = self._env.lookup.clusters.cache
+        return (cache for cache in stored_caches(self._env.lookup.caches) if cache is not own)
 
     def _type_changed(self, event: CacheEvent) -> None:
         changed = _spec(event.entry) != _spec(event.previous)
@@ -104,9 +108,7 @@ class LogicalClusterController:
         if event.entry is not None:
             return
         found = self._env.lookup.clusters.get(event.cluster)
-        if found is None or not found.deleting:
-            return
-        if self._is_empty(event.cluster):
+        if found is not None and found.deleting and self._is_empty(event.cluster):
             self.controller.add(event.cluster)
 
     # -- what it decides
@@ -137,8 +139,7 @@ class LogicalClusterController:
     def _phase(self, cluster: str, missing: tuple[Create, ...], obj: Object) -> Plan:
         remaining: tuple[Remnant, ...] = ()
         if "deletionTimestamp" in obj["metadata"]:
-            own, caches = self._env.lookup.clusters.cache, self._env.lookup.caches
-            remaining = batch((cache for cache in stored_caches(caches) if cache is not own), cluster)
+            remaining = batch(self._contents(), cluster)
         plan = logical_cluster.reconcile(
             logical_cluster.State(
                 logical_cluster=obj,
