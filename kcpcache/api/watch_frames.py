@@ -28,11 +28,11 @@ def _made(events: Batch) -> Frames:
     sizes: list[int] = []
     parts: list[bytes] = []
     size = 0
-    for last, event in enumerate(events, 1 - len(events)):
+    for place, event in enumerate(events, 1):
         shown = event.item.wire()
         parts += (OPENINGS[event.type], shown, END)
         size += len(shown)
-        if size >= CHUNK_BYTES or not last:
+        if size >= CHUNK_BYTES or place == len(events):
             pieces.append(b"".join(parts))
             counts.append(len(parts) // 3)
             sizes.append(size)

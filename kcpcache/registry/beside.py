@@ -61,13 +61,13 @@ async def computed_once(
     if found is not None:
         return found
 
-    def keep() -> _T:
+    def remember() -> _T:
         known = kept.get(key)  # one thing is computed at a time: others may have waited for the same
         if known is None:
             known = kept[key] = work(*arguments)
         return known
 
-    return await computed(weight, keep)
+    return await computed(weight, remember)
 
 
 def keep(value: object) -> None:

@@ -186,10 +186,9 @@ class CacheWatch:
 
     def _looked_at(self, event: CacheEvent) -> Iterator[Entry]:
         """What of an event must be settled for ``_seen``."""
-        entry, previous, match = event.entry, event.previous, self._match
-        one = entry or previous
-        if one is None or (self._namespace and one.namespace != self._namespace):
+        if not self.concerns(event):
             return
+        entry, previous, match = event.entry, event.previous, self._match
         if entry is not None and (match is None or match(entry)):
             yield entry
         elif previous is not None and (match is None or match(previous)):

@@ -15,6 +15,7 @@ AT_ONCE: Final = 128
 MOST: Final = 16
 """So many are kept; the oldest one goes first."""
 
+_PARTED: Final = frozenset({dict, list, tuple})
 _usual: list[tuple[int, int, int]] = []  # the thresholds, while there are others
 _inside: list[int] = []  # meanwhile, how many of the objects since the last look were made in blocks
 
@@ -80,6 +81,3 @@ class LargeValues:
         value = None  # it would outlive the others
         while found:
             del found[-AT_ONCE:]
-
-
-_PARTED: Final = frozenset({dict, list, tuple})
